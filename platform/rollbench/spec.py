@@ -1,0 +1,179 @@
+"""Frozen values that say what is to be computed, and the key that follows from them.
+
+A run is a value: nested frozen dataclasses of plain fields. `canonical` writes such a value as JSON in exactly one way, and
+`key` is the sha256 of that text, so equal work has an equal address on every machine and a changed field a new one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+KEY_LENGTH = 20  # hex digits of a key: 80 bits, no accidental collision, and short enough for a folder's name
+
+
+class BadInput(ValueError):
+    """The user's input breaks a rule. One line: the value, the rule, the nearest right choice. The commands exit with 2."""
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """The words that end an error about an unknown name: the closest choice, then all of them."""
+    choices = list(choices)
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.3)
+    listed = ", ".join(repr(c) for c in choices)
+    return f"did you mean {close[0]!r}? Choices: {listed}" if close else f"choices: {listed}"
+
+
+def canonical(value: Any) -> str:
+    """`value` as JSON in exactly one way: sorted keys, no spaces, a dataclass with its name under "is".
+
+    Raises TypeError for what has no exact JSON form (so that a key never depends on a `repr`) and ValueError for a number
+    that is not finite.
+    """
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def plain(value: Any) -> Any:
+    """`value` as dicts, lists, strings, numbers, booleans and None; see `canonical`."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"is": type(value).__name__, **fields}
+    if isinstance(value, Fraction):
+        return f"{value.numerator}/{value.denominator}"
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, dict):
+        if not all(isinstance(k, str) for k in value):
+            raise TypeError("only text can be a key in canonical JSON")
+        return {k: plain(v) for k, v in value.items()}
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} has no place in canonical JSON: every number must be finite")
+        return value
+    raise TypeError(f"{type(value).__name__} has no canonical JSON form; use a frozen dataclass of plain fields")
+
+
+def key(value: Any) -> str:
+    """The content key of a value: the first hex digits of the sha256 of its canonical JSON."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:KEY_LENGTH]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table: its name in the paper (the look-up key of the published numbers) and the method that makes it.
+
+    priority: rows with the lowest numbers are the ones that a small scale runs (see `Scale.rows`).
+    """
+
+    name: str
+    method: Any
+    priority: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A qualitative statement of the paper, as a relation that an interval can decide.
+
+    It reads: metric(left) `relation` factor · right, at each lead of `leads` that was measured; `right` is a row or a number.
+    For "≈" the two must lie within the relative `tolerance`.
+    """
+
+    text: str
+    source: str
+    metric: str
+    left: str
+    relation: str
+    right: str | float
+    factor: float = 1.0
+    tolerance: float = 0.25
+    leads: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.relation not in ("<", ">", "≈"):
+            raise BadInput(f"relation {self.relation!r} is not one of '<', '>', '≈'")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How films are made and counted: the equal-cost side of a comparison.
+
+    horizon: frames per film. calls_per_frame: network evaluations per emitted frame, equal for every method.
+    contexts: test trajectories, one film (or ensemble mean) each. group: films that one network call carries; fixed, so that the
+    arithmetic does not depend on the batch size or the number of actors.
+    """
+
+    horizon: int = 48
+    calls_per_frame: int = 32
+    contexts: int = 1024
+    group: int = 32
+    sampler: str = "ancestral"
+
+    def __post_init__(self) -> None:
+        for name in ("horizon", "calls_per_frame", "contexts", "group"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"{name} = {getattr(self, name)} is below 1: a film needs at least one of each")
+        if self.contexts < 2:
+            raise BadInput(f"contexts = {self.contexts}: a distance between distributions needs at least 2 films")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the paper as a value: what is trained on what, what is rolled out, and what is asked of the films.
+
+    data, network, training: the data set, network size and training settings that all rows share. train_clips: trajectories in
+    the training split; the test split has `sampling.contexts`. leads: frames after the context at which the metrics are read.
+    resamples: bootstrap draws behind each interval.
+    """
+
+    name: str
+    title: str
+    source: str
+    data: Any
+    network: Any
+    training: Any
+    sampling: Sampling
+    train_clips: int
+    rows: tuple[Row, ...]
+    leads: tuple[int, ...]
+    claims: tuple[Claim, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    resamples: int = 1000
+
+    def __post_init__(self) -> None:
+        frames, horizon = self.data.frames, self.sampling.horizon
+        if not self.rows:
+            raise BadInput(f"{self.name} has no rows: give at least one")
+        for row in self.rows:
+            window, clean = row.method.window, row.method.clean
+            if window > frames:
+                raise BadInput(
+                    f"row {row.name!r}: a window of {window} frames is larger than the trajectory of {frames}; "
+                    f"use data.frames >= {window} or a smaller window"
+                )
+            if clean + horizon > frames:
+                raise BadInput(
+                    f"row {row.name!r}: {clean} context frames + a horizon of {horizon} exceed the trajectory of {frames} "
+                    f"frames; the longest horizon that fits is {frames - clean}"
+                )
+        if not self.leads or max(self.leads) > horizon or min(self.leads) < 1:
+            raise BadInput(f"leads {self.leads} must lie between 1 and the horizon of {horizon} frames")
+        if self.train_clips < self.sampling.contexts:
+            raise BadInput(
+                f"train_clips = {self.train_clips} is below the {self.sampling.contexts} test trajectories: the real-vs-real floor "
+                f"compares the test split with as many training trajectories; use train_clips >= {self.sampling.contexts}"
+            )
+
+    def row(self, name: str) -> Row:
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise BadInput(f"unknown row {name!r}; {nearest(name, [r.name for r in self.rows])}")
