@@ -1,0 +1,1 @@
+"""Training on bare torch, one worker or many. The engine calls it under Ray Train."""

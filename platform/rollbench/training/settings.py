@@ -1,0 +1,75 @@
+"""What a training run is: values that fix its result. How often it reports and saves does not, and is told to `fit`."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Training:
+    """Adam on a global batch of fixed micro-batches, warmed up, decayed, clipped and averaged.
+
+    steps: optimiser steps.                    batch: windows per step, over all workers.
+    micro_batch: windows per forward pass (None: the whole batch); the unit that workers share out, so the result does
+        not depend on their number.
+    learning_rate, warmup, decay: rises linearly over `warmup` steps, then falls by a cosine to zero or stays
+        ("constant"). The paper states 1e-4 and nothing else.
+    betas, weight_decay: AdamW's; a decay of 0 is plain Adam. (0.9, 0.99) are Simple Diffusion's betas.
+    grad_clip: largest norm of the gradient.   ema: decay of the averaged weights (None: 1 - 10/steps, at most 0.9999).
+    precision: "bf16" runs networks under autocast, weights and optimiser stay float32.  compile: by torch.compile.
+    """
+
+    steps: int
+    batch: int
+    micro_batch: int | None = None
+    learning_rate: float = 1e-4
+    warmup: int = 0
+    decay: Literal["cosine", "constant"] = "cosine"
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.0
+    grad_clip: float = 1.0
+    ema: float | None = None
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)}: must be at least 1; choose 1 or more")
+        if self.batch % self.unit or self.unit < 1:
+            raise ValueError(f"micro_batch {self.unit}: must divide batch {self.batch}; choose {self._divisor()}")
+        for name in ("learning_rate", "grad_clip"):
+            if not (getattr(self, name) > 0 and math.isfinite(getattr(self, name))):
+                raise ValueError(f"{name} {getattr(self, name)}: must be positive and finite; choose 1e-4 and 1.0")
+        if not 0 <= self.warmup <= self.steps:
+            raise ValueError(f"warmup {self.warmup}: must lie in [0, steps = {self.steps}]; choose {self.steps // 20}")
+        if self.decay not in ("cosine", "constant"):
+            raise ValueError(f"decay {self.decay!r}: is 'cosine' or 'constant'; choose 'cosine'")
+        if self.precision not in ("fp32", "bf16"):
+            raise ValueError(f"precision {self.precision!r}: is 'fp32' or 'bf16'; choose 'fp32'")
+        if not all(0 <= beta < 1 for beta in self.betas) or self.weight_decay < 0:
+            raise ValueError(f"betas {self.betas}, weight_decay {self.weight_decay}: need [0, 1), >= 0; choose Adam's")
+        if self.ema is not None and not 0 <= self.ema < 1:
+            raise ValueError(f"ema {self.ema}: must lie in [0, 1); choose 0.9999, or None to follow the run's length")
+
+    @property
+    def unit(self) -> int:
+        """Windows per micro-batch."""
+        return self.batch if self.micro_batch is None else self.micro_batch
+
+    @property
+    def micro_batches(self) -> int:
+        """Micro-batches per step, over all workers."""
+        return self.batch // self.unit
+
+    def rate(self, step: int) -> float:
+        """The learning rate of optimiser step `step` = 0 ... steps - 1."""
+        if step < self.warmup:
+            return self.learning_rate * (step + 1) / self.warmup
+        if self.decay == "constant":
+            return self.learning_rate
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - self.warmup) / (self.steps - self.warmup)))
+
+    def _divisor(self) -> int:
+        at_most = min(self.batch, max(1, self.unit))
+        return next(d for d in range(at_most, 0, -1) if self.batch % d == 0)
