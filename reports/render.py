@@ -1,0 +1,55 @@
+"""The one entry: results in, `out/<table>/` with table.md, table.tex, table.html and table.json out.
+
+The same results give the same bytes: nothing here reads a clock or a machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from reports.cells import cells
+from reports.latex import latex
+from reports.layout import TableText, arrange
+from reports.markdown import markdown
+from reports.page import page
+from reports.published import paper
+from reports.record import record
+
+
+def render(
+    results: pd.DataFrame,
+    table: TableText,
+    out: Path,
+    *,
+    figures: Sequence[Path] = (),
+    film: Path | None = None,
+    command: str,
+    scale_text: str,
+    protocol: str,
+    tracking: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write the report of a table and return the path of its page.
+
+    results: tidy, one row per row × metric × lead × seed (reports.cells.COLUMNS). out: the folder to write into, made
+    if absent, e.g. out/table8. figures, film: pictures made before (reports.figures, reports.films), embedded in the
+    page. command: what makes the table again. scale_text: what the scale is, real data or stand-in. protocol: how the
+    numbers were made. tracking: see layout.Report.
+
+    Raises BadInput for results that must not be printed; see `reports.cells` and `reports.layout`.
+    """
+    words = {"command": command, "scale_text": scale_text, "protocol": protocol, "tracking": dict(tracking or {})}
+    report = arrange(table, cells(results), paper(), **words)
+    written = {
+        "table.md": markdown(report),
+        "table.tex": latex(report),
+        "table.json": record(report),
+        "table.html": page(report, figures, film),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    for name, text in written.items():
+        (out / name).write_text(text, encoding="utf-8", newline="\n")
+    return out / "table.html"

@@ -1,0 +1,89 @@
+"""The style of the pages: light and dark by `prefers-color-scheme`, tables that scroll sideways with their first
+column in place.
+"""
+
+STYLE = """\
+:root {
+  color-scheme: light dark;
+  --ground: #fbfbf9; --card: #ffffff; --ink: #1d2126; --soft: #5d6670; --line: #dcdfe3; --accent: #0b63a5;
+  --paper: #6b5a2e;
+  --good: #0a6b4f; --bad: #a63a12; --open: #6a5f16; --best: #e8f1f9; --code: #f0f1f3;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --ground: #14171a; --card: #1b1f24; --ink: #e7e9ec; --soft: #a0a9b3; --line: #343a42; --accent: #7cc0f4;
+    --paper: #d3bd83;
+    --good: #5fd3a6; --bad: #ff9d73; --open: #e0d070; --best: #1f3446; --code: #23282e;
+  }
+}
+* { box-sizing: border-box; }
+body {
+  margin: 0 auto; max-width: 76rem; padding: 1.5rem clamp(0.9rem, 3vw, 2.5rem) 4rem;
+  background: var(--ground); color: var(--ink);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
+  overflow-wrap: break-word;
+}
+h1 { font-size: clamp(1.5rem, 1.1rem + 1.8vw, 2.2rem); line-height: 1.2; margin: 0.2rem 0 0.6rem; }
+h2 { font-size: 1.25rem; margin: 2.4rem 0 0.5rem; }
+p { max-width: 48rem; margin: 0.5rem 0; }
+a { color: var(--accent); }
+nav, .soft, figcaption { color: var(--soft); font-size: 0.9rem; }
+.scale { border-left: 4px solid var(--accent); padding: 0.3rem 0 0.3rem 0.8rem; }
+.wide {
+  overflow-x: auto; margin: 0.8rem 0; border: 1px solid var(--line); border-radius: 8px;
+  background: var(--card);
+}
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 0.92rem; }
+th, td { padding: 0.42rem 0.6rem; text-align: right; white-space: nowrap; vertical-align: top; }
+th:first-child, td:first-child { text-align: left; }
+thead th { border-bottom: 1px solid var(--line); color: var(--soft); font-weight: 600; }
+tbody th { font-weight: 600; }
+tbody tr.ours > * { border-top: 1px solid var(--line); }
+tbody tr.first > * { border-top: 2px solid var(--soft); }
+tbody tr.baseline th, tbody tr.floor th { font-weight: 400; font-style: italic; }
+tr.paper > * { color: var(--paper); font-style: italic; font-weight: 400; padding-top: 0; font-size: 0.86rem; }
+.interval { display: block; color: var(--soft); font-size: 0.8rem; line-height: 1.2; }
+td.best { background: var(--best); }
+td.best b { font-weight: 700; }
+td.text, th.text { text-align: left; }
+code, pre {
+  font: 0.85rem/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; background: var(--code);
+  border-radius: 5px;
+}
+code { padding: 0.1rem 0.3rem; }
+pre { padding: 0.7rem 0.9rem; overflow-x: auto; }
+.verdict {
+  display: inline-block; border: 1px solid currentColor; border-radius: 99px; padding: 0 0.65rem;
+  font-size: 0.85rem; font-weight: 600;
+}
+.shows { color: var(--good); }
+.fails { color: var(--bad); }
+.open { color: var(--open); }
+.absent { color: var(--soft); }
+.claim { border-top: 1px solid var(--line); padding: 0.8rem 0; }
+.claim p { margin: 0.3rem 0; }
+figure { margin: 1rem 0; }
+figure img { display: block; max-width: 100%; height: auto; border-radius: 8px; }
+.figures {
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 1rem;
+  align-items: start;
+}
+.figures figure.broad { grid-column: 1 / -1; }
+details { margin: 0.5rem 0; } summary { cursor: pointer; color: var(--accent); }
+:target { outline: 2px solid var(--accent); outline-offset: -2px; }
+.cards {
+  display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); gap: 1rem;
+  padding: 0; list-style: none;
+}
+.cards li { border: 1px solid var(--line); border-radius: 8px; background: var(--card); padding: 1rem 1.1rem; }
+.cards h2 { margin: 0 0 0.3rem; font-size: 1.1rem; }
+@media (min-width: 60rem) { .wide thead th, .wide tbody th:first-child { background: var(--card); } }
+@media (max-width: 40rem) {
+  body { font-size: 15px; } th, td { padding: 0.38rem 0.45rem; }
+  .sticky tbody th, .sticky thead th:first-child {
+    position: sticky; left: 0; background: var(--card); max-width: 9.5rem; white-space: normal;
+    overflow-wrap: normal; z-index: 1;
+  }
+}
+@media print { .wide { overflow: visible; } }
+"""
