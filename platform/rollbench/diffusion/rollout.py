@@ -1,0 +1,198 @@
+"""Roll out films: follow a method's plan with a denoiser.
+
+The loop is a network call and one affine update a step; the log-SNRs and coefficients of each distinct step are
+computed once per plan, in float64 from exact times.
+
+Each film draws its noise from a generator of its own, seeded by (seed, clip id, sample), so a film does not depend
+on the batch it is made in, on the order of clips or on the number of workers, as far as the denoiser treats its
+batch entries alike. Films are made on the context's device; generators of different kinds of device draw different
+numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from rollbench.diffusion.plan import Plan, Step, Times
+from rollbench.diffusion.schedule import CosineSchedule
+from rollbench.diffusion.step import SAMPLERS, Coefficients, step
+
+DenoiserLike = Callable[[Tensor, Tensor], Tensor]  # (z [b, w, ...], logsnr [b, w]) -> x̂ of z's shape
+
+
+class PlansFilms(Protocol):
+    """What a rollout asks of a method; see `rollbench.methods`."""
+
+    @property
+    def clean(self) -> int: ...
+    @property
+    def members(self) -> int: ...
+    @property
+    def noise_scale(self) -> float: ...
+    def plan(self, horizon: int, calls_per_frame: float | Fraction | None) -> Plan: ...
+
+
+def rollout(
+    denoiser: DenoiserLike,
+    method: PlansFilms,
+    context: Tensor,
+    horizon: int,
+    calls_per_frame: float | Fraction | None = None,
+    *,
+    seed: int = 0,
+    ids: Sequence[str] | None = None,
+    sample: int = 0,
+    sampler: str = "ancestral",
+    schedule: CosineSchedule | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """The next `horizon` frames [b, horizon, ...] after each context [b, clean, ...].
+
+    calls_per_frame: network calls per emitted frame (a regression needs none). ids: names of the clips ("0", "1",
+    .. if not given). sample: which of many films of the same clip. sampler: "ancestral" or "ddim". schedule: if not
+    given, the denoiser's own or the default one. progress: called with (calls done, calls in all) after each
+    network call.
+
+    Raises ValueError for a context of the wrong length or not finite, for repeated ids, an unknown sampler, and
+    whatever the method's plan refuses.
+    """
+    plan = method.plan(horizon, calls_per_frame)
+    ids = [str(i) for i in range(len(context))] if ids is None else ids
+    _check(context, plan, ids, sampler)
+    schedule = schedule or getattr(denoiser, "schedule", None) or CosineSchedule()
+    samples = range(sample * method.members, (sample + 1) * method.members)
+    noise = FilmNoise([(seed, name, i) for name in ids for i in samples], context, method.noise_scale)
+    moves = _moves(plan, schedule, sampler, context)
+    with torch.no_grad(), evaluating(denoiser):
+        films = _follow(plan, moves, denoiser, context.repeat_interleave(method.members, 0), noise, progress)
+    return films.unflatten(0, (len(context), method.members)).mean(1) if method.members > 1 else films
+
+
+def _follow(
+    plan: Plan,
+    moves: list[Move],
+    denoiser: DenoiserLike,
+    context: Tensor,
+    noise: FilmNoise,
+    progress: Callable[[int, int], None] | None,
+) -> Tensor:
+    n, done = plan.clean, 0
+    films = context.new_empty(len(context), plan.emitted, *context.shape[2:])
+    window = torch.cat([context, noise.fresh(plan.generated)], 1)
+    for i, (now, move) in enumerate(zip(plan.steps, moves, strict=True)):
+        x_hat = denoiser(window, move.logsnr.expand(len(context), -1))
+        eps = noise.stirring(plan.generated, move.stirred) if move.stirred else 0.0
+        window = torch.cat([window[:, :n], step(window[:, n:], x_hat[:, n:], eps, move.by)], 1)
+        if now.emit:
+            films[:, done : done + now.emit] = window[:, n : n + now.emit]
+            done += now.emit
+            window = torch.cat([window[:, now.emit :], noise.fresh(now.emit)], 1)
+        if progress:
+            progress(i + 1, len(moves))
+    return films[:, : plan.horizon]
+
+
+class Move(NamedTuple):
+    """One step made ready: log-SNR [w], coefficients of the generated frames, and which of these it stirs."""
+
+    logsnr: Tensor
+    by: Coefficients
+    stirred: slice | None
+
+
+def _moves(plan: Plan, schedule: CosineSchedule, sampler: str, like: Tensor) -> list[Move]:
+    """The moves of a plan on the device and in the dtype of `like`; equal steps share theirs."""
+    made: dict[Step, Move] = {}
+    for now in plan.steps:
+        if now not in made:
+            made[now] = _move(now, plan.clean, schedule, sampler, like)
+    return [made[now] for now in plan.steps]
+
+
+def _move(now: Step, clean: int, schedule: CosineSchedule, sampler: str, like: Tensor) -> Move:
+    logsnr_t, logsnr_s = (schedule.logsnr(_float64(times)) for times in (now.t, now.s))
+    by = Coefficients(*(c[clean:] for c in SAMPLERS[sampler](logsnr_t, logsnr_s)))
+    stirred = by.stir.nonzero().flatten().tolist()
+    shaped = (c[(...,) + (None,) * (like.ndim - 2)].to(like.device, like.dtype) for c in by)
+    span = slice(stirred[0], stirred[-1] + 1) if stirred else None
+    return Move(logsnr_t.to(like.device, like.dtype), Coefficients(*shaped), span)
+
+
+def _float64(times: Times) -> Tensor:
+    return torch.tensor([float(t) for t in times], dtype=torch.float64)
+
+
+class FilmNoise:
+    """Standard normal frames, each film's from its own generator.
+
+    names: (seed, clip id, sample) of each film. like: gives device, dtype and the shape [b, w, ...] of frames.
+    start: the scale of fresh frames (0 for a regression, whose window starts from zeros).
+    """
+
+    def __init__(self, names: Sequence[tuple[int, str, int]], like: Tensor, start: float = 1.0) -> None:
+        self.generators = [torch.Generator(like.device).manual_seed(film_seed(*name)) for name in names]
+        self.like, self.start = like, start
+
+    def draw(self, frames: int) -> Tensor:
+        """[films, frames, ...]: one call of each film's generator."""
+        out = self.like.new_empty(len(self.generators), frames, *self.like.shape[2:])
+        for film, generator in zip(out, self.generators, strict=True):
+            film.normal_(generator=generator)
+        return out
+
+    def fresh(self, frames: int) -> Tensor:
+        """Frames at time 1, as they enter the window."""
+        return self.draw(frames) if self.start == 1 else self.start * self.draw(frames)
+
+    def stirring(self, generated: int, stirred: slice) -> Tensor:
+        """Noise for the generated frames that a step stirs, zero for the others."""
+        drawn = self.draw(stirred.stop - stirred.start)
+        if stirred == slice(0, generated):
+            return drawn
+        out = drawn.new_zeros(len(drawn), generated, *drawn.shape[2:])
+        out[:, stirred] = drawn
+        return out
+
+
+def film_seed(seed: int, name: str, sample: int) -> int:
+    """The seed of one film's generator."""
+    digest = hashlib.sha256(f"{seed}/{sample}/{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+@contextmanager
+def evaluating(denoiser: DenoiserLike) -> Iterator[None]:
+    """A module in evaluation mode (no dropout), and afterwards as it was."""
+    training = [m for m in denoiser.modules() if m.training] if isinstance(denoiser, nn.Module) else []
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def _check(context: Tensor, plan: Plan, ids: Sequence[str], sampler: str) -> None:
+    if context.ndim < 2 or context.shape[1] != plan.clean:
+        raise ValueError(
+            f"context of shape {tuple(context.shape)}: the method conditions on exactly {plan.clean} clean frames, so "
+            f"it must be [b, {plan.clean}, ...]; of a longer one pass the last {plan.clean}"
+        )
+    if not context.isfinite().all():
+        bad = int((~context.isfinite()).flatten(1).any(1).sum())
+        raise ValueError(f"context is not finite in {bad} of {len(context)} clips: mend or drop those clips")
+    if len(ids) != len(context) or len(set(ids)) != len(ids):
+        raise ValueError(
+            f"{len(ids)} ids ({len(set(ids))} distinct) for {len(context)} clips: each clip needs its own id, since "
+            "equal ids draw equal noise; for more films of one clip use sample="
+        )
+    if sampler not in SAMPLERS:
+        raise ValueError(f"sampler={sampler!r} is none of {', '.join(SAMPLERS)}; the default is 'ancestral'")

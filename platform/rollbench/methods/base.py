@@ -1,0 +1,115 @@
+"""What a method of generating films says of itself: how its model is trained, and in which steps a film is made.
+
+A method is a frozen value of plain fields; one file is one method. It conditions on `clean` frames and denoises
+`generated` frames together; "(2-8)" is clean = 2, generated = 8.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from rollbench.diffusion.denoiser import Denoiser
+from rollbench.diffusion.loss import diffusion_loss
+from rollbench.diffusion.plan import Plan
+from rollbench.diffusion.process import Parametrisation, check_parametrisation
+
+
+class Method(ABC):
+    """The contract. parametrisation: what the network predicts."""
+
+    clean: int
+    generated: int
+    parametrisation: Parametrisation
+    members: int = 1  # films that are averaged to one
+    noise_scale: float = 1.0  # of the frames that enter the window; 0: they start as zeros
+
+    @abstractmethod
+    def plan(self, horizon: int, calls_per_frame: float | Fraction | None) -> Plan:
+        """The steps that make `horizon` frames at `calls_per_frame` network calls each, never more than asked."""
+
+    @abstractmethod
+    def loss(self, denoiser: Denoiser, x: Tensor, generator: torch.Generator) -> Tensor:
+        """The training loss, a scalar, of clean windows x [b, window, ...]; all randomness comes from `generator`."""
+
+    @property
+    def window(self) -> int:
+        """Frames in the window."""
+        return self.clean + self.generated
+
+    @property
+    def label(self) -> str:
+        """As the paper writes it: "(clean-generated)"."""
+        return f"({self.clean}-{self.generated})"
+
+    @property
+    def trained_as(self) -> Method:
+        """The method as far as training knows it: methods that share it share a model."""
+        return self
+
+    def calls_per_frame_for(self, horizon: int, calls: int) -> Fraction:
+        """The calls_per_frame at which a film of `horizon` frames costs at most `calls` in all, the startup included.
+
+        A plan's cost is affine in calls_per_frame but for rounding down, so two plans tell it.
+        """
+        one, two = self.plan(horizon, 1).calls, self.plan(horizon, 2).calls
+        if one == two or calls <= 2 * one - two:
+            raise ValueError(f"calls={calls}: too few for {horizon} frames of {self}; one call per frame costs {one}")
+        return Fraction(calls - 2 * one + two, two - one)
+
+
+@dataclass(frozen=True)
+class DiffusionMethod(Method):
+    """A method that trains a denoiser: it adds the local times that a window is trained at (`times`) and the plan.
+
+    weighting: of the loss, see `rollbench.diffusion.weight`. parametrisation: what the network predicts.
+    """
+
+    clean: int
+    generated: int
+    weighting: Parametrisation = field(default="v", kw_only=True)
+    parametrisation: Parametrisation = field(default="v", kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_window(self.clean, self.generated)
+        check_parametrisation(self.parametrisation)
+        if self.weighting not in ("v", "eps", "x"):
+            raise ValueError(f"weighting={self.weighting!r} is none of v, eps, x; the default is 'v' (SNR + 1)")
+
+    @abstractmethod
+    def times(self, batch: int, generator: torch.Generator) -> Tensor:
+        """Local times [batch, window] to train at, on the generator's device."""
+
+    def loss(self, denoiser: Denoiser, x: Tensor, generator: torch.Generator) -> Tensor:
+        check_windows(x, self)
+        logsnr = denoiser.schedule.logsnr(self.times(len(x), generator))
+        eps = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+        return diffusion_loss(denoiser, x, logsnr.to(x.dtype), eps, self.weighting)
+
+
+def uniform(batch: int, generator: torch.Generator) -> Tensor:
+    """[batch] draws from U[0, 1) on the generator's device."""
+    return torch.rand(batch, generator=generator, device=generator.device)
+
+
+def check_window(clean: int, generated: int) -> None:
+    for name, value, least in (("clean", clean, 0), ("generated", generated, 1)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"{name}={value!r}: it must be a whole number >= {least}; the nearest is {name}={least}")
+
+
+def check_horizon(horizon: int) -> None:
+    if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 1:
+        raise ValueError(f"horizon={horizon!r}: a film has a whole number of frames >= 1; the nearest is horizon=1")
+
+
+def check_windows(x: Tensor, method: Method) -> None:
+    if x.ndim < 2 or x.shape[1] != method.window:
+        raise ValueError(
+            f"windows of shape {tuple(x.shape)}: {method.label} trains on {method.clean} + {method.generated} frames, "
+            f"so they must be [b, {method.window}, ...]"
+        )
