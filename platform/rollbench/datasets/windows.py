@@ -19,7 +19,7 @@ class Windows:
     """All windows of `length` consecutive frames, starting every `stride` frames, of clips [T, c, y, x].
 
     The clips are read where they lie (memory-mapped arrays stay on disk); only `take` copies. Values come out as
-    (value - centre) / scale in float32.
+    (value - centre) / scale in float32; both may be one number or one per channel, [c, 1, 1].
     """
 
     def __init__(
@@ -28,19 +28,20 @@ class Windows:
         length: int,
         stride: int = 1,
         seed: int = 0,
-        centre: float = 0.0,
-        scale: float = 1.0,
+        centre: ArrayLike = 0.0,
+        scale: ArrayLike = 1.0,
     ):
         shapes = {clip.shape[1:] for clip in clips}
         if len(shapes) != 1:
             raise ValueError(f"frame shapes {sorted(shapes)}: the clips must share one; choose clips of one data set")
         frames = np.array([len(clip) for clip in clips])
-        if length < 1 or stride < 1 or scale <= 0:
-            raise ValueError(f"length {length}, stride {stride}, scale {scale}: must be positive; choose 1")
+        for name, value in (("length", length), ("stride", stride), ("scale", np.min(scale))):
+            if not value > 0:
+                raise ValueError(f"{name} {value}: must be positive; choose 1")
         if frames.min() < length:
             raise ValueError(f"window of {length} frames: the shortest clip has {frames.min()}; choose at most that")
         self.clips, self.length, self.stride, self.seed = clips, length, stride, seed
-        self.centre, self.scale = centre, scale
+        self.centre, self.scale = np.asarray(centre, np.float32), np.asarray(scale, np.float32)
         self.shape = (length, *shapes.pop())
         self._ends = np.cumsum((frames - length) // stride + 1)
 
@@ -57,9 +58,8 @@ class Windows:
         out = np.empty((len(index), *self.shape), np.float32)
         for row, clip, start in zip(out, which, starts, strict=True):
             row[...] = self.clips[clip][start : start + self.length]
-        if (self.centre, self.scale) != (0.0, 1.0):
-            out -= np.float32(self.centre)
-            out /= np.float32(self.scale)
+        out -= self.centre
+        out /= self.scale
         return out
 
 

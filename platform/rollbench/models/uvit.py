@@ -97,7 +97,7 @@ class UViT(nn.Module):
     """network(z [b, W, c, y, x], logsnr [b, W]) -> prediction [b, W, c, y, x], W = clean + generated.
 
     The first `clean` frames of the window are clean. With context="channels" the prediction for them is zero.
-    The first weights follow from `seed` alone. `recompute` trades time for memory (see `Block`).
+    The first weights are drawn from torch's global generator: seed it. `recompute` saves memory (see `Block`).
     """
 
     def __init__(
@@ -106,7 +106,6 @@ class UViT(nn.Module):
         frame_shape: tuple[int, int, int],
         clean: int,
         generated: int,
-        seed: int = 0,
         recompute: bool = False,
     ):
         super().__init__()
@@ -119,13 +118,11 @@ class UViT(nn.Module):
         self.size, self.clean, self.generated = size, clean, generated
         self.joined = clean if size.context == "channels" else 0  # clean frames that become channels of the others
         width = size.channels[0]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.noise = NoiseEmbedding(size.embedding)
-            self.stem = nn.Linear(channels * (1 + self.joined) * self.patch**2, width)
-            self.levels = Level(size, (clean + generated - self.joined, size.grid, columns // self.patch))
-            self.norm = nn.LayerNorm(width)
-            self.head = zeroed(nn.Linear(width, channels * self.patch**2))
+        self.noise = NoiseEmbedding(size.embedding)
+        self.stem = nn.Linear(channels * (1 + self.joined) * self.patch**2, width)
+        self.levels = Level(size, (clean + generated - self.joined, size.grid, columns // self.patch))
+        self.norm = nn.LayerNorm(width)
+        self.head = zeroed(nn.Linear(width, channels * self.patch**2))
         for module in self.modules():
             if isinstance(module, Block):
                 module.recompute = recompute

@@ -12,8 +12,8 @@ class Training:
     steps: optimiser steps.                    batch: windows per step, over all workers.
     micro_batch: windows per forward pass (None: the whole batch); the unit that workers share out, so the result does
         not depend on their number.
-    learning_rate, warmup, decay: rises linearly over `warmup` steps, then falls by a cosine to zero or stays
-        ("constant"). The paper states 1e-4 and nothing else.
+    learning_rate, warmup, decay: rises linearly over `warmup` steps (at most a tenth of the run), then falls by a
+        cosine to zero or stays ("constant"). The paper states 1e-4 and nothing else.
     betas, weight_decay: AdamW's; a decay of 0 is plain Adam. (0.9, 0.99) are Simple Diffusion's betas.
     grad_clip: largest norm of the gradient.   ema: decay of the averaged weights (None: 1 - 10/steps, at most 0.9999).
     precision: "bf16" runs networks under autocast, weights and optimiser stay float32.  compile: by torch.compile.
@@ -41,8 +41,8 @@ class Training:
         for name in ("learning_rate", "grad_clip"):
             if not (getattr(self, name) > 0 and math.isfinite(getattr(self, name))):
                 raise ValueError(f"{name} {getattr(self, name)}: must be positive and finite; choose 1e-4 and 1.0")
-        if not 0 <= self.warmup <= self.steps:
-            raise ValueError(f"warmup {self.warmup}: must lie in [0, steps = {self.steps}]; choose {self.steps // 20}")
+        if self.warmup < 0:
+            raise ValueError(f"warmup {self.warmup}: cannot be negative; choose {self.steps // 100}")
         if self.decay not in ("cosine", "constant"):
             raise ValueError(f"decay {self.decay!r}: is 'cosine' or 'constant'; choose 'cosine'")
         if self.precision not in ("fp32", "bf16"):
@@ -64,11 +64,12 @@ class Training:
 
     def rate(self, step: int) -> float:
         """The learning rate of optimiser step `step` = 0 ... steps - 1."""
-        if step < self.warmup:
-            return self.learning_rate * (step + 1) / self.warmup
+        warmup = min(self.warmup, self.steps // 10)
+        if step < warmup:
+            return self.learning_rate * (step + 1) / warmup
         if self.decay == "constant":
             return self.learning_rate
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - self.warmup) / (self.steps - self.warmup)))
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (self.steps - warmup)))
 
     def _divisor(self) -> int:
         at_most = min(self.batch, max(1, self.unit))

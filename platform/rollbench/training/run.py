@@ -1,0 +1,245 @@
+"""The state of a training run, and one step of it.
+
+The unit of work is the micro-batch. Micro-batch j of step i owns its windows (samples i*batch + j*unit ...), its times
+and noise (a generator) and its dropout masks, all seeded by (seed, i, j). A worker takes the micro-batches j = rank,
+rank + world, ...; their gradients are averaged over the global batch. So the number of workers moves results by
+rounding only, and the complete state of a run is its step, weights, averaged weights and optimiser: there is no other.
+"""
+
+import hashlib
+import json
+import math
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grad_norm_
+
+from rollbench.datasets.windows import Windows
+from rollbench.diffusion.denoiser import Denoiser
+from rollbench.methods.base import Method
+from rollbench.models.ema import Ema, ema_decay
+from rollbench.training import checkpoint
+from rollbench.training.settings import Training
+
+
+class NotFinite(RuntimeError):
+    """The loss or the gradient is no number any more."""
+
+
+class Objective(nn.Module):
+    """The loss of a method as a module, so that DistributedDataParallel can wrap it."""
+
+    def __init__(self, denoiser: Denoiser, method: Method):
+        super().__init__()
+        self.denoiser, self.method = denoiser, method
+
+    def forward(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        return self.method.loss(self.denoiser, x, generator)
+
+
+def micro_seed(seed: int, step: int, index: int, purpose: str) -> int:
+    """The seed of what micro-batch `index` of `step` owns of `purpose` ("noise" or "dropout"): 63 bits of a sha256."""
+    text = f"{seed}/{step}/{index}/{purpose}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+class Run:
+    """The state of a run, and what moves it: `advance` by one step, `save` and `resume`, `report`, `finish`."""
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        method: Method,
+        windows: Windows,
+        training: Training,
+        seed: int,
+        device: torch.device,
+        rank: int,
+        world: int,
+    ):
+        self.denoiser, self.windows, self.training, self.seed = denoiser, windows, training, seed
+        self.device, self.rank, self.world = device, rank, world
+        self.weights = dict(denoiser.named_parameters())
+        self.ema = Ema(denoiser, ema_decay(training.steps) if training.ema is None else training.ema)
+        self.optimiser = _adam(self.weights, training)
+        self.objective: nn.Module = Objective(denoiser, method)
+        if world > 1:
+            self.objective = DistributedDataParallel(self.objective, gradient_as_bucket_view=True)
+        self.step = 0
+        self.seconds = 0.0  # of training, over all resumed parts
+        self.history: list[dict[str, float]] = []
+        self.unreported: list[list[float]] = []  # [loss, gradient norm] of each step since the last report
+        self._pending: list[Tensor] = []  # the same, still on the device: reading it at once would stall a GPU
+        self._clock = time.perf_counter()
+
+    def advance(self) -> None:
+        """One optimiser step on the global batch."""
+        t = self.training
+        mine = range(self.rank, t.micro_batches, self.world)
+        total = torch.zeros((), device=self.device)
+        for j in mine:
+            with self._syncing(j == mine[-1]):
+                loss = self._loss(j) * (self.world / t.micro_batches)  # DDP will take the mean over workers
+                loss.backward()
+            total += loss.detach() / self.world
+        norm = clip_grad_norm_(self.weights.values(), t.grad_clip)
+        for group in self.optimiser.param_groups:
+            group["lr"] = t.rate(self.step)
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        self.ema.update()
+        self._pending.append(torch.stack([total, norm]))
+        self.step += 1
+
+    def _syncing(self, last: bool) -> AbstractContextManager[None]:
+        """Gradients travel between workers once per step, in the backward pass of a worker's last micro-batch."""
+        if isinstance(self.objective, DistributedDataParallel) and not last:
+            return self.objective.no_sync()
+        return nullcontext()
+
+    def _loss(self, index: int) -> Tensor:
+        t = self.training
+        first = self.step * t.batch + index * t.unit
+        x = torch.from_numpy(self.windows.take(range(first, first + t.unit)))
+        if self.device.type == "cuda":
+            x = x.pin_memory().to(self.device, non_blocking=True)
+        noise, dropout = (micro_seed(self.seed, self.step, index, purpose) for purpose in ("noise", "dropout"))
+        generator = torch.Generator(self.device).manual_seed(noise)
+        with (
+            torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=t.precision == "bf16"),
+        ):
+            torch.manual_seed(dropout)
+            return self.objective(x, generator)
+
+    def report(self) -> dict[str, float]:
+        """The mean loss and gradient norm since the last report, now part of the history."""
+        self._settle()
+        losses, norms = zip(*self.unreported, strict=True)
+        self.unreported = []
+        metrics = {
+            "loss": math.fsum(losses) / len(losses),
+            "grad_norm": math.fsum(norms) / len(norms),
+            "learning_rate": self.training.rate(self.step - 1),
+        }
+        self.history.append({"step": self.step, **metrics})
+        return metrics
+
+    def _settle(self) -> None:
+        """Read the pending numbers from the device; the loss is summed over the workers."""
+        if not self._pending:
+            return
+        numbers = torch.stack(self._pending)
+        first = self.step - len(self._pending)
+        self._pending = []
+        if self.world > 1:
+            losses = numbers[:, 0].contiguous()
+            dist.all_reduce(losses)
+            numbers[:, 0] = losses
+        for step, (loss, norm) in enumerate(numbers.tolist(), start=first):
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                raise NotFinite(
+                    f"step {step}: loss {loss}, gradient norm {norm}: must be finite; choose a lower learning_rate "
+                    f"(now {self.training.rate(step):.3g}) or a longer warmup, and look at the data"
+                )
+            self.unreported.append([loss, norm])
+
+    def agree(self, due: bool) -> bool:
+        """Rank 0's answer, for all: clocks differ."""
+        if self.world == 1:
+            return due
+        answer = torch.tensor(float(due), device=self.device)
+        dist.broadcast(answer, 0)
+        return bool(answer)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Every tensor of the state, live: what is saved from here is copied back to here."""
+        state = {f"weights/{name}": p.detach() for name, p in self.weights.items()}
+        state |= {f"ema/{name}": average for name, average in self.ema.weights.items()}
+        for name, p in self.weights.items():
+            state |= {f"optimiser/{name}/{key}": value for key, value in self.optimiser.state[p].items()}
+        return state
+
+    def _identity(self) -> dict[str, Any]:
+        """What must be the same for a checkpoint to be this run's."""
+        run = {
+            "training": asdict(self.training),
+            "seed": self.seed,
+            "windows": [len(self.windows), *self.windows.shape],
+            "parameters": {name: list(p.shape) for name, p in self.weights.items()},
+        }
+        return json.loads(json.dumps(run))
+
+    def _facts(self) -> dict[str, Any]:
+        now = time.perf_counter()
+        self.seconds, self._clock = self.seconds + now - self._clock, now
+        return {
+            "step": self.step,
+            "next_sample": self.step * self.training.batch,
+            "random": "windows, times, noise and dropout of micro-batch j of step i are seeded by (seed, i, j)",
+            "ema_decay": self.ema.decay,
+            "seconds": self.seconds,
+            "torch": torch.__version__,
+            "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
+            "workers": self.world,
+            "parameter_count": sum(p.numel() for p in self.weights.values()),
+            "run": self._identity(),
+            "unreported": self.unreported,
+            "history": self.history,
+        }
+
+    def save(self, folder: Path, keep: int) -> Path | None:
+        """Write the complete state (rank 0), all steps so far being finite."""
+        self._settle()
+        if self.rank != 0:
+            return None
+        return checkpoint.save_step(folder, self.step, self._tensors(), self._facts(), keep)
+
+    def resume(self, folder: Path) -> None:
+        """Take up the newest whole checkpoint that rank 0 finds in `folder`, if any, on all workers."""
+        found = checkpoint.load_latest(folder) if self.rank == 0 else None
+        facts = [found[1] if found else None]
+        if self.world > 1:
+            dist.broadcast_object_list(facts, 0, device=self.device)
+        if facts[0] is None:
+            return
+        if facts[0]["run"] != self._identity():
+            differing = [key for key, value in self._identity().items() if facts[0]["run"].get(key) != value]
+            raise ValueError(f"{folder}: its run has another {', '.join(differing)}; choose another folder")
+        with torch.no_grad():
+            for name, value in self._tensors().items():
+                if found:
+                    value.copy_(found[0][name])
+                if self.world > 1:
+                    dist.broadcast(value, 0)
+        self.step, self.seconds = facts[0]["step"], facts[0]["seconds"]
+        self.history, self.unreported = facts[0]["history"], facts[0]["unreported"]
+
+    def finish(self, folder: Path) -> Path:
+        """Write averaged weights and the facts of the run to `folder/final`; all workers return when it is there."""
+        if self.rank == 0:
+            checkpoint.save(folder, checkpoint.FINAL, {**self.denoiser.state_dict(), **self.ema.weights}, self._facts())
+        if self.world > 1:
+            dist.barrier()
+        return folder / checkpoint.FINAL
+
+
+def _adam(weights: dict[str, nn.Parameter], training: Training) -> torch.optim.AdamW:
+    """AdamW whose state exists before the first step, so that a checkpoint has one shape at every step."""
+    optimiser = torch.optim.AdamW(
+        weights.values(), training.learning_rate, training.betas, weight_decay=training.weight_decay, fused=True
+    )
+    for p in weights.values():
+        optimiser.state[p] = {
+            "step": torch.zeros((), device=p.device),
+            "exp_avg": torch.zeros_like(p),
+            "exp_avg_sq": torch.zeros_like(p),
+        }
+    return optimiser
