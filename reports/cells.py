@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rollbench.spec import BadInput, nearest
 
-from reports.intervals import Floats, interval, pool
+from reports.intervals import LEAST, Floats, interval, pool
+from rollbench.spec import BadInput, nearest
 
 KINDS = ("method", "baseline", "floor")
 ARTEFACTS: Mapping[str, tuple[str, ...]] = {  # what must have made a number, by the kind of its row
@@ -114,11 +114,11 @@ def _proven(record: Mapping[Any, Any]) -> None:
     replicates = record["replicates"]
     if (
         not isinstance(replicates, (list, tuple, np.ndarray))
-        or len(replicates) < 2
+        or len(replicates) < LEAST
         or not np.all(np.isfinite(replicates))
     ):
         raise BadInput(
-            f"{where}: a number without its artefacts: it needs at least two finite replicates for its interval"
+            f"{where}: a number without its artefacts: its interval needs at least {LEAST} finite replicates"
         )
     if not record["n"] >= 1:
         raise BadInput(f"{where}: a number without its artefacts: n = {record['n']} trajectories")
@@ -149,7 +149,7 @@ def _cell(group: pd.DataFrame) -> Cell:
     value, replicates = pool(
         group["value"].to_numpy(float), np.array([np.asarray(r, float) for r in group["replicates"]])
     )
-    low, high = interval(value, replicates)
+    low, high = interval(value, replicates, positive=True)
     return Cell(
         row=str(first["row"]), kind=str(first["kind"]), metric=str(first["metric"]), lead=int(first["lead"]),
         scale=str(first["scale"]), value=value, low=low, high=high, n=int(first["n"]), replicates=replicates,

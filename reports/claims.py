@@ -18,11 +18,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from rollbench.spec import BadInput, Claim
 
 from reports.cells import Cell, Cells
 from reports.intervals import Floats, interval
 from reports.numerals import numeral
+from rollbench.spec import BadInput, Claim
 
 SHOWS, FAILS, OPEN, ABSENT = "shows", "does not show", "undecided", "not run"
 PARTLY, MIXED = "shows in part", "mixed"
@@ -77,7 +77,7 @@ def _at(claim: Claim, cells: Cells, lead: int) -> AtLead:
     )
     if claim.relation == "≈":
         estimate, draws = left.value / (claim.factor * value), left.replicates / (claim.factor * replicates)
-        low, high = interval(estimate, draws)
+        low, high = interval(estimate, draws, positive=True)
         verdict = _place(low, high, 1 - claim.tolerance, 1 + claim.tolerance)
     else:
         estimate, draws = left.value - claim.factor * value, left.replicates - claim.factor * replicates

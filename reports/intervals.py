@@ -1,30 +1,42 @@
-"""Intervals of numbers that come with bootstrap replicates, and of what is computed from several of them.
+"""Intervals of numbers that come with replicates, and of what is computed from several of them.
 
 Every row of a table is resampled alike: replicate r of any two rows drew the same trajectories. So the replicates of
 a difference are the differences of the replicates, and what two rows share (the trajectories drawn) cancels.
 
-The interval is centred: value + quantiles of (replicates − their mean). A Fréchet distance of a resample is biased
-upwards against the distance of the sample; the spread of the replicates is meaningful, their level is not.
+    interval:  value ∓ z sd(replicates),   and for what cannot be negative   value · exp(∓ z sd / value)
+
+as the evaluators state it (their replicates are linear in the trajectories drawn, so their spread is what counts).
 
 Seeds: with S training seeds the value is their mean, and each replicate draws S seeds again, the deviations widened
-by sqrt(S / (S − 1)) so that their variance is the unbiased one (ddof = 1) divided by S.
+by sqrt(S / (S − 1)), so that their variance is the unbiased one (ddof = 1) divided by S. One seed says nothing about
+others.
 """
 
 from __future__ import annotations
+
+import math
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 LEVEL = 0.95
+LEAST = 20  # replicates under which a spread is hearsay
 SEED = 20240215  # of the draws of seeds; the same for all rows, so that rows stay paired
 
 
-def interval(value: float, replicates: Floats, level: float = LEVEL) -> tuple[float, float]:
-    """(low, high) of a value from its replicates [r], centred on the value."""
-    tail = (1 - level) / 2
-    low, high = np.quantile(replicates - replicates.mean(), [tail, 1 - tail])
-    return value + float(low), value + float(high)
+def interval(value: float, replicates: Floats, level: float = LEVEL, *, positive: bool = False) -> tuple[float, float]:
+    """(low, high) of a value from its replicates [r]; `positive` for distances, errors and ratios, not for
+    differences.
+    """
+    half = NormalDist().inv_cdf(0.5 + level / 2) * float(replicates.std(ddof=1))
+    if not positive:
+        return value - half, value + half
+    if value <= 0:
+        return 0.0, half
+    factor = math.exp(min(half / value, 50.0))  # finite, however wide
+    return value / factor, value * factor
 
 
 def pool(values: Floats, replicates: Floats) -> tuple[float, Floats]:
@@ -35,4 +47,4 @@ def pool(values: Floats, replicates: Floats) -> tuple[float, Floats]:
         return float(values[0]), mean
     drawn = np.random.default_rng(SEED).integers(seeds, size=(seeds, count))
     deviation = np.take_along_axis(replicates, drawn, axis=0).mean(axis=0) - mean
-    return float(values.mean()), mean + np.sqrt(seeds / (seeds - 1)) * deviation
+    return float(values.mean()), mean + math.sqrt(seeds / (seeds - 1)) * deviation

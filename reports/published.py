@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from rollbench.spec import BadInput, nearest
 
 PAPER = Path(__file__).with_name("paper.yaml")

@@ -7,11 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rollbench.spec import Claim
-
 from reports.claims import AtLead
 from reports.layout import METRICS, Line, Report
 from reports.numerals import bounds, count, duration, memory, numeral
+from rollbench.spec import Claim
 
 LINE_HEADER = ("calls / frame", "with init", "n", "seeds")
 COST_HEADER = (
@@ -83,8 +82,9 @@ def tracked(report: Report) -> list[tuple[str, str]]:
 def legend(report: Report) -> str:
     """How to read a cell."""
     parts = [
-        "A cell is the mean over seeds with its 95 % interval [low, high], by bootstrap over trajectories (and over "
-        "seeds where there are several), the same draws for every row.",
+        "A cell is the mean over seeds with its 95 % interval [low, high], from resamples of the trajectories (and of "
+        "the seeds where there are several), the same draws for every row. A row of one seed does not say what another "
+        "training would give.",
         "Calls / frame: network evaluations per emitted frame; with init: those of the first window included, over the "
         "whole film.",
     ]

@@ -1,0 +1,165 @@
+"""Curves over the lead: FSD (the paper's Figure 4) and MSE, with intervals, floor and trivial rows.
+
+Each figure is drawn in light and in dark (`x.png`, `x.svg`, `x-dark.png`, `x-dark.svg`). The paper's curves are a
+figure of their own: another scale and other units belong on other axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from reports.cells import Cell, cells
+from reports.layout import METRICS
+from reports.numerals import numeral
+from reports.published import Published
+from reports.theme import DARK, LIGHT, Look, Theme, looks, save, themed
+
+WIDTH, HEIGHT = 6.4, 4.4  # inches; at this size the text of the page and of the figure are alike
+
+
+def fsd_over_leads(
+    results: pd.DataFrame,
+    published: Sequence[Published],
+    out: Path,
+    *,
+    rows: Sequence[str] | None = None,
+    frame_seconds: float | None = None,
+    name: str = "fsd_over_leads",
+) -> list[Path]:
+    """FSD of every row over the lead, with 95 % intervals, and the paper's curves of the same rows in a second
+    figure.
+
+    results: see `reports.cells`. published: the paper's values, e.g. `paper().of("8", "fsd")`. rows: the order of the
+    methods (it sets their colours), by default that of the results. Returns the files, light ones first.
+    """
+    order = list(rows) if rows is not None else [p.row for p in published] + list(results["row"])
+    chosen = looks(list(dict.fromkeys(order)))
+    curves = _curves(results, "fsd", order)
+    drawn = [_draw(curves, chosen, out, name, "fsd", theme, frame_seconds) for theme in (LIGHT, DARK)]
+    if published:
+        drawn += [
+            _draw_published(published, chosen, out, f"{name}_paper", theme, frame_seconds) for theme in (LIGHT, DARK)
+        ]
+    return [path for paths in drawn for path in paths]
+
+
+def mse_over_leads(
+    results: pd.DataFrame,
+    out: Path,
+    *,
+    rows: Sequence[str] | None = None,
+    frame_seconds: float | None = None,
+    name: str = "mse_over_leads",
+) -> list[Path]:
+    """MSE as a ratio to the climatological variance over the lead, with the two levels that theory names: 1 and 2."""
+    order = list(rows) if rows is not None else list(results["row"])
+    chosen = looks(list(dict.fromkeys(order)))
+    curves = _curves(results, "mse_ratio", order)
+    levels = {1.0: "the mean of the true law", 2.0: "an independent true film"}
+    drawn = [_draw(curves, chosen, out, name, "mse_ratio", theme, frame_seconds, levels) for theme in (LIGHT, DARK)]
+    return [path for paths in drawn for path in paths]
+
+
+def _curves(results: pd.DataFrame, metric: str, order: Sequence[str]) -> list[list[Cell]]:
+    """The cells of a metric by row, leads ascending; methods in `order`, then the others."""
+    found: dict[str, list[Cell]] = {}
+    for cell in cells(results[results["metric"] == metric]).values():
+        found.setdefault(cell.row, []).append(cell)
+    place = {row: number for number, row in enumerate(order)}
+    rank = {"method": 0, "baseline": 1, "floor": 2}
+    rows = sorted(found, key=lambda row: (rank[found[row][0].kind], place.get(row, len(place)), row))
+    return [sorted(found[row], key=lambda cell: cell.lead) for row in rows]
+
+
+def _draw(
+    curves: Sequence[Sequence[Cell]],
+    chosen: Any,
+    out: Path,
+    name: str,
+    metric: str,
+    theme: Theme,
+    frame_seconds: float | None,
+    levels: dict[float, str] | None = None,
+) -> list[Path]:
+    """Our curves, one axes."""
+    with themed(theme):
+        figure = Figure(figsize=(WIDTH, HEIGHT))
+        axes = figure.add_subplot()
+        methods = [curve for curve in curves if curve[0].kind == "method"]
+        for place, curve in enumerate(methods):
+            _method(axes, curve, chosen[curve[0].row], place - (len(methods) - 1) / 2)
+        others = [curve for curve in curves if curve[0].kind != "method"]
+        for curve, dash in zip(
+            others, ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (4, 2, 1, 2))) * len(others), strict=False
+        ):
+            _other(axes, curve, theme, dash)
+        for level, text in (levels or {}).items():
+            axes.axhline(level, color=theme.soft, linewidth=0.8)
+            axes.text(0.995, level, text, transform=axes.get_yaxis_transform(), ha="right", va="bottom", fontsize=8,
+                      color=theme.soft)  # fmt: skip
+        leads = sorted({cell.lead for curve in curves for cell in curve})
+        _dress(axes, leads, METRICS[metric].label, theme, frame_seconds, log=metric == "fsd")
+        return save(figure, out, name, theme)
+
+
+def _method(axes: Any, curve: Sequence[Cell], look: Look, place: float) -> None:
+    """A method's curve; the rows stand a little beside each other, so that their intervals can be told apart."""
+    x = [cell.lead * 1.018**place for cell in curve]
+    y = [cell.value for cell in curve]
+    error = [[c.value - c.low for c in curve], [c.high - c.value for c in curve]]
+    axes.errorbar(x, y, yerr=error, label=curve[0].row, elinewidth=1.1, capsize=2.5, zorder=3, **_style(look))
+
+
+def _style(look: Look) -> dict[str, Any]:
+    return {"color": look.color, "marker": look.marker, "linestyle": look.dash, "markersize": 5, "linewidth": 1.6}
+
+
+def _other(axes: Any, curve: Sequence[Cell], theme: Theme, dash: Any) -> None:
+    """A trivial row or the floor, in grey, its interval a band."""
+    x = [cell.lead for cell in curve]
+    axes.plot(
+        x, [c.value for c in curve], color=theme.soft, linestyle=dash, linewidth=1.4, label=curve[0].row, zorder=2
+    )
+    axes.fill_between(
+        x, [c.low for c in curve], [c.high for c in curve], color=theme.soft, alpha=0.16, linewidth=0, zorder=1
+    )
+
+
+def _draw_published(
+    published: Sequence[Published], chosen: Any, out: Path, name: str, theme: Theme, frame_seconds: float | None
+) -> list[Path]:
+    """The paper's curves, without intervals: it prints none."""
+    with themed(theme):
+        figure = Figure(figsize=(WIDTH, HEIGHT))
+        axes = figure.add_subplot()
+        for row in dict.fromkeys(p.row for p in published):
+            points = sorted((p.lead or 0, p.number) for p in published if p.row == row)
+            axes.plot(*zip(*points, strict=True), label=row, **_style(chosen[row]))
+        leads = sorted({p.lead or 0 for p in published})
+        label = f"{METRICS[published[0].metric].label}, as the paper prints it"
+        _dress(axes, leads, label, theme, frame_seconds, log=True)
+        return save(figure, out, name, theme)
+
+
+def _dress(axes: Any, leads: Sequence[int], label: str, theme: Theme, frame_seconds: float | None, log: bool) -> None:
+    """Axes and legend; the leads are few, so each is named."""
+    axes.set_xscale("log")
+    axes.set_xticks(leads, [str(lead) for lead in leads])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("lead, frames" if frame_seconds is None else f"lead, frames of {frame_seconds:g} s")
+    axes.set_ylabel(label)
+    if log:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numeral(value) if value >= 1e5 else f"{value:g}"))
+    else:
+        axes.set_ylim(bottom=0)
+    axes.grid(axis="x", visible=False)
+    axes.legend(
+        loc="upper left", bbox_to_anchor=(-0.08, -0.14), ncols=2, fontsize=8.5, labelcolor=theme.ink, handlelength=3
+    )

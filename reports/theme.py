@@ -1,0 +1,96 @@
+"""How figures look: the colours of the page in light and dark, a palette safe for colour-blind readers, one look for
+each row.
+
+Palette: Okabe and Ito, "Color universal design" (2008), its yellow and black left out (too faint on white, invisible
+on dark). Rows of one family ("Rolling Diffusion (2-2)", "… (2-4)") share a colour and differ in marker and dash.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Ground, text and grid of a figure; `suffix` ends its file's name."""
+
+    suffix: str
+    ground: str
+    ink: str
+    soft: str
+    grid: str
+
+
+LIGHT = Theme("", "#ffffff", "#1d2126", "#5d6670", "#e2e5e8")
+DARK = Theme("-dark", "#1b1f24", "#e7e9ec", "#a0a9b3", "#343a42")
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour, marker and dash of a row."""
+
+    color: str
+    marker: str
+    dash: Any
+
+
+def looks(rows: Sequence[str]) -> Mapping[str, Look]:
+    """A look for each row: its family's colour, its own marker and dash."""
+    families: dict[str, list[str]] = {}
+    for row in rows:
+        families.setdefault(re.sub(r"\s*\([\d-]+\)$", "", row), []).append(row)
+    found = {}
+    for place, members in enumerate(families.values()):
+        for number, row in enumerate(members):
+            color = OKABE_ITO[place % len(OKABE_ITO)]
+            found[row] = Look(color, MARKERS[(place + number) % len(MARKERS)], DASHES[number % len(DASHES)])
+    return found
+
+
+@contextmanager
+def themed(theme: Theme) -> Iterator[None]:
+    """Matplotlib in the theme's colours, without a display, and with bytes that depend on nothing but the drawing."""
+    settings: Any = {
+        "figure.facecolor": theme.ground,
+        "axes.facecolor": theme.ground,
+        "savefig.facecolor": theme.ground,
+        "text.color": theme.ink,
+        "axes.labelcolor": theme.ink,
+        "axes.edgecolor": theme.soft,
+        "xtick.color": theme.soft,
+        "ytick.color": theme.soft,
+        "grid.color": theme.grid,
+        "axes.grid": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+        "font.family": "DejaVu Sans",
+        "font.size": 10,
+        "legend.frameon": False,
+        "svg.hashsalt": "rollbench",
+        "svg.fonttype": "path",
+    }
+    with matplotlib.rc_context(settings):
+        yield
+
+
+def save(figure: Figure, out: Path, name: str, theme: Theme) -> list[Path]:
+    """The figure as PNG and SVG; nothing in them depends on the day."""
+    out.mkdir(parents=True, exist_ok=True)
+    paths = [out / f"{name}{theme.suffix}{kind}" for kind in (".png", ".svg")]
+    for path in paths:
+        metadata = {"Date": None} if path.suffix == ".svg" else None
+        figure.savefig(path, dpi=160, bbox_inches="tight", pad_inches=0.12, metadata=metadata)
+    return paths
