@@ -20,7 +20,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from rollbench.diffusion.plan import Plan, Step, Times
+from rollbench.diffusion.plan import Plan, Step
 from rollbench.diffusion.schedule import CosineSchedule
 from rollbench.diffusion.step import SAMPLERS, Coefficients, step
 
@@ -117,16 +117,12 @@ def _moves(plan: Plan, schedule: CosineSchedule, sampler: str, like: Tensor) -> 
 
 
 def _move(now: Step, clean: int, schedule: CosineSchedule, sampler: str, like: Tensor) -> Move:
-    logsnr_t, logsnr_s = (schedule.logsnr(_float64(times)) for times in (now.t, now.s))
+    logsnr_t, logsnr_s = schedule.at(now.t), schedule.at(now.s)
     by = Coefficients(*(c[clean:] for c in SAMPLERS[sampler](logsnr_t, logsnr_s)))
     stirred = by.stir.nonzero().flatten().tolist()
     shaped = (c[(...,) + (None,) * (like.ndim - 2)].to(like.device, like.dtype) for c in by)
     span = slice(stirred[0], stirred[-1] + 1) if stirred else None
     return Move(logsnr_t.to(like.device, like.dtype), Coefficients(*shaped), span)
-
-
-def _float64(times: Times) -> Tensor:
-    return torch.tensor([float(t) for t in times], dtype=torch.float64)
 
 
 class FilmNoise:

@@ -10,7 +10,9 @@ an infinity: see `clamp`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import torch
 from torch import Tensor
@@ -48,6 +50,10 @@ class CosineSchedule:
         a, beyond, span = self._angles
         value = 2 * torch.log(torch.sin(beyond + (1 - t) * span) / torch.sin(a + t * span)) + self.shift
         return value.masked_fill(t <= 0, math.inf).masked_fill(t >= 1, -math.inf)
+
+    def at(self, times: Sequence[Fraction]) -> Tensor:
+        """Log-SNR [w] at exact local times, in float64."""
+        return self.logsnr(torch.tensor([float(t) for t in times], dtype=torch.float64))
 
     def time(self, logsnr: Tensor) -> Tensor:
         """The local time in [0, 1] of a log-SNR: the inverse of `logsnr`."""
