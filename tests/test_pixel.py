@@ -1,0 +1,57 @@
+"""Pixel errors against their definitions and the values that independent draws must have."""
+
+import numpy as np
+import pytest
+
+from evaluators import pixel
+
+
+def test_mse_of_bytes_does_not_wrap_around():
+    fake, real = np.zeros((2, 3, 4, 4, 3), np.uint8), np.full((2, 3, 4, 4, 3), 255, np.uint8)
+    real[1] = 1
+    np.testing.assert_array_equal(pixel.mse(fake, real), [65025.0, 1.0])
+    np.testing.assert_allclose(pixel.psnr(fake, real, 255), [0.0, 20 * np.log10(255)])
+    assert pixel.psnr(real, real, 255)[0] == np.inf
+
+
+def test_climatology_scores_one_and_an_independent_draw_two():
+    rng = np.random.default_rng(0)
+    real, draw = 3 + 2 * rng.standard_normal((2, 4000, 2, 8, 8))
+    mean, variance = pixel.climatology(real)
+    assert variance == pytest.approx(4.0, rel=0.01)
+    assert pixel.mse(np.broadcast_to(mean, real.shape), real).mean() / variance == pytest.approx(1.0, abs=1e-12)
+    assert pixel.mse(draw, real).mean() / variance == pytest.approx(2.0, rel=0.01)
+
+
+def test_by_lead_is_the_metric_of_each_frame():
+    fake, real = np.random.default_rng(1).standard_normal((2, 5, 7, 2, 4, 4))
+    by_lead = pixel.by_lead(pixel.mse, fake, real)
+    assert by_lead.shape == (5, 7)
+    np.testing.assert_allclose(by_lead[2, 3], np.mean((fake[2, 3] - real[2, 3]) ** 2))
+
+
+def test_crps_is_its_definition_and_fair():
+    rng = np.random.default_rng(2)
+    ensemble, real = rng.standard_normal((6, 3, 4, 4)), rng.standard_normal((3, 4, 4))
+    pairs = [np.abs(ensemble[j] - ensemble[k]) for j in range(6) for k in range(6) if j != k]
+    definition = np.abs(ensemble - real).mean(axis=0) - np.mean(pairs, axis=0) / 2
+    np.testing.assert_allclose(pixel.crps(ensemble, real), definition.mean(axis=(1, 2)))
+    # A standard normal forecast of a standard normal truth scores 1/sqrt(pi), at any number of members (fair).
+    for m in (2, 8):
+        score = pixel.crps(rng.standard_normal((m, 200, 20, 20)), rng.standard_normal((200, 20, 20))).mean()
+        assert score == pytest.approx(1 / np.sqrt(np.pi), rel=0.02)
+
+
+def test_a_reliable_ensemble_spreads_as_it_errs():
+    rng = np.random.default_rng(3)
+    for m in (2, 10):
+        ensemble, real = rng.standard_normal((m, 200, 16, 16)), rng.standard_normal((200, 16, 16))
+        assert pixel.spread_skill(ensemble, real) == pytest.approx(1.0, rel=0.02)
+        assert pixel.spread_skill(0.5 * ensemble, real) < 0.7
+
+
+def test_shapes_must_agree():
+    with pytest.raises(ValueError, match="differ in shape"):
+        pixel.mse(np.zeros((2, 3)), np.zeros((2, 4)))
+    with pytest.raises(ValueError, match="m >= 2"):
+        pixel.crps(np.zeros((1, 2, 3)), np.zeros((2, 3)))
