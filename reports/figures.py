@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from reports.cells import Cell, cells
 from reports.layout import METRICS
-from reports.numerals import numeral
+from reports.numerals import power
 from reports.published import Published
 from reports.theme import DARK, LIGHT, Look, Theme, looks, save, themed
 
@@ -61,7 +62,7 @@ def mse_over_leads(
     order = list(rows) if rows is not None else list(results["row"])
     chosen = looks(list(dict.fromkeys(order)))
     curves = _curves(results, "mse_ratio", order)
-    levels = {1.0: "the mean of the true law", 2.0: "an independent true film"}
+    levels = {1.0: "the mean of\nthe true law", 2.0: "an independent\ntrue film"}
     drawn = [_draw(curves, chosen, out, name, "mse_ratio", theme, frame_seconds, levels) for theme in (LIGHT, DARK)]
     return [path for paths in drawn for path in paths]
 
@@ -93,7 +94,7 @@ def _draw(
         axes = figure.add_subplot()
         methods = [curve for curve in curves if curve[0].kind == "method"]
         for place, curve in enumerate(methods):
-            _method(axes, curve, chosen[curve[0].row], place - (len(methods) - 1) / 2)
+            _method(axes, curve, chosen[curve[0].row], theme, place - (len(methods) - 1) / 2)
         others = [curve for curve in curves if curve[0].kind != "method"]
         for curve, dash in zip(
             others, ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (4, 2, 1, 2))) * len(others), strict=False
@@ -101,23 +102,25 @@ def _draw(
             _other(axes, curve, theme, dash)
         for level, text in (levels or {}).items():
             axes.axhline(level, color=theme.soft, linewidth=0.8)
-            axes.text(0.995, level, text, transform=axes.get_yaxis_transform(), ha="right", va="bottom", fontsize=8,
-                      color=theme.soft)  # fmt: skip
+            axes.text(
+                1.01, level, text, transform=axes.get_yaxis_transform(), va="center", fontsize=8, color=theme.soft
+            )
         leads = sorted({cell.lead for curve in curves for cell in curve})
         _dress(axes, leads, METRICS[metric].label, theme, frame_seconds, log=metric == "fsd")
         return save(figure, out, name, theme)
 
 
-def _method(axes: Any, curve: Sequence[Cell], look: Look, place: float) -> None:
+def _method(axes: Any, curve: Sequence[Cell], look: Look, theme: Theme, place: float) -> None:
     """A method's curve; the rows stand a little beside each other, so that their intervals can be told apart."""
     x = [cell.lead * 1.018**place for cell in curve]
     y = [cell.value for cell in curve]
     error = [[c.value - c.low for c in curve], [c.high - c.value for c in curve]]
-    axes.errorbar(x, y, yerr=error, label=curve[0].row, elinewidth=1.1, capsize=2.5, zorder=3, **_style(look))
+    axes.errorbar(x, y, yerr=error, label=curve[0].row, elinewidth=1.1, capsize=2.5, zorder=3, **_style(look, theme))
 
 
-def _style(look: Look) -> dict[str, Any]:
-    return {"color": look.color, "marker": look.marker, "linestyle": look.dash, "markersize": 5, "linewidth": 1.6}
+def _style(look: Look, theme: Theme) -> dict[str, Any]:
+    color = theme.palette[look.color]
+    return {"color": color, "marker": look.marker, "linestyle": look.dash, "markersize": 5, "linewidth": 1.6}
 
 
 def _other(axes: Any, curve: Sequence[Cell], theme: Theme, dash: Any) -> None:
@@ -140,7 +143,7 @@ def _draw_published(
         axes = figure.add_subplot()
         for row in dict.fromkeys(p.row for p in published):
             points = sorted((p.lead or 0, p.number) for p in published if p.row == row)
-            axes.plot(*zip(*points, strict=True), label=row, **_style(chosen[row]))
+            axes.plot(*zip(*points, strict=True), label=row, **_style(chosen[row], theme))
         leads = sorted({p.lead or 0 for p in published})
         label = f"{METRICS[published[0].metric].label}, as the paper prints it"
         _dress(axes, leads, label, theme, frame_seconds, log=True)
@@ -156,10 +159,12 @@ def _dress(axes: Any, leads: Sequence[int], label: str, theme: Theme, frame_seco
     axes.set_ylabel(label)
     if log:
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numeral(value) if value >= 1e5 else f"{value:g}"))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power(value) if value >= 1e4 else f"{value:g}"))
     else:
         axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.grid(axis="x", visible=False)
-    axes.legend(
-        loc="upper left", bbox_to_anchor=(-0.08, -0.14), ncols=2, fontsize=8.5, labelcolor=theme.ink, handlelength=3
-    )
+    handles, names = axes.get_legend_handles_labels()
+    order = sorted(range(len(names)), key=lambda i: not isinstance(handles[i], ErrorbarContainer))  # methods first
+    axes.legend([handles[i] for i in order], [names[i] for i in order], loc="upper left", bbox_to_anchor=(-0.08, -0.14),
+                ncols=2, fontsize=8.5, labelcolor=theme.ink, handlelength=3)  # fmt: skip

@@ -23,6 +23,7 @@ from rollbench.spec import BadInput
 Vorticity = NDArray[np.floating[Any]]
 COLORS = "RdBu_r"
 PANEL, MARGIN, HEAD = 168, 8, 22  # pixels of a panel of the film, around it, and of its name
+SIDE, GAP, LEFT, RIGHT, TOP = 1.2, 0.06, 1.5, 0.8, 0.3  # inches: a panel of the picture, and what is around
 GROUND, INK = "#1b1f24", "#e7e9ec"  # the film is dark on any page, as films are
 
 
@@ -58,8 +59,12 @@ def _grid(
     frame_seconds: float | None,
 ) -> list[Path]:
     with themed(theme):
-        figure = Figure(figsize=(1.25 * len(leads) + 1.6, 1.25 * len(films) + 0.5))
-        grid = figure.subplots(len(films), len(leads), squeeze=False, gridspec_kw={"wspace": 0.06, "hspace": 0.06})
+        width, height = (n * SIDE + (n - 1) * GAP for n in (len(leads), len(films)))
+        figure = Figure(figsize=(LEFT + width + RIGHT, TOP + height + GAP))
+        place = {"left": LEFT / figure.get_figwidth(), "right": 1 - RIGHT / figure.get_figwidth()}
+        place |= {"bottom": GAP / figure.get_figheight(), "top": 1 - TOP / figure.get_figheight()}
+        place |= {"wspace": GAP / SIDE, "hspace": GAP / SIDE}
+        grid = figure.subplots(len(films), len(leads), squeeze=False, gridspec_kw=place)
         for line, (label, film) in zip(grid, films.items(), strict=True):
             for axes, lead in zip(line, leads, strict=True):
                 shown = axes.imshow(
@@ -71,7 +76,8 @@ def _grid(
             line[0].set_ylabel(_lines(label), rotation=0, ha="right", va="center", fontsize=9, labelpad=6)
         for axes, lead in zip(grid[0], leads, strict=True):
             axes.set_title(_lead(lead, frame_seconds), fontsize=9)
-        bar = figure.colorbar(shown, ax=grid, fraction=0.02, pad=0.015, aspect=30)
+        side = figure.add_axes((place["right"] + 0.12 / figure.get_figwidth(), 0.2, 0.12 / figure.get_figwidth(), 0.6))
+        bar = figure.colorbar(shown, cax=side)
         bar.set_label("vorticity, 1/s", fontsize=8.5)
         bar.ax.tick_params(labelsize=8)
         bar.outline.set_visible(False)
@@ -84,7 +90,6 @@ def rollout_film(
     *,
     frame_seconds: float | None = None,
     frame_milliseconds: int = 160,
-    columns: int = 4,
 ) -> Path:
     """All films side by side as an animated WebP, each with its name, the lead below.
 
@@ -92,18 +97,16 @@ def rollout_film(
     """
     limit = _limit(films)
     length = min(map(len, films.values()))
-    frames = [_frame(films, place, limit, columns, frame_seconds) for place in range(length)]
+    frames = [_frame(films, place, limit, frame_seconds) for place in range(length)]
     path.parent.mkdir(parents=True, exist_ok=True)
     frames[0].save(path, format="WEBP", save_all=True, append_images=frames[1:], duration=frame_milliseconds, loop=0,
                    quality=82, method=4)  # fmt: skip
     return path
 
 
-def _frame(
-    films: Mapping[str, Vorticity], place: int, limit: float, columns: int, frame_seconds: float | None
-) -> Image.Image:
+def _frame(films: Mapping[str, Vorticity], place: int, limit: float, frame_seconds: float | None) -> Image.Image:
     """One picture of the film: the panels, their names, the lead."""
-    columns = min(columns, len(films))
+    columns = len(films) if len(films) <= 4 else min((4, 3), key=lambda n: -len(films) % n)  # the fewest empty places
     lines = math.ceil(len(films) / columns)
     size = (columns * (PANEL + MARGIN) + MARGIN, lines * (PANEL + HEAD + MARGIN) + MARGIN + HEAD)
     image = Image.new("RGB", size, GROUND)

@@ -7,6 +7,7 @@ figure `x.svg` with a twin `x-dark.svg` shows the one that suits the reader.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -25,7 +26,7 @@ def page(report: Report, figures: Sequence[Path] = (), film: Path | None = None)
     """The whole report as one HTML text."""
     text = report.text
     body = [
-        '<nav><a href="../index.html">All tables</a></nav>',
+        _navigation(report, bool(figures or film)),
         f"<h1>{escape(text.title)}</h1>",
         f"<p>{escape(text.caption)}</p>",
         f'<p class="scale">{escape(report.scale_text)}</p>',
@@ -34,9 +35,9 @@ def page(report: Report, figures: Sequence[Path] = (), film: Path | None = None)
         f'<p class="soft">{escape(words.absent(report))}</p>' if report.absent else "",
         _claims(report),
         _figures(figures, film),
-        "<h2>Cost</h2>",
+        '<h2 id="cost">Cost</h2>',
         _table(words.COST_HEADER, words.costs(report)),
-        "<h2>Protocol</h2>",
+        '<h2 id="protocol">Protocol</h2>',
         f"<p>{escape(report.protocol)}</p>",
         *(f'<p class="soft">{escape(words_)}</p>' for words_ in words.published_protocols(report)),
         _traces(report),
@@ -55,6 +56,15 @@ def document(title: str, body: str) -> str:
     )
 
 
+def _navigation(report: Report, pictures: bool) -> str:
+    """Links to the parts of the page."""
+    parts = [(block.metric, block.text.label) for block in report.blocks]
+    parts += [("claims", "Claims")] * bool(report.verdicts) + [("figures", "Figures")] * pictures
+    parts += [("cost", "Cost"), ("protocol", "Protocol"), ("trace", "Trace a number")]
+    links = "".join(f'<a href="#{anchor}">{escape(label)}</a>' for anchor, label in parts)
+    return f'<nav><a href="../index.html">All tables</a>{links}</nav>'
+
+
 def embed(path: Path) -> str:
     """A file as a data URI. Raises ValueError for a type that no browser shows."""
     if path.suffix not in TYPES:
@@ -63,24 +73,35 @@ def embed(path: Path) -> str:
 
 
 def _block(report: Report, block: Block) -> str:
-    head = ["", *(words.lead(report, lead) for lead in block.leads), *words.LINE_HEADER]
+    head = "<th></th>" + "".join(_lead(report, lead) for lead in block.leads)
+    head += "".join(f'<th scope="col" class="end">{escape(name)}</th>' for name in words.LINE_HEADER)
     rows: list[str] = []
     kind = block.lines[0].kind
     for line in block.lines:
         first = " first" if line.kind != kind else ""
         kind = line.kind
-        name = f'<th scope="row"><a href="#{_anchor(report, line.row)}">{escape(line.row)}</a></th>'
+        name = f'<th scope="row"><a href="#{_anchor(report, line.row)}">{_name(line.row)}</a></th>'
         ends = "".join(f"<td>{escape(end)}</td>" for end in words.line(line))
         rows.append(f'<tr class="ours {line.kind}{first}">{name}{_cells(line)}{ends}</tr>')
         if any(line.published):
             theirs = "".join(f"<td>{escape(printed(p.value)) if p else ''}</td>" for p in line.published)
             empty = "<td></td>" * len(words.LINE_HEADER)
             rows.append(f'<tr class="paper"><th scope="row">{escape(report.paper_label)}</th>{theirs}{empty}</tr>')
-    table = f'<table class="sticky"><thead>{_head(head)}</thead><tbody>\n' + "\n".join(rows) + "\n</tbody></table>"
+    table = f'<table class="sticky"><thead><tr>{head}</tr></thead><tbody>\n' + "\n".join(rows) + "\n</tbody></table>"
     return (
-        f'<h2>{escape(block.text.label)}</h2>\n<p class="soft">{escape(block.text.reference)}</p>\n'
+        f'<h2 id="{block.metric}">{escape(block.text.label)}</h2>\n<p class="soft">{escape(block.text.reference)}</p>\n'
         f'<div class="wide" tabindex="0">{table}</div>'
     )
+
+
+def _lead(report: Report, frames: int) -> str:
+    head, time = words.lead_parts(report, frames)
+    return f'<th scope="col">{escape(head)}<span class="interval">{escape(time)}</span></th>'
+
+
+def _name(row: str) -> str:
+    """A row's name, in which "(2-4)" does not break."""
+    return re.sub(r"\(\d+-\d+\)", r'<span class="keep">\g<0></span>', escape(row))
 
 
 def _cells(line: Line) -> str:
@@ -119,7 +140,9 @@ def _claims(report: Report) -> str:
     if not report.verdicts:
         return ""
     rule = f'<p class="soft">{escape(words.claims_rule())}</p>'
-    return "\n".join(["<h2>What the paper claims, and what is seen here</h2>", rule, *map(_claim, report.verdicts)])
+    return "\n".join(
+        ['<h2 id="claims">What the paper claims, and what is seen here</h2>', rule, *map(_claim, report.verdicts)]
+    )
 
 
 def _claim(verdict: Verdict) -> str:
@@ -142,7 +165,7 @@ def _figures(figures: Sequence[Path], film: Path | None) -> str:
     shown = [_figure(path) for path in _chosen(figures)]
     if film is not None:
         shown.append(_film(film))
-    return '<h2>Figures</h2>\n<div class="figures">' + "\n".join(shown) + "</div>" if shown else ""
+    return '<h2 id="figures">Figures</h2>\n<div class="figures">' + "\n".join(shown) + "</div>" if shown else ""
 
 
 def _chosen(figures: Sequence[Path]) -> list[Path]:
@@ -156,18 +179,17 @@ def _chosen(figures: Sequence[Path]) -> list[Path]:
 
 def _figure(path: Path) -> str:
     dark = path.with_stem(path.stem + "-dark")
-    name = path.stem.replace("_", " ").replace("-", " ")
+    name = words.caption(path)
     source = f'<source media="(prefers-color-scheme: dark)" srcset="{embed(dark)}">' if dark.exists() else ""
-    broad = "" if path.suffix == ".svg" else ' class="broad"'
     caption = f"<figcaption>{escape(name)}</figcaption>"
-    return f'<figure{broad}><picture>{source}<img src="{embed(path)}" alt="{escape(name)}"></picture>{caption}</figure>'
+    return f'<figure><picture>{source}<img src="{embed(path)}" alt="{escape(name)}"></picture>{caption}</figure>'
 
 
 def _film(path: Path) -> str:
-    name = path.stem.replace("_", " ").replace("-", " ")
+    name = words.caption(path)
     tag = "<video controls loop muted playsinline" if path.suffix == ".mp4" else f'<img alt="{escape(name)}"'
     end = "></video>" if path.suffix == ".mp4" else ">"
-    return f'<figure class="broad">{tag} src="{embed(path)}"{end}<figcaption>{escape(name)}</figcaption></figure>'
+    return f'<figure>{tag} src="{embed(path)}"{end}<figcaption>{escape(name)}</figcaption></figure>'
 
 
 def _anchor(report: Report, row: str) -> str:
@@ -177,7 +199,7 @@ def _anchor(report: Report, row: str) -> str:
 def _traces(report: Report) -> str:
     """How to trace a number: each row's name in the tables above leads to its line here."""
     out = [
-        "<h2>How to trace a number</h2>",
+        '<h2 id="trace">How to trace a number</h2>',
         f"<p>{escape(words.tracing(report))}</p>",
         f"<pre>{escape(report.command)}</pre>",
     ]

@@ -18,7 +18,7 @@ STYLE = """\
 }
 * { box-sizing: border-box; }
 body {
-  margin: 0 auto; max-width: 76rem; padding: 1.5rem clamp(0.9rem, 3vw, 2.5rem) 4rem;
+  margin: 0 auto; max-width: 84rem; padding: 1.5rem clamp(0.9rem, 3vw, 2.5rem) 4rem;
   background: var(--ground); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
   overflow-wrap: break-word;
@@ -33,9 +33,15 @@ nav, .soft, figcaption { color: var(--soft); font-size: 0.9rem; }
   overflow-x: auto; margin: 0.8rem 0; border: 1px solid var(--line); border-radius: 8px;
   background: var(--card);
 }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 0.92rem; }
+table {
+  border-collapse: separate; border-spacing: 0; width: 100%; font-variant-numeric: tabular-nums; font-size: 0.92rem;
+}
 th, td { padding: 0.42rem 0.6rem; text-align: right; white-space: nowrap; vertical-align: top; }
 th:first-child, td:first-child { text-align: left; }
+th.end { white-space: normal; min-width: 3.6rem; }
+.keep { white-space: nowrap; }
+nav a { margin-right: 1rem; display: inline-block; }
+tbody th { white-space: normal; min-width: 9rem; }
 thead th { border-bottom: 1px solid var(--line); color: var(--soft); font-weight: 600; }
 tbody th { font-weight: 600; }
 tbody tr.ours > * { border-top: 1px solid var(--line); }
@@ -64,11 +70,8 @@ pre { padding: 0.7rem 0.9rem; overflow-x: auto; }
 .claim p { margin: 0.3rem 0; }
 figure { margin: 1rem 0; }
 figure img { display: block; max-width: 100%; height: auto; border-radius: 8px; }
-.figures {
-  display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 1rem;
-  align-items: start;
-}
-.figures figure.broad { grid-column: 1 / -1; }
+.figures { columns: 30rem 2; column-gap: 1rem; }
+.figures figure { break-inside: avoid; margin: 0 0 1.2rem; }
 details { margin: 0.5rem 0; } summary { cursor: pointer; color: var(--accent); }
 :target { outline: 2px solid var(--accent); outline-offset: -2px; }
 .cards {
@@ -77,13 +80,14 @@ details { margin: 0.5rem 0; } summary { cursor: pointer; color: var(--accent); }
 }
 .cards li { border: 1px solid var(--line); border-radius: 8px; background: var(--card); padding: 1rem 1.1rem; }
 .cards h2 { margin: 0 0 0.3rem; font-size: 1.1rem; }
-@media (min-width: 60rem) { .wide thead th, .wide tbody th:first-child { background: var(--card); } }
 @media (max-width: 40rem) {
-  body { font-size: 15px; } th, td { padding: 0.38rem 0.45rem; }
+  body { font-size: 15px; }
+  th, td { padding: 0.38rem 0.4rem; }
   .sticky tbody th, .sticky thead th:first-child {
-    position: sticky; left: 0; background: var(--card); max-width: 9.5rem; white-space: normal;
-    overflow-wrap: normal; z-index: 1;
+    position: sticky; left: 0; z-index: 1; background: var(--card); min-width: 7rem; width: 7rem; font-size: 0.8rem;
+    border-right: 1px solid var(--line);
   }
+  .sticky tr.paper th { font-size: 0.7rem; }
 }
 @media print { .wide { overflow: visible; } }
 """

@@ -18,6 +18,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+ON_DARK = ("#4AA8E8", "#F0803C", "#35C49B", "#DE94BD", "#8CD0F5", "#F2B93B")  # the same hues, lighter
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 
@@ -31,17 +32,18 @@ class Theme:
     ink: str
     soft: str
     grid: str
+    palette: tuple[str, ...]
 
 
-LIGHT = Theme("", "#ffffff", "#1d2126", "#5d6670", "#e2e5e8")
-DARK = Theme("-dark", "#1b1f24", "#e7e9ec", "#a0a9b3", "#343a42")
+LIGHT = Theme("", "#ffffff", "#1d2126", "#5d6670", "#e2e5e8", OKABE_ITO)
+DARK = Theme("-dark", "#1b1f24", "#e7e9ec", "#a0a9b3", "#343a42", ON_DARK)
 
 
 @dataclass(frozen=True)
 class Look:
-    """Colour, marker and dash of a row."""
+    """Place of the colour in the palette, marker and dash of a row."""
 
-    color: str
+    color: int
     marker: str
     dash: Any
 
@@ -54,7 +56,7 @@ def looks(rows: Sequence[str]) -> Mapping[str, Look]:
     found = {}
     for place, members in enumerate(families.values()):
         for number, row in enumerate(members):
-            color = OKABE_ITO[place % len(OKABE_ITO)]
+            color = place % len(OKABE_ITO)
             found[row] = Look(color, MARKERS[(place + number) % len(MARKERS)], DASHES[number % len(DASHES)])
     return found
 

@@ -5,6 +5,7 @@ own way.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from reports.claims import AtLead
@@ -23,6 +24,12 @@ COST_HEADER = (
     "calls / frame",
     "with init",
 )
+CAPTIONS = {  # by the file's stem
+    "fsd_over_leads": "FSD over the lead, with 95 % intervals; in grey the trivial rows and the real-vs-real floor.",
+    "fsd_over_leads_paper": "The paper's Figure 4: its scale and its units, no intervals.",
+    "mse_over_leads": "MSE over the climatological variance, with 95 % intervals.",
+    "rollouts": "Vorticity of one test trajectory: the truth, and what each method generates from the same context.",
+}
 TRACE_HEADER = ("row", "seed", "run", "data", "model", "clips", "results", "commit", "device")
 
 
@@ -30,6 +37,12 @@ def lead(report: Report, frames: int) -> str:
     """A lead as a column's head: frames, and seconds where a frame has a duration."""
     seconds = report.text.frame_seconds
     return f"@{frames}" if seconds is None else f"@{frames} ({frames * seconds:g} s)"
+
+
+def lead_parts(report: Report, frames: int) -> tuple[str, str]:
+    """A lead as frames and, "" where a frame has no duration, as time."""
+    head, _, time = lead(report, frames).partition(" ")
+    return head, time.strip("()")
 
 
 def metric(name: str) -> str:
@@ -97,6 +110,13 @@ def legend(report: Report) -> str:
             "against them."
         )
     return " ".join(parts)
+
+
+def caption(path: Path) -> str:
+    """What a figure or film shows, by its file's name."""
+    if path.suffix in (".webp", ".mp4", ".gif"):
+        return "The same as a film, all side by side."
+    return CAPTIONS.get(path.stem, path.stem.replace("_", " ").replace("-", " "))
 
 
 def absent(report: Report) -> str:
