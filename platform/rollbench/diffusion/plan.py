@@ -135,7 +135,8 @@ def exact_calls(calls_per_frame: float | Fraction | None) -> Fraction:
             f"calls_per_frame={calls_per_frame} is not a positive number: it is how many network calls each frame may "
             "cost; try 8, or Fraction(100, 11) for 100 calls per 11 frames"
         )
-    return Fraction(calls_per_frame).limit_denominator(1000)
+    exact = Fraction(calls_per_frame)
+    return exact.limit_denominator(1000) if isinstance(calls_per_frame, float) else exact
 
 
 def in_blocks(

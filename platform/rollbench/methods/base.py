@@ -57,9 +57,10 @@ class Method(ABC):
         A plan's cost is affine in calls_per_frame but for rounding down, so two plans tell it.
         """
         one, two = self.plan(horizon, 1).calls, self.plan(horizon, 2).calls
-        if one == two or calls <= 2 * one - two:
+        k = 1 + Fraction(calls - one, two - one) if two > one else Fraction(calls >= one)
+        if k <= 0:
             raise ValueError(f"calls={calls}: too few for {horizon} frames of {self}; one call per frame costs {one}")
-        return Fraction(calls - 2 * one + two, two - one)
+        return k
 
 
 @dataclass(frozen=True)
