@@ -73,7 +73,7 @@ def without_secret(uri: str) -> str:
     return re.sub(r"//[^/@]*@", "//", uri)
 
 
-def points(rows: Iterable[Mapping[str, Any]]) -> list[Point]:
+def points(rows: Iterable[Mapping[Any, Any]]) -> list[Point]:
     """Tidy result rows (metric, lead, value, low, high) as points: `fsd`, `fsd_low`, `fsd_high`, the lead as step."""
     found: list[Point] = []
     for row in rows:
