@@ -1,7 +1,7 @@
 """Windows of consecutive frames from clips, in an order that anyone can compute and nobody has to store.
 
 Sample i of a run belongs to epoch i // N and is window p(i mod N) there, where p is a permutation of 0 ... N-1 fixed by
-(seed, epoch): a four-round Feistel network over the next power of four, walked until it lands below N. So every window
+(seed, epoch): an eight-round Feistel network over the next power of four, walked until it lands below N. So every window
 comes exactly once per epoch, any worker can take any samples, and a run resumes by knowing its step alone.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-ROUNDS = 4
+ROUNDS = 8  # the fewest at which even six windows come in fair order
 
 
 class Windows:

@@ -4,8 +4,6 @@ The paper's d = 0.9999 over its 100,000 steps is 1 - 10/steps: a memory of a ten
 proportion, a longer one the paper's figure.
 """
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor, nn
 
@@ -32,7 +30,3 @@ class Ema:
     def update(self) -> None:
         """Move the average towards the module's present weights."""
         torch._foreach_lerp_(self._averages, self._parameters, 1 - self.decay)
-
-    def load(self, weights: Iterable[tuple[str, Tensor]]) -> None:
-        for name, value in weights:
-            self.weights[name].copy_(value)

@@ -43,6 +43,20 @@ def zeroed(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
     return layer
 
 
+class Pointwise(nn.Linear):
+    """A linear layer over the channels of [b, w, y, x, c].
+
+    On a CPU it is done as a 1x1 convolution, which oneDNN computes up to twice as fast as the matrix product of MKL.
+    """
+
+    def forward(self, h: Tensor) -> Tensor:
+        if h.is_cuda:
+            return super().forward(h)
+        frames = h.flatten(0, 1).permute(0, 3, 1, 2)
+        frames = F.conv2d(frames, self.weight[:, :, None, None], self.bias)
+        return frames.permute(0, 2, 3, 1).view(*h.shape[:-1], self.out_features)
+
+
 class NoiseEmbedding(nn.Module):
     """log-SNR [b, w] -> [b, w, width]: sines and cosines of 32 periods from 1 to 100, then two linear layers."""
 
@@ -143,19 +157,20 @@ class Attention(nn.Module):
         super().__init__()
         self.axes = axes
         self.heads = width // head_dim
-        self.qkv = nn.Linear(width, 3 * width)
-        self.query_norm, self.key_norm = nn.RMSNorm(head_dim), nn.RMSNorm(head_dim)
-        self.out = zeroed(nn.Linear(width, width))
+        self.qkv = Pointwise(width, 3 * width)
+        self.query_gain, self.key_gain = (nn.Parameter(torch.ones(head_dim)) for _ in range(2))
+        self.out = zeroed(Pointwise(width, width))
 
     def forward(self, h: Tensor) -> Tensor:
         others = [axis for axis in range(4) if axis not in self.axes]
         order = [*others, *self.axes, 4]
-        h = h.permute(order)
-        tokens = h.flatten(len(others), -2).flatten(0, len(others) - 1)
-        qkv = self.qkv(tokens).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        q, k, v = self.query_norm(qkv[0]), self.key_norm(qkv[1]), qkv[2]
-        a = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(h.shape)
-        return self.out(a).permute([order.index(axis) for axis in range(5)])
+        qkv = self.qkv(h).permute(order)
+        tokens = qkv.flatten(len(others), -2).flatten(0, len(others) - 1)
+        q, k, v = tokens.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k = (F.rms_norm(a, gain.shape, gain.to(a.dtype)) for a, gain in ((q, self.query_gain), (k, self.key_gain)))
+        a = F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+        a = a.reshape(*qkv.shape[:-1], -1).permute([order.index(axis) for axis in range(5)])
+        return self.out(a.contiguous())
 
 
 class TransformerBlock(Block):
@@ -169,10 +184,10 @@ class TransformerBlock(Block):
         self.attentions = nn.ModuleList(Attention(width, head_dim, axes) for axes in spans)
         self.mlp_film = Film(width, embedding)
         self.mlp = nn.Sequential(
-            nn.Linear(width, MLP_RATIO * width),
+            Pointwise(width, MLP_RATIO * width),
             nn.GELU(approximate="tanh"),
             nn.Dropout(dropout),
-            zeroed(nn.Linear(MLP_RATIO * width, width)),
+            zeroed(Pointwise(MLP_RATIO * width, width)),
         )
 
     def apply_to(self, h: Tensor, embedding: Tensor) -> Tensor:

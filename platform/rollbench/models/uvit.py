@@ -19,6 +19,7 @@ from rollbench.models.layers import (
     Block,
     ConvBlock,
     NoiseEmbedding,
+    Pointwise,
     Position,
     TransformerBlock,
     from_patches,
@@ -119,10 +120,10 @@ class UViT(nn.Module):
         self.joined = clean if size.context == "channels" else 0  # clean frames that become channels of the others
         width = size.channels[0]
         self.noise = NoiseEmbedding(size.embedding)
-        self.stem = nn.Linear(channels * (1 + self.joined) * self.patch**2, width)
+        self.stem = Pointwise(channels * (1 + self.joined) * self.patch**2, width)
         self.levels = Level(size, (clean + generated - self.joined, size.grid, columns // self.patch))
         self.norm = nn.LayerNorm(width)
-        self.head = zeroed(nn.Linear(width, channels * self.patch**2))
+        self.head = zeroed(Pointwise(width, channels * self.patch**2))
         for module in self.modules():
             if isinstance(module, Block):
                 module.recompute = recompute
@@ -155,10 +156,10 @@ class Level(nn.Module):
         self.inner = None
         if index + 1 < len(size.channels):
             inner = size.channels[index + 1]
-            self.shrink = nn.Linear(4 * width, inner)
+            self.shrink = Pointwise(4 * width, inner)
             self.inner = Level(size, (shape[0], shape[1] // 2, shape[2] // 2), index + 1)
-            self.grow = nn.Linear(inner, 4 * width)
-            self.merges = nn.ModuleList(nn.Linear(2 * width, width) for _ in range(count))
+            self.grow = Pointwise(inner, 4 * width)
+            self.merges = nn.ModuleList(Pointwise(2 * width, width) for _ in range(count))
             self.up = nn.ModuleList(_block(size, index) for _ in range(count))
 
     def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
