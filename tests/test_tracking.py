@@ -116,6 +116,12 @@ def test_a_recorded_row_is_found_and_no_other(sqlite: tracking.Tracking, tmp_pat
     assert sqlite.find({"results_key": "0123abce"}) is None
 
 
+def test_names_with_quotes_and_brackets_are_found(sqlite: tracking.Tracking) -> None:
+    with sqlite.table_run("t", {}, {"row": "Kolmogorov's (2-4), 50 % \u03b2 = 0.5"}) as run:
+        pass
+    assert sqlite.find({"row": "Kolmogorov's (2-4), 50 % \u03b2 = 0.5"}) == run.id
+
+
 @pytest.mark.parametrize(("error", "status"), [(RuntimeError, "FAILED"), (KeyboardInterrupt, "KILLED")])
 def test_a_row_that_broke_off_is_recorded_as_such_and_not_found(
     sqlite: tracking.Tracking, error: type[BaseException], status: str
@@ -177,6 +183,15 @@ def test_a_closed_port_is_bad_input_at_once(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="MLflow at http://127.0.0.1:.*refused.*or unset it") as caught:
         open_tracking(address, tmp_path)
     assert time.monotonic() - began < 5 and "secret" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_server_that_has_gone_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """mlflow retries for minutes; what then comes is an error of ours, which names the place."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    address = f"http://127.0.0.1:{free_port()}"
+    gone = tracking.Tracking(address, tracking._Client(address), "1")
+    with pytest.raises(tracking.Unavailable, match=address):
+        gone.find({"results_key": "0123abcd"})
 
 
 def test_a_server_that_says_nothing_is_bad_input_after_the_timeout(

@@ -40,14 +40,16 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
-Unavailable = MlflowException  # what recording raises where the place is gone for longer than mlflow's own retries
-
 EXPERIMENT = "rollbench"
 TIMEOUT = 5.0  # seconds that a server may take to say that it is there
 METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100  # mlflow's limits on one batch
 PARAM_LENGTH, TAG_LENGTH, KEY_LENGTH = 6000, 8000, 250  # mlflow's limits in characters
 
 Point = tuple[str, float, int]  # metric, value, step
+
+
+class Unavailable(RuntimeError):
+    """Recording failed for longer than mlflow's own retries (some minutes). The store has the numbers: run again."""
 
 
 def open_tracking(uri: str | None, default_root: Path) -> Tracking:
@@ -88,7 +90,7 @@ class Tracking:
     """An open MLflow store and the experiment in it that holds our runs. Open one per process; it takes a second."""
 
     uri: str
-    client: MlflowClient
+    client: _Client
     experiment: str
 
     def table_run(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> Run:
@@ -97,7 +99,7 @@ class Tracking:
 
     def find(self, tags: Mapping[str, str]) -> str | None:
         """The id of the newest finished run that carries all of `tags`, else None."""
-        wanted = [f"tags.`{key}` = '{_tag(value)}'" for key, value in tags.items()]
+        wanted = [f"tags.`{_key(key)}` = {_quoted(_tag(value))}" for key, value in tags.items()]
         query = " and ".join([*wanted, "attributes.status = 'FINISHED'"])
         runs = self.client.search_runs([self.experiment], query, max_results=1, order_by=["attributes.start_time DESC"])
         return runs[0].info.run_id if runs else None
@@ -185,8 +187,26 @@ class Run:
                 self.artifact(path)
 
 
+class _Client:
+    """mlflow's client, whose failures are one line of ours that names the place."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri, self._client = uri, MlflowClient(tracking_uri=uri)
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._client, name)
+
+        def guarded(*arguments: Any, **words: Any) -> Any:
+            try:
+                return call(*arguments, **words)
+            except (MlflowException, OSError) as error:
+                raise Unavailable(f"MLflow at {without_secret(self._uri)}: {_first_line(error)}") from error
+
+        return guarded
+
+
 def _open(uri: str, artifacts: str | None) -> Tracking:
-    client = MlflowClient(tracking_uri=uri)
+    client = _Client(uri)
     return Tracking(uri, client, _experiment(client, artifacts))
 
 
@@ -199,7 +219,7 @@ def _open_file(database: Path) -> Tracking:
         return _open(f"sqlite:///{database}", (database.parent / "mlflow-artifacts").as_uri())
 
 
-def _experiment(client: MlflowClient, artifacts: str | None) -> str:
+def _experiment(client: _Client, artifacts: str | None) -> str:
     found = client.get_experiment_by_name(EXPERIMENT)
     if found is None:
         try:
@@ -255,6 +275,11 @@ def _key(name: str) -> str:
 
 def _tag(value: str) -> str:
     return str(value)[:TAG_LENGTH]
+
+
+def _quoted(text: str) -> str:
+    """As mlflow's filters want it; one with both kinds of quotes cannot be asked for."""
+    return f'"{text}"' if "'" in text else f"'{text}'"
 
 
 def _chunks(values: Iterable[Any], size: int) -> Iterator[list[Any]]:
