@@ -21,7 +21,6 @@ import numpy as np
 
 from reports.cells import Cell, Cells
 from reports.intervals import Floats, interval
-from reports.numerals import numeral
 from rollbench.spec import BadInput, Claim
 
 SHOWS, FAILS, OPEN, ABSENT = "shows", "does not show", "undecided", "not run"
@@ -135,6 +134,6 @@ def paired(left: Cell, right: Cell) -> Floats:
 def relation(claim: Claim) -> str:
     """The claim as a formula in words: "FSD: MSE (2-1) > 2 × Rolling (2-8)"."""
     factor = "" if claim.factor == 1 or not isinstance(claim.right, str) else f"{claim.factor:g} × "
-    right = claim.right if isinstance(claim.right, str) else numeral(claim.factor * claim.right)
+    right = claim.right if isinstance(claim.right, str) else f"{claim.factor * claim.right:g}"
     within = f" within {claim.tolerance:.0%}" if claim.relation == "≈" else ""
     return f"{claim.left} {claim.relation} {factor}{right}{within}"

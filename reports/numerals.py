@@ -19,6 +19,8 @@ def numeral(value: float, places: int | None = None) -> str:
     """A value with three significant digits, or with `places` decimals."""
     if abs(value) >= LARGE:
         return power(value)
+    if value == 0 and places is None:
+        return "0"
     if places is None:
         places = min(decimals(value), 6)
     text = f"{value:.{places}f}"
@@ -32,10 +34,10 @@ def power(value: float) -> str:
 
 
 def bounds(value: float, low: float, high: float) -> tuple[str, str, str]:
-    """Value, low and high with the same decimals."""
+    """Value, low and high with the same decimals: three digits of the value, or of its uncertainty if that is larger."""
     if max(abs(value), abs(low), abs(high)) >= LARGE:
         return numeral(value), numeral(low), numeral(high)
-    places = min(decimals(value), 6)
+    places = min(decimals(max(abs(value), (high - low) / 2)), 6)
     return numeral(value, places), numeral(low, places), numeral(high, places)
 
 

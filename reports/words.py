@@ -74,7 +74,7 @@ def traces(report: Report) -> list[list[str]]:
         for t in found:
             run = run_id(report.tracking, row, t.seed)
             out.append(
-                [row, str(t.seed), run, t.data_key, t.model_key, t.clips_key, t.results_key, t.commit[:12], t.device]
+                [row, str(t.seed), run, t.data_key, t.model_key, t.clips_key, t.results_key, _short(t.commit), t.device]
             )
     return out
 
@@ -164,3 +164,9 @@ def tracing(report: Report) -> str:
 
 def _calls(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
+
+
+def _short(commit: str) -> str:
+    """A commit as it is usually quoted; what follows the hash ("+changes") stays."""
+    digits, plus, rest = commit.partition("+")
+    return digits[:12] + plus + rest

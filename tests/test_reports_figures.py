@@ -1,0 +1,138 @@
+"""Figures and films: what is drawn where, in which colours, and the same bytes twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from PIL import Image
+from test_reports_cells import LEADS, LEVELS, results  # type: ignore[import-not-found]
+
+from reports import figures, theme
+from reports.cells import cells
+from reports.films import HEAD, MARGIN, PANEL, rollout_film, rollout_picture
+from reports.published import paper
+from rollbench.spec import BadInput
+
+
+@pytest.fixture
+def axes(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """The axes of each figure that was drawn, by its file's stem; no file is written."""
+    drawn: dict[str, Any] = {}
+
+    def keep(figure: Any, out: Path, name: str, look: theme.Theme) -> list[Path]:
+        drawn[name + look.suffix] = figure.axes[0]
+        return [out / f"{name}{look.suffix}.svg"]
+
+    monkeypatch.setattr(figures, "save", keep)
+    yield drawn
+
+
+def bars(axes: Any) -> dict[str, np.ndarray]:
+    """Each method's (value, low, high) [leads, 3] as they are drawn."""
+    found = {}
+    for container in axes.containers:
+        line, _, (segments,) = container
+        ends = np.array([segment[:, 1] for segment in segments.get_segments()])
+        found[container.get_label()] = np.column_stack([line.get_ydata(), ends]).astype(float)
+    return found
+
+
+def test_every_value_and_interval_is_drawn_where_it_belongs(axes: dict[str, Any], tmp_path: Path) -> None:
+    frame = results(seeds=(0, 1))
+    figures.fsd_over_leads(frame, (), tmp_path)
+    figures.mse_over_leads(frame, tmp_path)
+    for name, metric in (("fsd_over_leads", "fsd"), ("mse_over_leads-dark", "mse_ratio")):
+        drawn = bars(axes[name])
+        assert set(drawn) == {row for row, level in LEVELS.items() if level[0] == "method"}
+        for cell in cells(frame).values():
+            if cell.metric == metric and cell.kind == "method":
+                np.testing.assert_allclose(drawn[cell.row][LEADS.index(cell.lead)], (cell.value, cell.low, cell.high))
+        others = {line.get_label(): line.get_ydata() for line in axes[name].lines if not line.get_label().startswith("_")}
+        expected = [cells(frame)["real vs real", metric, lead].value for lead in LEADS]
+        np.testing.assert_allclose(others["real vs real"], expected)
+
+
+def test_the_papers_curves_have_axes_of_their_own(axes: dict[str, Any], tmp_path: Path) -> None:
+    figures.fsd_over_leads(results(), paper().of("8", "fsd"), tmp_path, rows=paper().rows("8"))
+    assert set(axes) == {f"fsd_over_leads{part}{suffix}" for part in ("", "_paper") for suffix in ("", "-dark")}
+    lines = {line.get_label(): line for line in axes["fsd_over_leads_paper"].lines}
+    assert tuple(lines) == paper().rows("8")
+    np.testing.assert_array_equal(lines["MSE (2-1)"].get_xydata()[-1], (48, 7504))
+    ours = {c.get_label(): c[0].get_color() for c in axes["fsd_over_leads"].containers}
+    assert all(lines[row].get_color() == color for row, color in ours.items())
+
+
+def test_rows_of_a_family_share_a_colour_and_no_two_rows_look_alike() -> None:
+    looks = theme.looks(paper().rows("8"))
+    assert looks["MSE (2-1)"].color == looks["MSE (2-4)"].color != looks["Standard Diffusion (2-1)"].color
+    assert len({(look.color, look.marker, str(look.dash)) for look in looks.values()}) == 11
+
+
+@pytest.mark.parametrize("look", [theme.LIGHT, theme.DARK])
+def test_colours_are_read_on_their_ground(look: theme.Theme) -> None:
+    """Contrast by WCAG 2: 4.5 for text, 3 for the methods' lines (2.2 for the two last, which table 8 does not need)."""
+
+    def luminance(color: str) -> float:
+        channels = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
+        return float(np.dot([0.2126, 0.7152, 0.0722], channels))
+
+    def contrast(color: str) -> float:
+        low, high = sorted((luminance(color), luminance(look.ground)))
+        return (high + 0.05) / (low + 0.05)
+
+    assert min(contrast(look.ink), contrast(look.soft)) >= 4.5
+    assert min(map(contrast, look.palette[:3])) >= 3
+    assert min(map(contrast, look.palette)) >= 2.2
+
+
+def test_files_are_made_in_light_and_dark_and_twice_the_same(tmp_path: Path) -> None:
+    field = np.random.default_rng(0).standard_normal((4, 8, 8))
+    made = []
+    for folder in ("one", "two"):
+        out = tmp_path / folder
+        paths = figures.fsd_over_leads(results(), (), out) + rollout_picture({"truth": field}, (1, 4, 9), out)
+        paths.append(rollout_film({"truth": field, "A": field}, out / "rollouts.webp"))
+        made.append({path.name: path.read_bytes() for path in paths})
+    names = {f"{stem}{s}.{kind}" for stem in ("fsd_over_leads", "rollouts") for s in ("", "-dark") for kind in ("png", "svg")}
+    assert set(made[0]) == names | {"rollouts.webp"}
+    assert made[0] == made[1]
+    for suffix, look in (("", theme.LIGHT), ("-dark", theme.DARK)):
+        corner = Image.open(tmp_path / "one" / f"rollouts{suffix}.png").convert("RGB").getpixel((0, 0))
+        assert corner == tuple(round(255 * c) for c in to_rgb(look.ground))
+
+
+def test_a_film_shows_each_field_in_its_place_with_y_upwards_and_the_truths_scale(tmp_path: Path) -> None:
+    """Truth: +1 in the upper half, −1 in the lower; the method: 0 at first, then twice the truth (it saturates)."""
+    half = np.ones((8, 8))
+    half[:4] = -1.0  # row 0 is the lowest y
+    films = {"truth": np.stack([half, half]), "method": np.stack([0 * half, 2 * half])}
+    image = Image.open(rollout_film(films, tmp_path / "film.webp", frame_seconds=1.5))
+    assert getattr(image, "n_frames", 1) == 2 and image.info["loop"] == 0
+    upper, lower = MARGIN + HEAD + PANEL // 4, MARGIN + HEAD + 3 * PANEL // 4
+    left, right = MARGIN + PANEL // 2, 2 * MARGIN + PANEL + PANEL // 2
+    first = image.convert("RGB")
+    red, blue, white = (np.array(first.getpixel(place)) for place in ((left, upper), (left, lower), (right, upper)))
+    assert red[0] > red[2] + 50 and blue[2] > blue[0] + 50 and min(white) > 230
+    image.seek(1)
+    second = image.convert("RGB")
+    np.testing.assert_allclose(np.array(second.getpixel((right, upper))), red, atol=12)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (0, 8, 8), (2, 3, 8, 8)])
+def test_a_film_of_the_wrong_shape_is_named(shape: tuple[int, ...], tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="'method' has shape"):
+        rollout_film({"truth": np.ones((2, 8, 8)), "method": np.ones(shape)}, tmp_path / "film.webp")
+
+
+def test_nothing_to_show_is_said(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no film"):
+        rollout_film({}, tmp_path / "film.webp")
+    with pytest.raises(BadInput, match="no lead lies within"):
+        rollout_picture({"truth": np.ones((2, 8, 8))}, (4, 8), tmp_path)
+    with pytest.raises(BadInput, match="finite"):
+        rollout_picture({"truth": np.full((2, 8, 8), np.nan)}, (1,), tmp_path)
