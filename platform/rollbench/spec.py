@@ -67,6 +67,40 @@ def key(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:KEY_LENGTH]
 
 
+def with_field(value: Any, path: str, text: str) -> Any:
+    """`value` with the nested field `path` ("training.steps") set to `text`, read as JSON where the field is not text.
+
+    Raises BadInput for an unknown field, for a value of another type, and for what the changed value's own rules refuse.
+    """
+    name, _, rest = path.partition(".")
+    names = [f.name for f in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else []
+    if name not in names:
+        raise BadInput(f"no field {name!r} in {type(value).__name__}; {nearest(name, names)}")
+    old = getattr(value, name)
+    new = with_field(old, rest, text) if rest else _read(old, text, path)
+    try:
+        return dataclasses.replace(value, **{name: new})
+    except ValueError as error:
+        raise BadInput(str(error)) from None
+
+
+def _read(old: Any, text: str, path: str) -> Any:
+    """`text` as a value of the type of `old`."""
+    if isinstance(old, str):
+        return text
+    try:
+        new = json.loads(text)
+    except ValueError:
+        raise BadInput(f"{path}={text!r} cannot be read; the present value is {old!r}, write one like it") from None
+    if isinstance(new, list):
+        new = tuple(new)
+    if isinstance(old, float) and isinstance(new, int) and not isinstance(new, bool):
+        new = float(new)
+    if old is not None and type(new) is not type(old):
+        raise BadInput(f"{path}={text!r} is of another kind than the present value {old!r}; write one like it")
+    return new
+
+
 @dataclass(frozen=True)
 class Row:
     """One row of a table: its name in the paper (the look-up key of the published numbers) and the method that makes it.
@@ -129,14 +163,15 @@ class Sampling:
 class Table:
     """A table of the paper as a value: what is trained on what, what is rolled out, and what is asked of the films.
 
-    data, network, training: the data set, network size and training settings that all rows share. train_clips: trajectories in
-    the training split; the test split has `sampling.contexts`. leads: frames after the context at which the metrics are read.
+    published: the number of the paper's table, "" for none. data, network, training: the data set, network size and training
+    settings that all rows share. train_clips: trajectories in the training split; the test split has `sampling.contexts`.
+    metrics, leads: which numbers, and at which frames after the context.
     resamples: bootstrap draws behind each interval.
     """
 
     name: str
     title: str
-    source: str
+    published: str
     data: Any
     network: Any
     training: Any
@@ -144,6 +179,7 @@ class Table:
     train_clips: int
     rows: tuple[Row, ...]
     leads: tuple[int, ...]
+    metrics: tuple[str, ...]
     claims: tuple[Claim, ...] = ()
     seeds: tuple[int, ...] = (0,)
     resamples: int = 1000

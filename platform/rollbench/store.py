@@ -1,7 +1,7 @@
 """Where finished work lies: one folder per stage, addressed by its content key, on any pyarrow filesystem.
 
     <root>/<kind>/<key>/part-00000.arrow …        the stage's files, each written whole or not at all
-    <root>/<kind>/<key>/part-00000.arrow.json     a receipt: bytes, sha256 and facts about the file (what a resumed stage reads)
+    <root>/<kind>/<key>/part-00000.arrow.receipt  bytes, sha256 and facts about the file (what a resumed stage reads)
     <root>/<kind>/<key>/manifest.json             the receipts together and what made them; written last, so it is the done marker
 
 A folder without a manifest is unfinished work, and whatever it holds of value has a receipt. The digest of a stage is the sha256
@@ -27,8 +27,10 @@ from pyarrow import fs as pafs
 from rollbench.spec import BadInput
 
 SCHEMA_VERSION = 1
-MANIFEST = "manifest.json"
-REHASH_BYTES = 8 << 30  # `problems` re-reads a stage up to this size; beyond it sizes are compared, and hashes as files are read
+MANIFEST, RECEIPT = "manifest.json", ".receipt"
+REHASH_BYTES = (
+    8 << 30
+)  # `problems` re-reads a stage up to this size; beyond it sizes are compared, and hashes as files are read
 
 
 class Damaged(Exception):
@@ -52,7 +54,9 @@ class Store:
                 return pafs.FileSystem.from_uri(self.root)
             return pafs.LocalFileSystem(), str(Path(self.root).expanduser().absolute())
         except (pa.ArrowInvalid, OSError) as error:
-            raise BadInput(f"storage {self.root!r} cannot be opened ({error}); use a folder or s3://bucket/path") from None
+            raise BadInput(
+                f"storage {self.root!r} cannot be opened ({error}); use a folder or s3://bucket/path"
+            ) from None
 
     @property
     def filesystem(self) -> pafs.FileSystem:
@@ -78,7 +82,9 @@ class Store:
                 out.write(b"rollbench")
             self.filesystem.delete_file(probe)
         except OSError as error:
-            raise BadInput(f"storage {self.root!r} cannot be written ({error}); choose another with --storage") from None
+            raise BadInput(
+                f"storage {self.root!r} cannot be written ({error}); choose another with --storage"
+            ) from None
 
     def check_space(self, needed: int) -> None:
         """Refuse a plan that needs more bytes than the disk has free; object stores have no such limit."""
@@ -113,7 +119,7 @@ class Stage:
         """Write a file and then its receipt; returns the receipt {name, bytes, sha256, **facts}."""
         receipt = {"name": name, "bytes": len(data), "sha256": sha256(data), **facts}
         self._put(name, data)
-        self._put(f"{name}.json", json.dumps(receipt, sort_keys=True).encode())
+        self._put(f"{name}{RECEIPT}", json.dumps(receipt, sort_keys=True).encode())
         return receipt
 
     def write_table(self, name: str, table: pa.Table, **facts: Any) -> dict[str, Any]:
@@ -151,6 +157,13 @@ class Stage:
         if self.exists():
             self.store.filesystem.delete_dir(self.path)
 
+    def reopen(self, damaged: Iterable[str]) -> None:
+        """Make a finished stage unfinished again and drop its damaged files, so that only those are made anew."""
+        for name in (MANIFEST, *(part for file in damaged for part in (file, file + RECEIPT))):
+            path = f"{self.path}/{name}"
+            if self.store.filesystem.get_file_info(path).type == pafs.FileType.File:
+                self.store.filesystem.delete_file(path)
+
     # --- reading -------------------------------------------------------------------------------------------------------------
     def exists(self) -> bool:
         return self.store.filesystem.get_file_info(self.path).type == pafs.FileType.Directory
@@ -165,8 +178,10 @@ class Stage:
             return {}
         found = self.store.filesystem.get_file_info(pafs.FileSelector(self.path))
         sizes = {info.base_name: info.size for info in found}
-        names = [name for name in sizes if name.endswith(".json") and name != MANIFEST and not name.startswith(".")]
-        receipts = [r for r in (self._json(name) for name in names) if r is not None and sizes.get(r["name"]) == r["bytes"]]
+        names = [name for name in sizes if name.endswith(RECEIPT) and not name.startswith(".")]
+        receipts = [
+            r for r in (self._json(name) for name in names) if r is not None and sizes.get(r["name"]) == r["bytes"]
+        ]
         return {r["name"]: r for r in receipts}
 
     def _json(self, name: str) -> dict[str, Any] | None:
@@ -206,24 +221,24 @@ class Stage:
             raise Damaged(f"{self.path} is unfinished: it has no {MANIFEST}")
         return (self.read_table(f) for f in manifest["files"] if f["name"].endswith(".arrow"))
 
-    def problems(self) -> list[str]:
-        """What is wrong with a finished stage: missing files, wrong sizes and, up to `REHASH_BYTES`, wrong hashes."""
+    def damage(self) -> dict[str, str]:
+        """The damaged files of a finished stage and what is wrong with each: missing, a wrong size or (up to `REHASH_BYTES`) hash."""
         manifest = self.manifest()
         if manifest is None:
-            return [f"{self.path}/{MANIFEST} cannot be read"]
-        found: list[str] = []
+            return {MANIFEST: f"{self.path}/{MANIFEST} cannot be read"}
+        found: dict[str, str] = {}
         rehash = sum(f["bytes"] for f in manifest["files"]) <= REHASH_BYTES
         for receipt in manifest["files"]:
             info = self.store.filesystem.get_file_info(f"{self.path}/{receipt['name']}")
             if info.type != pafs.FileType.File:
-                found.append(f"{info.path} is missing")
+                found[receipt["name"]] = f"{info.path} is missing"
             elif info.size != receipt["bytes"]:
-                found.append(f"{info.path} has {info.size} bytes where the manifest says {receipt['bytes']}")
+                found[receipt["name"]] = f"{info.path} has {info.size} bytes where the manifest says {receipt['bytes']}"
             elif rehash:
                 try:
                     self.read(receipt)
-                except Damaged as damage:
-                    found.append(str(damage))
+                except Damaged as damaged:
+                    found[receipt["name"]] = str(damaged)
         return found
 
 

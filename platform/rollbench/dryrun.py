@@ -1,0 +1,83 @@
+"""The plan of a table as text: which stages are there, what each row costs, and how long it will take on this device."""
+
+from __future__ import annotations
+
+import os
+
+from rollbench.engine.progress import duration
+from rollbench.estimate import (
+    H200,
+    PROCESS_BYTES,
+    data_bytes,
+    flops_per_second,
+    row_cost,
+    seconds_per_frame,
+    storage_bytes,
+)
+from rollbench.pipeline import TableWork, absent
+from rollbench.store import Store
+
+SUSTAINED = 0.35  # of the measured matrix-product rate, which convolutions and attention of these sizes reach
+
+
+def describe(works: TableWork, scale: str, store: Store) -> str:
+    """Stages done and missing, parameters, calls, bytes, estimated time and memory. Reads manifests and writes nothing."""
+    title = f"{works.table.name} at scale {scale}: {works.table.title}"
+    return "\n".join([title, "", *_stages(works, store), "", *_sizes(works), "", *_rows(works), "", *_totals(works)])
+
+
+def _stages(works: TableWork, store: Store) -> list[str]:
+    todo, every = absent(works.works(), store), list(works.works())
+    missing = [f"  missing  {w.kind:<10} {w.title:<46} {w.key}  ({why.reason})" for w, why in todo.items()]
+    return [f"stages: {len(every) - len(todo)} of {len(every)} done in {store.root}", *missing]
+
+
+def _sizes(works: TableWork) -> list[str]:
+    table = works.table
+    data, training, sampling = table.data, table.training, table.sampling
+    return [
+        f"data: {table.train_clips:,} training + {sampling.contexts:,} test trajectories of {data.frames} frames, "
+        f"{data.grid}² simulated to {data.frame_grid}² stored, {size(data_bytes(table))}",
+        f"training: {training.steps:,} steps of {training.batch} windows, learning rate {training.learning_rate:.2g}",
+        f"sampling: {sampling.contexts:,} films of {sampling.horizon} frames per row",
+    ]
+
+
+def _rows(works: TableWork) -> list[str]:
+    head = ("row", "parameters", "calls/frame", "with init", "train PFLOP", "roll PFLOP", "films", "memory")
+    lines = ["{:<45} {:>12} {:>11} {:>9} {:>11} {:>10} {:>8} {:>8}".format(*head)]
+    for row in works.rows:
+        cost, sampling = row_cost(row, works.table), works.table.sampling
+        plan = row.row.method.plan(sampling.horizon, sampling.calls_per_frame)
+        lines.append(
+            f"{f'{row.row.name}, seed {row.seed}':<45} {cost.parameters:>12,} {float(plan.calls_per_frame):>11.3g} "
+            f"{float(plan.calls_per_frame_total):>9.3g} {cost.train_flops / 1e15:>11.3g} {cost.roll_flops / 1e15:>10.3g} "
+            f"{size(cost.film_bytes):>8} {size(cost.memory):>8}"
+        )
+    return lines
+
+
+def _totals(works: TableWork) -> list[str]:
+    table, cores = works.table, os.cpu_count() or 1
+    costs = {row: row_cost(row, table) for row in works.rows}
+    flops = sum(costs[group[0]].train_flops for group in works.by_model()) + sum(c.roll_flops for c in costs.values())
+    peak = flops_per_second()
+    frames = (table.train_clips + table.sampling.contexts) * table.data.frames
+    memory = max(c.memory for c in costs.values()) + PROCESS_BYTES
+    return [
+        f"storage: {size(storage_bytes(works))}",
+        f"memory: {size(memory)} for the largest training process (float32, one micro-batch)",
+        f"simulation: {duration(frames * seconds_per_frame(table) / cores)} on {cores} cores, calibrated here on one outer step",
+        f"networks: {duration(flops / (SUSTAINED * peak) / cores)} on {cores} cores, if {SUSTAINED:.0%} of the {peak / 1e9:.0f} GFLOP/s "
+        "that a matrix product reaches here on one core is sustained",
+        f"networks on GPUs: {flops / H200 / 3600:,.1f} H200-hours, if {H200 / 1e12:.0f} TFLOP/s in bf16 are sustained",
+    ]
+
+
+def size(count: float) -> str:
+    """Bytes as a person reads them: 1.3 TB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"

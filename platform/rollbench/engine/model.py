@@ -1,0 +1,35 @@
+"""From a model stage's value to a denoiser: freshly initialised for training, or with its trained weights."""
+
+from __future__ import annotations
+
+import safetensors.torch
+import torch
+
+from rollbench.diffusion.denoiser import Denoiser
+from rollbench.models.uvit import UViT
+from rollbench.pipeline import Work
+from rollbench.store import Damaged, Store
+
+WEIGHTS = "weights.safetensors"
+
+
+def build_denoiser(model: Work) -> Denoiser:
+    """The network of a model stage, its weights drawn from the stage's seed, read in the parametrisation that its method asks for."""
+    made_from, (data,) = model.made_from, model.needs
+    method = made_from["method"]
+    with torch.random.fork_rng():
+        torch.manual_seed(made_from["seed"])
+        network = UViT(made_from["network"], data.made_from["data"].frame_shape, method.clean, method.generated)
+    return Denoiser(network, parametrisation=method.parametrisation)
+
+
+def load_denoiser(model: Work, store: Store) -> Denoiser:
+    """The trained denoiser of a finished model stage, averaged weights, ready to sample. Raises Damaged."""
+    stage = model.stage(store)
+    manifest = stage.manifest()
+    if manifest is None:
+        raise Damaged(f"{stage} is unfinished")
+    (weights,) = (f for f in manifest["files"] if f["name"] == WEIGHTS)
+    denoiser = build_denoiser(model)
+    denoiser.load_state_dict(safetensors.torch.load(stage.read(weights).to_pybytes()))
+    return denoiser.eval()

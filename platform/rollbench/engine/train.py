@@ -1,0 +1,150 @@
+"""One model by Ray Train: every worker runs `training.fit`, which knows nothing of Ray, on its share of each global batch.
+
+Checkpoints are the loop's own (safetensors and JSON under the stage's folder), so a worker that Ray restarts, a driver that was
+killed and a run without Ray all go on from the same place.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow.fs as pafs
+import ray.train
+import safetensors.torch
+import torch
+from ray.train.torch import TorchTrainer, get_device
+from ray.tune.integration.ray_train import TuneReportCallback
+
+from rollbench.datasets.windows import Windows
+from rollbench.engine.cluster import WORKER_CPUS
+from rollbench.engine.model import WEIGHTS, build_denoiser
+from rollbench.engine.shards import Normalisation, read_split
+from rollbench.engine.stages import Product
+from rollbench.pipeline import Work
+from rollbench.provenance import peak_memory
+from rollbench.store import Store
+from rollbench.training.checkpoint import FINAL
+from rollbench.training.loop import Keeping, fit, load_final
+
+HISTORY = "history.json"
+REPORTS = 20  # progress reports per run
+CHECKPOINT_SECONDS = 30.0
+RESTARTS = 3  # of the worker group, after a worker died
+
+
+def train(work: Work, store: Store, *, workers: int, gpu: bool, to: str) -> Product:
+    """Train the model of a stage on `workers` processes. `to` is where Ray keeps its books."""
+    trainer = TorchTrainer(
+        _worker,
+        train_loop_config={"work": work, "store": store},
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=workers,
+            use_gpu=gpu,
+            resources_per_worker={"CPU": WORKER_CPUS, "GPU": int(gpu)} if gpu else {"CPU": WORKER_CPUS},
+        ),
+        run_config=ray.train.RunConfig(
+            name=work.key,
+            storage_path=to,
+            failure_config=ray.train.FailureConfig(max_failures=RESTARTS),
+            callbacks=[TuneReportCallback()],
+        ),
+    )
+    trainer.fit()
+    stage = work.stage(store)
+    receipts = stage.receipts()
+    weights = receipts[WEIGHTS]
+    return Product(
+        [weights, receipts[HISTORY]], {name: weights[name] for name in ("parameters", "peak_memory_bytes", "workers")}
+    )
+
+
+def _worker(config: dict[str, Any]) -> None:
+    """What each Ray Train worker runs."""
+    torch.set_num_threads(1)
+    work, store = config["work"], config["store"]
+    context = ray.train.get_context()
+    training = work.made_from["training"]
+    folder = _Folder(work, store, context.get_world_rank())
+    final = fit(
+        build_denoiser(work),
+        work.made_from["method"],
+        _windows(work, store),
+        training,
+        seed=work.made_from["seed"],
+        folder=folder.path,
+        device=get_device(),
+        rank=context.get_world_rank(),
+        world=context.get_world_size(),
+        keeping=Keeping(report=max(1, training.steps // REPORTS), seconds=CHECKPOINT_SECONDS),
+        sink=_report,
+        on_checkpoint=folder.upload,
+    )
+    if context.get_world_rank() == 0:
+        folder.publish(final, context.get_world_size())
+
+
+def _report(step: int, metrics: dict[str, float]) -> None:
+    ray.train.report({"step": step, **metrics})
+
+
+def _windows(work: Work, store: Store) -> Windows:
+    """The training windows of a method: all runs of W frames of the training split, normalised."""
+    (data,) = work.needs
+    stage = data.stage(store)
+    normalisation = Normalisation.of(stage.manifest() or {})
+    clips = read_split(stage, "train").clips
+    return Windows(
+        clips,
+        work.made_from["method"].window,
+        seed=work.made_from["seed"],
+        centre=normalisation.mean,
+        scale=normalisation.std,
+    )
+
+
+class _Folder:
+    """Where the loop keeps its checkpoints: the stage's own folder on a shared disk, else a local copy of it."""
+
+    def __init__(self, work: Work, store: Store, rank: int) -> None:
+        self.stage, self.local = work.stage(store), store.local
+        self.path = (
+            Path(self.stage.path) if self.local else Path(tempfile.gettempdir()) / "rollbench" / work.key / str(rank)
+        )
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not self.local and self.stage.exists():
+            pafs.copy_files(
+                self.stage.path,
+                str(self.path),
+                source_filesystem=store.filesystem,
+                destination_filesystem=pafs.LocalFileSystem(),
+            )
+
+    def upload(self, checkpoint: Path | None, step: int) -> None:
+        """Copy a checkpoint to storage that this machine's disk is not part of."""
+        if not self.local and checkpoint is not None:
+            target = f"{self.stage.path}/{checkpoint.name}"
+            pafs.copy_files(
+                str(checkpoint),
+                target,
+                source_filesystem=pafs.LocalFileSystem(),
+                destination_filesystem=self.stage.store.filesystem,
+            )
+
+    def publish(self, final: Path, workers: int) -> None:
+        """Write the averaged weights and the run's history into the stage; the checkpoints have done their work."""
+        tensors, facts = load_final(final)
+        parameters = sum(t.numel() for t in tensors.values())
+        self.stage.write(
+            WEIGHTS,
+            safetensors.torch.save(tensors),
+            parameters=parameters,
+            peak_memory_bytes=peak_memory(),
+            workers=workers,
+        )
+        self.stage.write(HISTORY, json.dumps(facts).encode())
+        for step in (*self.path.glob("step-*"), self.path / FINAL):
+            shutil.rmtree(step, ignore_errors=True)

@@ -1,0 +1,163 @@
+"""Rows as Ray Tune trials: each trial trains one model (if it is not there yet) and rolls out and scores the rows that share it.
+
+Ray is the scheduler: as many trials run side by side as the cluster has room for, largest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ray import tune
+from ray.tune import Callback
+
+from rollbench.engine import cluster
+from rollbench.engine.evaluate import extract, score
+from rollbench.engine.generate import generate
+from rollbench.engine.progress import Progress
+from rollbench.engine.stages import make
+from rollbench.engine.train import train
+from rollbench.pipeline import RowWork, Work
+from rollbench.spec import BadInput
+from rollbench.store import Store
+
+
+@dataclass(frozen=True)
+class Resources:
+    """How much of the cluster a row takes. workers: training processes (the global batch stays), and actors of later stages.
+
+    batch: groups of films, or shards of them, handed to an actor at a time. gpu: whether those processes take one GPU each.
+    """
+
+    workers: int = 1
+    batch: int = 1
+    gpu: bool = False
+
+    def check(self) -> None:
+        """Refuse a row that the cluster has no room for, instead of waiting for ever."""
+        kind, there = ("GPUs", cluster.gpus()) if self.gpu else ("CPUs", cluster.cpus())
+        if self.workers > there:
+            raise BadInput(f"--workers {self.workers}: the cluster has {there} {kind}; the most is {there}")
+
+    @property
+    def side_by_side(self) -> int:
+        """Trials that fit at once."""
+        return max(1, (cluster.gpus() if self.gpu else cluster.cpus()) // self.workers)
+
+
+def run_rows(
+    groups: list[tuple[RowWork, ...]],
+    todo: set[Work],
+    store: Store,
+    resources: Resources,
+    progress: Progress,
+    on_done: Callable[[RowWork], None],
+) -> None:
+    """Run every trial; `on_done(row)` is called in this process as each row's results are there. Raises RuntimeError if one fails."""
+    trial = tune.with_parameters(run_trial, groups=groups, todo=todo, store=store, resources=resources)
+    listener = _Listen(groups, progress, on_done)
+    tuner = tune.Tuner(
+        tune.with_resources(trial, {"CPU": cluster.TRIAL_CPUS}),
+        param_space={"trial": tune.grid_search(list(range(len(groups))))},
+        tune_config=tune.TuneConfig(max_concurrent_trials=resources.side_by_side, reuse_actors=True),
+        run_config=tune.RunConfig(
+            name="rows",
+            storage_path=ray_folder(store),
+            verbose=0,
+            callbacks=[listener],
+            failure_config=tune.FailureConfig(max_failures=2),
+        ),
+    )
+    errors = [_root(error) for error in tuner.fit().errors] + listener.failed
+    if errors:
+        raise RuntimeError(
+            f"{len(errors)} of {len(groups)} trials failed, the finished stages are kept; the first: {errors[0]}"
+        )
+
+
+def ray_folder(store: Store) -> str:
+    """Where Ray keeps its own books on trials and trainers: beside the stages, since every node must see it."""
+    return f"{store.path if store.local else store.root.rstrip('/')}/ray"
+
+
+def run_trial(
+    config: dict[str, Any], groups: list[tuple[RowWork, ...]], todo: set[Work], store: Store, resources: Resources
+) -> None:
+    """One model and its rows, from training to results. Every stage that is there is passed over.
+
+    An error of ours would be the same at a second try, so it is told instead of raised; a trial that dies is tried again by Tune.
+    """
+    said, rows = _Say(), groups[config["trial"]]
+    try:
+        for place, row in enumerate(rows):
+            _run_row(row, todo, store, resources, said)
+            tune.report({"row": place})
+    except Exception as error:
+        tune.report({"failed": f"{rows[0].model.title}: {_root(error)}"})
+
+
+def _run_row(row: RowWork, todo: set[Work], store: Store, resources: Resources, said: Progress) -> None:
+    n, batch, books = resources.workers, resources.batch, ray_folder(store)
+    make(row.model, todo, store, said, lambda work: train(work, store, workers=n, gpu=resources.gpu, to=books))
+    make(
+        row.clips,
+        todo,
+        store,
+        said,
+        lambda work: generate(work, store, said, actors=n, batch=batch, gpus=float(resources.gpu)),
+    )
+    make(row.features, todo, store, said, lambda work: extract(work, store, said, actors=n, batch=batch))
+    make(row.results, todo, store, said, lambda work: score(work, store))
+
+
+def _root(error: BaseException) -> str:
+    """The first cause of an error, in one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(f"{type(error).__name__}: {error}".split())[-600:]
+
+
+class _Say(Progress):
+    """Progress inside a trial: lines travel to the driver as Tune reports."""
+
+    def __init__(self) -> None:
+        super().__init__(every=2.0)
+        self.terminal = False
+
+    def line(self, text: str) -> None:
+        tune.report({"line": text})
+
+    def _show_moving(self, text: str) -> None:
+        tune.report({"moving": text})
+
+
+class _Listen(Callback):
+    """The driver's ear: shows what trials say and hands over finished rows."""
+
+    def __init__(
+        self, groups: list[tuple[RowWork, ...]], progress: Progress, on_done: Callable[[RowWork], None]
+    ) -> None:
+        self.groups, self.progress, self.on_done = groups, progress, on_done
+        self.failed: list[str] = []
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        rows = self.groups[trial.config["trial"]]
+        if "line" in result:
+            self.progress.line(result["line"])
+        elif "moving" in result:
+            self.progress.moving(result["moving"])
+        elif "failed" in result:
+            self.failed.append(result["failed"])
+            self.progress.line(f"  failed: {result['failed']}")
+        elif "row" in result:
+            self.on_done(rows[result["row"]])
+        elif "loss" in result:
+            self.progress.moving(training_line(rows[0].model, result))
+
+
+def training_line(model: Work, metrics: dict[str, Any]) -> str:
+    steps = model.made_from["training"].steps
+    return f"  train {model.title}: step {metrics['step']}/{steps}, loss {metrics['loss']:.4f}"

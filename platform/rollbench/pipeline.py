@@ -1,0 +1,134 @@
+"""The way of the data as a graph: which stages a table needs, what each is made from, and which are there already.
+
+data ──► model ──► clips ──► features ──► results ──► report
+  └────────────────────────► reference ─────┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from rollbench.spec import Row, Table, key
+from rollbench.store import Stage, Store
+
+# A stage's version is part of its key: raise it when the numbers that the stage makes change, and say so in CHANGELOG.md.
+VERSIONS = {"data": 1, "model": 1, "clips": 1, "reference": 1, "features": 1, "results": 1}
+
+
+@dataclass(frozen=True)
+class Work:
+    """One stage to be there: its kind, everything it is made from, the stages it reads, and a name for people."""
+
+    kind: str
+    title: str
+    made_from: dict[str, Any]
+    needs: tuple[Work, ...] = ()
+
+    @cached_property
+    def key(self) -> str:
+        upstream = {f"{work.kind}_key": work.key for work in self.needs}
+        return key({"stage": self.kind, "version": VERSIONS[self.kind], **upstream, **self.made_from})
+
+    def stage(self, store: Store) -> Stage:
+        return store.stage(self.kind, self.key)
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.key))
+
+
+@dataclass(frozen=True)
+class RowWork:
+    """The stages behind one row and seed."""
+
+    row: Row
+    seed: int
+    model: Work
+    clips: Work
+    features: Work
+    results: Work
+
+    def works(self) -> tuple[Work, ...]:
+        return (self.model, self.clips, self.features, self.results)
+
+
+@dataclass(frozen=True)
+class TableWork:
+    """The stages behind a table."""
+
+    table: Table
+    data: Work
+    reference: Work
+    rows: tuple[RowWork, ...]
+
+    def works(self) -> Iterator[Work]:
+        """Every stage once, each after those it reads. Rows may share a model."""
+        seen: set[Work] = set()
+        for work in (self.data, self.reference, *(w for row in self.rows for w in row.works())):
+            if work not in seen:
+                seen.add(work)
+                yield work
+
+    def by_model(self) -> list[tuple[RowWork, ...]]:
+        """The rows grouped by the model they share, largest window first: the trials of the table."""
+        groups: dict[str, list[RowWork]] = {}
+        for row in self.rows:
+            groups.setdefault(row.model.key, []).append(row)
+        return sorted((tuple(g) for g in groups.values()), key=lambda g: -g[0].row.method.window)
+
+
+def lay_out(table: Table, names: Sequence[str]) -> TableWork:
+    """The graph of the rows called `names`, one branch for each of the table's seeds."""
+    sampling = table.sampling
+    data = Work("data", "data", {"data": table.data, "train": table.train_clips, "test": sampling.contexts})
+    measured = {"leads": table.leads, "horizon": sampling.horizon, "contexts": sampling.contexts}
+    reference = Work("reference", "reference", measured, (data,))
+    rows = []
+    for seed in table.seeds:
+        for name in names:
+            row = table.row(name)
+            trained = row.method.trained_as
+            network = {"network": table.network, "training": table.training, "method": trained, "seed": seed}
+            model = Work("model", f"{type(trained).__name__} {trained.label}, seed {seed}", network, (data,))
+            title = f"{name}, seed {seed}"
+            clips = Work("clips", title, {"method": row.method, "sampling": sampling, "seed": seed}, (model,))
+            features = Work("features", title, {"leads": table.leads}, (clips, data))
+            results = Work("results", title, {"resamples": table.resamples}, (features, reference))
+            rows.append(RowWork(row, seed, model, clips, features, results))
+    return TableWork(table, data, reference, tuple(rows))
+
+
+@dataclass(frozen=True)
+class Absent:
+    """Why a stage must be made: nothing there, files damaged, or something upstream is to be made anew."""
+
+    reason: str
+    damaged: tuple[str, ...] = ()
+    stale: bool = False
+
+
+def absent(works: Iterable[Work], store: Store) -> dict[Work, Absent]:
+    """The stages still to be made, each with its reason; `works` must come in the order of `TableWork.works`."""
+    found: dict[Work, Absent] = {}
+    for work in works:
+        stage = work.stage(store)
+        upstream = next((need for need in work.needs if need in found), None)
+        if stage.manifest() is None:
+            found[work] = Absent("not made yet")
+        elif upstream is not None:
+            found[work] = Absent(f"its {upstream.kind} is to be made", stale=True)
+        elif damage := stage.damage():
+            found[work] = Absent("; ".join(damage.values()), damaged=tuple(damage))
+    return found
+
+
+def prepare(found: dict[Work, Absent], store: Store) -> None:
+    """Make room for the stages that are to be made: stale ones go whole, of a damaged one only the damaged files."""
+    for work, why in found.items():
+        stage = work.stage(store)
+        if why.stale:
+            stage.remove()
+        elif why.damaged:
+            stage.reopen(why.damaged)

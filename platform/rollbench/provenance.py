@@ -1,0 +1,66 @@
+"""What made a number: the commit, the versions, the device. Written into every stage's manifest, beside its content, not into its key."""
+
+from __future__ import annotations
+
+import functools
+import platform
+import resource
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "ray", "numpy", "scipy", "pyarrow", "mlflow")
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@functools.cache
+def commit() -> str:
+    """The checkout's commit, with "+changes" where files differ from it; "unknown" outside a checkout."""
+    try:
+        head = subprocess.run(
+            ["git", "-C", CHECKOUT, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10
+        )
+        status = subprocess.run(
+            ["git", "-C", CHECKOUT, "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return head.stdout.strip() + ("+changes" if status.stdout.strip() else "")
+
+
+@functools.cache
+def processor() -> str:
+    """The CPU's model name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def made(seconds: float, device: str | None = None) -> dict[str, Any]:
+    """The facts about one stage's making: seconds of wall time and where, with what."""
+    installed = {}
+    for name in PACKAGES:
+        try:
+            installed[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "commit": commit(),
+        "device": device or processor(),
+        "python": sys.version.split()[0],
+        "seconds": round(seconds, 3),
+        "versions": installed,
+    }
+
+
+def peak_memory() -> int:
+    """The largest resident size of this process so far, in bytes (Linux counts it in KiB)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
