@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+VERSION = "pixel@1"
+
 
 def mse(fake: Any, real: Any) -> np.ndarray:
     """[N] mean square error of fake against real, both [N, ...], in the frames' unit squared."""
