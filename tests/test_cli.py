@@ -1,0 +1,78 @@
+"""The command line: bad input is one line and exit code 2 before anything starts; a dry run says what it would take and writes nothing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from experiments.table8 import TABLE
+
+from rollbench.cli import main, run
+from rollbench.dryrun import size
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line that a refusal prints."""
+    assert run(TABLE, ["--scale", "smoke", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1, err
+    assert not Path("store").exists() or not any(Path("store").iterdir()), "work was started"
+    return err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ["--rows", "Rolling (2-4)"],
+            "unknown row 'Rolling (2-4)'; did you mean 'Rolling Diffusion (init noise) (2-4)'?",
+        ),
+        (["--scale", "labtop"], "unknown scale 'labtop'; did you mean 'laptop'?"),
+        (["--set", "data.viscosity=[-0.1, 0.1]"], "viscosity"),
+        (["--set", "data.frames=5"], "a horizon of 8 exceed the trajectory of 5 frames"),
+        (["--set", "training.step=3"], "did you mean 'steps'?"),
+        (["--set", "training.steps"], "has no '='"),
+        (["--seeds", "0", "0"], "each once"),
+        (["--seeds", "-1"], "whole numbers from 0"),
+        (["--workers", "0"], "--workers 0 is below 1"),
+        (["--workers", "64"], "exceeds the 2 micro-batches"),
+        (["--storage", "nonsense://x"], "cannot be opened"),
+        (["--storage", "/proc/rollbench"], "cannot be written"),
+        (["--set", "train_clips=999999999999"], "GB free"),
+    ],
+)
+def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
+    assert words in refused(capsys, *arguments)
+
+
+def test_an_unreachable_mlflow_server_is_refused_first(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert "MLflow at http://127.0.0.1:9 cannot be used" in refused(capsys)
+
+
+def test_an_unknown_table_is_named_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reproduce", "table88"]) == 2
+    assert "did you mean 'table8'?" in capsys.readouterr().err
+
+
+def test_an_unknown_option_is_one_line_too(root: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, root / "experiments/table8.py", "--scal", "smoke", "--nonsense"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "--nonsense" in done.stderr
+
+
+def test_the_paper_scale_prints_the_papers_sizes_and_runs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(TABLE, ["--scale", "paper", "--dry-run"]) == 0
+    text = capsys.readouterr().out
+    assert "198,976 training + 1,024 test trajectories of 200 frames, 256² simulated to 64² stored, 1.31 TB" in text
+    assert "200,777,858" in text and "H200-hours" in text and "0 of 45 done" in text
+    assert list(Path().iterdir()) == []
+
+
+def test_sizes_read_like_a_persons() -> None:
+    assert [size(n) for n in (999, 1e3, 1.31e12)] == ["999 B", "1 kB", "1.31 TB"]
