@@ -62,7 +62,7 @@ class Autoregression:
     def variables(self) -> int:
         return len(self.noise)
 
-    @property
+    @cached_property
     def _companion(self) -> Tensor:
         p, d, _ = self.coefficients.shape
         below = torch.eye(d * (p - 1), d * p, dtype=torch.float64)
@@ -79,15 +79,13 @@ class Autoregression:
 
     def covariance(self, frames: int) -> Tensor:
         """Covariance [frames · d, frames · d] of consecutive frames."""
-        d, state = self.variables, self._stationary
-        C = torch.zeros(frames * d, frames * d, dtype=torch.float64)
-        blocks = C.view(frames, d, frames, d)
-        for lag in range(frames):
-            for i in range(frames - lag):
-                blocks[i + lag, :, i] = state[:d, :d]
-                blocks[i, :, i + lag] = state[:d, :d].T
+        d, state, lags = self.variables, self._stationary, []
+        for _ in range(frames):
+            lags.append(state[:d, :d])
             state = self._companion @ state
-        return C
+        by_lag = torch.stack([*(lag.T for lag in lags[:0:-1]), *lags]) if frames else self.noise.new_zeros(0, d, d)
+        i = torch.arange(frames)
+        return by_lag[i[:, None] - i + frames - 1].transpose(1, 2).reshape(frames * d, frames * d)
 
     def film(self, clean: int, horizon: int) -> Law:
         """The true law of `horizon` frames given the `clean` ones before them."""
