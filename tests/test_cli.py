@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from experiments.table8 import TABLE
 
+from experiments.table8 import TABLE
 from rollbench.cli import main, run
 from rollbench.dryrun import size
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from experiments.table8 import TABLE
 
+from experiments.table8 import TABLE
 from rollbench.pipeline import TableWork, absent, lay_out, prepare
 from rollbench.scale import at_scale, scale
 from rollbench.store import Store

@@ -4,8 +4,8 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import pytest
-from experiments.table8 import TABLE
 
+from experiments.table8 import TABLE
 from rollbench.scale import SCALES, Scale, at_scale, default_rows, scale
 from rollbench.spec import BadInput
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import pytest
-from experiments.table8 import TABLE
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.table8 import TABLE
 from rollbench.spec import BadInput, canonical, key, nearest, with_field
 
 plain_values = st.recursive(
