@@ -1,1 +1,1 @@
-"""One file, one data set. A data set is a frozen value: its fields are its identity, its methods make or read its clips."""
+"""One file, one data set: a frozen value whose fields are its identity and whose methods make or read its clips."""

@@ -1,35 +1,41 @@
-"""Kolmogorov flow: two-dimensional turbulence stirred by a sine, the paper's Table 7 (simulated there by jax-cfd).
+"""Kolmogorov flow, turbulence in two dimensions stirred by a sine: the paper's Table 7, simulated there by jax-cfd.
 
-A trajectory starts from filtered noise and is stored every `frame_interval` seconds, the first time one interval after the start (so frame j is at
-(j + 1) * frame_interval), as face means on `frame_grid`^2 cells (see `physics.frames`): one definition for every ratio of
-grid to frame. Its viscosity, density and initial field come from a generator seeded by (seed, id), so a trajectory is the same whoever
-simulates it, with whatever others.
+A trajectory starts from filtered noise. Frame j is the flow at (j + 1) * frame_interval, stored as means over the faces of
+frame_grid^2 cells (`physics.frames`): one definition for every ratio of grid to frame. Viscosity, density and initial field
+come from a generator seeded by (seed, id), and trajectories are integrated in groups of a fixed number of lanes: a trajectory
+has the same bits whoever simulates it, with whatever others, on one kind of machine.
 
-Readings where the table is silent. "Max dt 0.05" is the outer step; the solver divides it into the fewest equal steps that
+Readings where the table is silent. "Max dt 0.05" is an outer step: the solver divides it into the fewest equal steps that
 keep max_velocity within the CFL factor (29 at 256^2, 8 at 64^2, 4 at 32^2). Density divides viscosity, forcing and drag, as
-in jax-cfd. `filter_rate` is ours: the damping at a coarse grid's cut-off (see `physics.flow`); 0 turns it off.
+in jax-cfd. cutoff_damping is ours: the filter's rate in `physics.flow` is cutoff_damping * max_velocity * K, so that it acts
+within a turn of the smallest eddies on every grid.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rollbench.datasets.base import Simulated
+from rollbench.spec import BadInput
+
+Drawn = tuple[float, float, NDArray[np.complex128]]  # viscosity, density, initial vorticity
 
 
 @dataclass(frozen=True)
 class Kolmogorov:
-    """Table 7. Lengths in the square's side / 2 pi, times in s, velocities in m/s.
+    """Table 7, and what it leaves open. The square has the side 2 pi; s, m/s.
 
-    trajectories: how many the data set has. viscosity, density: the ranges (low, high) they are drawn from, uniformly.
-    forcing, wavenumber: F and m of the body force F sin(m y) ex. linear_coefficient: c of the force c u, negative: drag.
-    lanes: how many trajectories are integrated side by side; a short batch is filled up, so it costs as much as a full one.
+    trajectories: how many the data set has. viscosity, density: ranges (low, high), drawn from uniformly.
+    forcing, wavenumber: F and m of the body force F sin(m y) ex. linear_coefficient: c of the force c u, a drag.
+    precision: of the solver; frames are float32. lanes: trajectories integrated side by side; a shorter batch is filled
+    up and costs as much as a full one.
     """
 
     trajectories: int = 200_000
@@ -46,59 +52,49 @@ class Kolmogorov:
     wavenumber: int = 4
     linear_coefficient: float = -0.1
     peak_wavenumber: float = 3.0
-    filter_rate: float = 8.0
+    cutoff_damping: float = 0.05
     precision: Literal["float32", "float64"] = "float32"
     lanes: int = 16
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("trajectories", "frames", "lanes", "wavenumber"):
-            require(name, getattr(self, name), getattr(self, name) >= 1, "must be at least 1", 1)
+        for name in ("trajectories", "grid", "frame_grid", "frames", "wavenumber", "lanes"):
+            value = getattr(self, name)
+            nearest = 1 if isinstance(value, int) else getattr(Kolmogorov, name)
+            self._require(name, isinstance(value, int) and value >= 1, "must be a whole number of at least 1", nearest)
         for name in ("frame_interval", "max_velocity", "cfl", "max_dt", "peak_wavenumber"):
-            require(name, getattr(self, name), getattr(self, name) > 0, "must be positive", type(self).__dict__[name])
-        for name in ("forcing", "filter_rate", "seed"):
-            require(name, getattr(self, name), getattr(self, name) >= 0, "must not be negative", 0)
-        require("cfl", self.cfl, self.cfl <= 1, "must not exceed 1: a step may not cross more than a cell", 0.5)
-        require(
-            "linear_coefficient",
-            self.linear_coefficient,
-            self.linear_coefficient <= 0,
-            "must not be positive: it is a drag",
-            -0.1,
+            positive = 0 < getattr(self, name) < math.inf
+            self._require(name, positive, "must be positive and finite", getattr(Kolmogorov, name))
+        for name in ("forcing", "cutoff_damping", "seed"):
+            self._require(name, 0 <= getattr(self, name) < math.inf, "must be finite and not negative", 0)
+        self._require("cfl", self.cfl <= 1, "must not exceed 1, or a step crosses more than a cell", 1.0)
+        self._require(
+            "linear_coefficient", -math.inf < self.linear_coefficient <= 0, "must be a drag, not positive", 0.0
         )
-        require(
-            "viscosity",
-            self.viscosity,
-            0 <= self.viscosity[0] <= self.viscosity[1],
-            "must be 0 <= low <= high",
-            (5e-4, 5e-3),
+        low, high = self.viscosity
+        self._require(
+            "viscosity", 0 <= low <= high < math.inf, "must be 0 <= low <= high", (max(0.0, low), max(0.0, low, high))
         )
-        require("density", self.density, 0 < self.density[0] <= self.density[1], "must be 0 < low <= high", (0.5, 2.0))
-        require(
-            "precision",
-            self.precision,
-            self.precision in ("float32", "float64"),
-            "must be float32 or float64",
-            "float32",
-        )
+        low, high = self.density
+        self._require("density", 0 < low <= high < math.inf, "must be 0 < low <= high", Kolmogorov.density)
+        self._require("precision", self.precision in ("float32", "float64"), "must be float32 or float64", "float32")
         self._check_grids()
 
     def _check_grids(self) -> None:
-        even = max(8, self.grid + self.grid % 2)
-        require("grid", self.grid, self.grid == even, "must be even and at least 8", even)
-        needed = 3 * self.wavenumber + 2 - self.wavenumber % 2
-        require(
-            "grid",
-            self.grid,
-            self.grid > 3 * self.wavenumber,
-            f"must resolve the forcing, grid > 3 * {self.wavenumber}",
-            needed,
+        smallest = 2 * (3 * self.wavenumber // 2 + 1)
+        rule = f"must be even and exceed 3 * wavenumber = {3 * self.wavenumber}, or it cannot carry the forcing"
+        nearest = max(smallest, self.grid + self.grid % 2)
+        self._require("grid", self.grid == nearest, rule, nearest)
+        fitting = [n for n in range(2, self.grid + 1, 2) if self.grid % n == 0]
+        rule = f"must be even and divide the simulation's grid of {self.grid}"
+        self._require(
+            "frame_grid", self.frame_grid in fitting, rule, min(fitting, key=lambda n: abs(n - self.frame_grid))
         )
-        fitting = [n for n in range(2, self.grid + 1) if self.grid % n == 0]
-        nearest = min(fitting, key=lambda n: abs(n - self.frame_grid))
-        require(
-            "frame_grid", self.frame_grid, self.frame_grid in fitting, f"must divide the grid of {self.grid}", nearest
-        )
+
+    def _require(self, name: str, holds: bool, rule: str, nearest: Any) -> None:
+        if not holds:
+            value = getattr(self, name)
+            raise BadInput(f"Kolmogorov {name} = {value!r} {rule}; the nearest right choice is {nearest!r}")
 
     @property
     def channels(self) -> int:
@@ -110,98 +106,82 @@ class Kolmogorov:
 
     @property
     def steps_per_frame(self) -> int:
-        """Solver steps between two frames: outer steps of at most max_dt, each of the fewest steps within the CFL factor."""
-        outer = at_least(self.frame_interval / self.max_dt)
-        courant = self.cfl * (2 * math.pi / self.grid) / self.max_velocity
-        return outer * at_least(self.frame_interval / outer / courant)
+        """Solver steps between two frames: outer steps of at most max_dt, each divided by the CFL factor."""
+        outer = _whole(self.frame_interval / self.max_dt)
+        allowed = self.cfl * (2 * math.pi / self.grid) / self.max_velocity
+        return outer * _whole(self.frame_interval / outer / allowed)
 
     @property
-    def step(self) -> float:
+    def dt(self) -> float:
         """The solver's time step, s."""
         return self.frame_interval / self.steps_per_frame
 
     def simulate(
         self, ids: Sequence[int], *, device: str = "cpu", progress: Callable[[int, int], None] | None = None
     ) -> Simulated:
-        """The trajectories with these ids, bit for bit the same in any company.
+        """The trajectories with these numbers: frames [k, frames, 2, frame_grid, frame_grid], m/s.
 
-        progress(done, total) is called after each frame of each group of lanes. Raises FlowError if a run leaves the ground.
+        progress(done, total), in frames of a group of lanes. Raises physics.checks.FlowError if a run leaves the ground.
         """
-        ids = [int(i) for i in ids]
+        ids = tuple(int(i) for i in ids)
         frames = np.empty((len(ids), self.frames, *self.frame_shape), np.float32)
         parameters = np.empty((len(ids), 2))
-        starts = range(0, len(ids), self.lanes)
-        with one_thread():
-            for group, start in enumerate(starts):
-                members = ids[start : start + self.lanes]
-                rows = slice(start, start + len(members))
-                advance = (
-                    None
-                    if progress is None
-                    else lambda j, g=group: progress(g * self.frames + j, len(starts) * self.frames)
-                )
-                frames[rows], parameters[rows] = self._group(members, device, advance)
-        return Simulated(tuple(ids), frames, {"viscosity": parameters[:, 0], "density": parameters[:, 1]})
+        total = math.ceil(len(ids) / self.lanes) * self.frames
+        with _one_thread():
+            for first in range(0, len(ids), self.lanes):
+                group = ids[first : first + self.lanes]
+                rows = slice(first, first + len(group))
+                drawn = [self.draw(i) for i in group]
+                parameters[rows] = [d[:2] for d in drawn]
+                for j, frame in enumerate(self._frames(group, drawn, device)):
+                    frames[rows, j] = frame
+                    if progress is not None:
+                        progress(first // self.lanes * self.frames + j + 1, total)
+        return Simulated(ids, frames, {"viscosity": parameters[:, 0], "density": parameters[:, 1]})
 
-    def _group(
-        self, members: list[int], device: str, advance: Callable[[int], None] | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Frames and (viscosity, density) of at most `lanes` trajectories; empty lanes repeat the last one."""
-        import torch
-
-        from rollbench.physics.checks import check
-        from rollbench.physics.flow import Flow
-
-        lanes = members + members[-1:] * (self.lanes - len(members))
-        viscosity, density, vorticity = (np.stack(drawn) for drawn in zip(*map(self.draw, lanes), strict=True))
-        precision = getattr(torch, self.precision)
-        flow = Flow(
-            viscosity,
-            density,
-            grid=self.grid,
-            step=self.step,
-            forcing=self.forcing,
-            wavenumber=self.wavenumber,
-            linear_coefficient=self.linear_coefficient,
-            filter_rate=self.filter_rate,
-            precision=precision,
-            device=device,
-        )
-        frames = np.empty((len(members), self.frames, *self.frame_shape), np.float32)
-        with torch.inference_mode():
-            w = flow.state(vorticity)
-            for j in range(self.frames):
-                for _ in range(self.steps_per_frame):
-                    w = flow.step(w)
-                frame = flow.faces(w, self.frame_grid)
-                check(flow.velocity(w), frame, flow.dt, lanes, (j + 1) * self.frame_interval)
-                frames[:, j] = frame[: len(members)].cpu().numpy()
-                if advance is not None:
-                    advance(j + 1)
-        return frames, np.stack([viscosity, density], axis=1)[: len(members)]
-
-    def draw(self, trajectory: int) -> tuple[float, float, np.ndarray]:
-        """Viscosity, density and initial vorticity spectrum of a trajectory, from the generator seeded by (seed, id)."""
+    def draw(self, trajectory: int) -> Drawn:
+        """Viscosity, density and initial vorticity spectrum, from the generator of this trajectory."""
         from rollbench.physics.initial import filtered_vorticity
 
         rng = np.random.default_rng([self.seed, trajectory])
         viscosity, density = rng.uniform(*self.viscosity), rng.uniform(*self.density)
         return viscosity, density, filtered_vorticity(rng, self.grid, self.max_velocity, self.peak_wavenumber)
 
+    def _frames(self, ids: tuple[int, ...], drawn: list[Drawn], device: str) -> Iterator[NDArray[np.float32]]:
+        """The frames of at most `lanes` trajectories, one time after another; the last one fills the lanes left over."""
+        import torch
 
-def at_least(count: float) -> int:
-    """The smallest whole number >= count, forgiving the rounding of a quotient such as 1.5 / 0.05."""
+        from rollbench.physics.flow import Flow
+
+        idle = self.lanes - len(ids)
+        viscosity, density, vorticity = (np.stack(each) for each in zip(*drawn, *drawn[-1:] * idle, strict=True))
+        flow = Flow(
+            viscosity,
+            density,
+            grid=self.grid,
+            dt=self.dt,
+            forcing=self.forcing,
+            wavenumber=self.wavenumber,
+            linear_coefficient=self.linear_coefficient,
+            filter_rate=self.cutoff_damping * self.max_velocity * self.grid / 3,
+            dtype=getattr(torch, self.precision),
+            device=device,
+        )
+        names = ids + ids[-1:] * idle
+        for frame in flow.trajectory(
+            flow.state(vorticity), frames=self.frames, steps=self.steps_per_frame, frame_grid=self.frame_grid, ids=names
+        ):
+            yield frame[: len(ids)].cpu().numpy()
+
+
+def _whole(count: float) -> int:
+    """The smallest whole number >= count and >= 1, forgiving the rounding of a quotient such as 1.5 / 0.05."""
     return max(1, math.ceil(count - 1e-9))
 
 
-def require(name: str, value: object, holds: bool, rule: str, nearest: object) -> None:
-    if not holds:
-        raise ValueError(f"{name}={value!r} {rule}; the nearest right choice is {nearest!r}")
-
-
 @contextmanager
-def one_thread():
-    """torch on one thread: the split of a batch over threads could move the last bit, and small transforms gain nothing."""
+def _one_thread() -> Iterator[None]:
+    """torch on one thread: splitting a batch over threads could move last bits, and small transforms gain nothing."""
     import torch
 
     threads = torch.get_num_threads()

@@ -1,69 +1,69 @@
 """Frames of face means: how a flow is stored, and what can be read off a frame.
 
-A frame divides the square [0, 2 pi)^2 into n x n cells of side h = 2 pi / n. Its two channels are the mean normal velocities
-through the right and the upper face of each cell (a staggered grid, as in jax-cfd's `downsample_staggered_velocity`):
+A frame divides the square [0, 2 pi)^2 into n x n cells of side h = 2 pi/n. Its two channels are the mean velocities through
+the right and the upper face of each cell, a staggered grid (that of jax-cfd's `downsample_staggered_velocity`):
 
     u[j, i] = mean of u(x, y) over x = (i + 1) h, j h < y < (j + 1) h
     v[j, i] = mean of v(x, y) over y = (j + 1) h, i h < x < (i + 1) h
 
-For a Fourier mode exp(i (kx x + ky y)) this mean is exact: a factor exp(i kx h) exp(i ky h/2) sinc(ky h/2) for u. So a frame of
-a divergence-free flow is divergence free cell by cell, at every ratio of grid to frame, also when the frame cannot carry all
-of the flow's modes. Only numpy is needed here; arrays are [..., 2, y, x].
+For a Fourier mode exp(i (kx x + ky y)) the mean is exact: a factor exp(i kx h) exp(i ky h/2) sinc(ky h/2) for u. So a frame
+of a divergence-free flow is divergence free cell by cell at every ratio of grid to frame, also when the frame cannot carry
+all modes of the flow. Arrays are [..., 2, y, x]; only numpy is needed.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rollbench.physics.spectral import wavenumbers
 
-Array = NDArray[np.floating]
+Array = NDArray[np.floating[Any]]
 
 
-def face_means(grid: int, frame_grid: int) -> NDArray[np.complexfloating]:
-    """The factors [2, grid, grid//2 + 1] that turn the spectra of (u, v) into those of their face means."""
+def face_means(grid: int, frame_grid: int) -> NDArray[np.complex128]:
+    """The factors [2, grid, grid//2 + 1] that turn the spectra of (u, v) into those of their means over faces."""
     kx, ky = wavenumbers(grid)
     h = 2 * np.pi / frame_grid
-    through_right = np.exp(1j * kx * h) * np.exp(0.5j * ky * h) * np.sinc(ky * h / (2 * np.pi))
-    through_top = np.exp(1j * ky * h) * np.exp(0.5j * kx * h) * np.sinc(kx * h / (2 * np.pi))
-    return np.stack([through_right, through_top])
+    right = np.exp(1j * (kx + ky / 2) * h) * np.sinc(ky * h / (2 * np.pi))
+    top = np.exp(1j * (ky + kx / 2) * h) * np.sinc(kx * h / (2 * np.pi))
+    return np.stack([right, top])
 
 
 def divergence(frames: Array) -> Array:
     """Net outflow of each cell per area, 1/s: [..., 2, y, x] -> [..., y, x]. Zero for an incompressible flow."""
     u, v = frames[..., 0, :, :], frames[..., 1, :, :]
-    h = 2 * np.pi / frames.shape[-1]
-    return (u - np.roll(u, 1, axis=-1) + v - np.roll(v, 1, axis=-2)) / h
+    return (u - np.roll(u, 1, axis=-1) + v - np.roll(v, 1, axis=-2)) * frames.shape[-1] / (2 * np.pi)
 
 
 def vorticity(frames: Array) -> Array:
-    """Vorticity dv/dx - du/dy at the cells' centres, 1/s: [..., 2, y, x] -> [..., y, x].
+    """Vorticity dv/dx - du/dy at the centres of the cells, 1/s: [..., 2, y, x] -> [..., y, x].
 
-    Spectral, undoing the face means: exact for every flow whose modes lie below the frame's Nyquist wave number.
+    Spectral, with the means over faces undone: exact for a flow whose modes lie below the frame's Nyquist wave number.
     """
     n = frames.shape[-1]
     kx, ky = wavenumbers(n)
-    spectra = np.fft.rfft2(frames) / face_means(n, n)
-    vort = 1j * kx * spectra[..., 1, :, :] - 1j * ky * spectra[..., 0, :, :]
-    centre = np.exp(1j * (kx + ky) * np.pi / n)
-    resolved = (np.abs(kx) < n / 2) & (np.abs(ky) < n / 2)  # a derivative at the Nyquist wave number is not defined
-    return np.fft.irfft2(np.where(resolved, vort * centre, 0), s=(n, n)).astype(frames.dtype)
+    u, v = np.moveaxis(np.fft.rfft2(frames) / face_means(n, n), -3, 0)
+    centred = (1j * kx * v - 1j * ky * u) * np.exp(1j * (kx + ky) * np.pi / n)
+    resolved = (kx < n / 2) & (np.abs(ky) < n / 2)  # at the Nyquist wave number there is no derivative
+    return np.fft.irfft2(np.where(resolved, centred, 0), s=(n, n)).astype(frames.dtype)
 
 
 def energy(frames: Array) -> Array:
-    """Kinetic energy per mass, (u^2 + v^2)/2 averaged over the square, m^2/s^2: [..., 2, y, x] -> [...]."""
+    """Kinetic energy per mass, the mean of (u^2 + v^2)/2, m^2/s^2: [..., 2, y, x] -> [...]."""
     return 0.5 * (np.asarray(frames, np.float64) ** 2).sum(-3).mean((-2, -1))
 
 
 def energy_spectrum(frames: Array) -> Array:
     """Energy in the shells round(|k|) = 0, 1, ..., n/2, m^2/s^2: [..., 2, n, n] -> [..., n//2 + 1].
 
-    Of the face means as stored: compare frames of one size only. Shells up to n/2 - 1 are complete.
+    Of the means over faces as they are stored, so compare frames of one size. Shells below n/2 are complete.
     """
     n = frames.shape[-1]
     kx, ky = wavenumbers(n)
-    density = 0.5 * (np.abs(np.fft.rfft2(frames, norm="forward")) ** 2).sum(-3)
-    density = density * np.where((kx == 0) | (kx == n // 2), 1, 2)  # rfft2 keeps one of each conjugate pair
-    shell = np.rint(np.hypot(kx, ky)).astype(int)
+    pairs = np.where((kx == 0) | (kx == n / 2), 1, 2)  # rfft2 keeps one of each conjugate pair
+    density = 0.5 * pairs * (np.abs(np.fft.rfft2(frames, norm="forward")) ** 2).sum(-3)
+    shell = np.rint(np.hypot(kx, ky))
     return np.stack([density[..., shell == k].sum(-1) for k in range(n // 2 + 1)], axis=-1)

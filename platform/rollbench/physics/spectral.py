@@ -1,4 +1,4 @@
-"""Wave numbers on the square [0, 2 pi)^2 and the factors that take vorticity to velocity, in the layout of `rfft2` over (y, x)."""
+"""Wave numbers on the square [0, 2 pi)^2 and the factors that take vorticity to velocity, laid out as `rfft2` over (y, x)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 def wavenumbers(grid: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Integer wave numbers kx [1, grid//2 + 1] and ky [grid, 1]."""
-    return np.fft.rfftfreq(grid, 1 / grid)[None, :], np.fft.fftfreq(grid, 1 / grid)[:, None]
+    kx, ky = np.arange(grid // 2 + 1.0), np.arange(float(grid))
+    return kx[None, :], np.where(ky < grid / 2, ky, ky - grid)[:, None]
 
 
 def velocity_factors(grid: int) -> NDArray[np.complex128]:
@@ -20,7 +21,7 @@ def velocity_factors(grid: int) -> NDArray[np.complex128]:
 
 
 def resized(spectrum: NDArray[np.complex128], grid: int) -> NDArray[np.complex128]:
-    """The modes of a half spectrum [n, n//2 + 1] (norm="forward") that both its own and the other grid have below Nyquist."""
+    """The modes of a half spectrum [n, n//2 + 1] (norm="forward") below the Nyquist wave number of both grids."""
     half = min(spectrum.shape[0], grid) // 2
     out = np.zeros((grid, grid // 2 + 1), spectrum.dtype)
     out[:half, :half] = spectrum[:half, :half]
