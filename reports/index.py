@@ -30,7 +30,7 @@ def index(out: Path) -> Path:
 
 def _card(folder: str, table: dict[str, Any]) -> str:
     verdicts = Counter(claim["verdict"] for claim in table["claims"])
-    said = f'<p class="soft">Claims: {escape(", ".join(f"{n} {verdict}" for verdict, n in verdicts.items()))}</p>'
+    said = f'<p class="soft">Claims: {escape(", ".join(f"{verdict} {n}" for verdict, n in verdicts.items()))}</p>'
     links = " · ".join(f'<a href="{escape(folder)}/table.{kind}">{kind}</a>' for kind in ("md", "tex", "json"))
     return (
         f'<li><h2><a href="{escape(folder)}/table.html">{escape(table["title"])}</a></h2>'

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from urllib.parse import quote
 
 from reports import words
 from reports.claims import relation
@@ -11,8 +13,8 @@ from reports.layout import Block, Line, Report
 from reports.numerals import bounds, printed
 
 
-def markdown(report: Report) -> str:
-    """The whole report as one Markdown text."""
+def markdown(report: Report, pictures: Sequence[Path] = ()) -> str:
+    """The whole report as one Markdown text; the pictures lie beside it."""
     text = report.text
     parts = [f"# {escape(text.title)}", escape(text.caption), f"**{escape(report.scale_text)}**"]
     for block in report.blocks:
@@ -22,6 +24,7 @@ def markdown(report: Report) -> str:
         parts += [escape(words.absent(report))]
     if report.verdicts:
         parts += ["## What the paper claims, and what is seen here", escape(words.claims_rule()), _claims(report)]
+    parts += [f"![{escape(words.caption(path))}]({quote(path.name)})" for path in pictures]
     parts += ["## Cost", _table(words.COST_HEADER, [map(escape, row) for row in words.costs(report)])]
     parts += ["## Protocol", escape(report.protocol), *map(escape, words.published_protocols(report))]
     parts += [
@@ -30,9 +33,7 @@ def markdown(report: Report) -> str:
         f"```\n{report.command}\n```",
         _bullets(words.tracked(report)),
     ]
-    parts += [
-        _table(words.TRACE_HEADER, [[f"`{escape(c)}`" if c else "" for c in row] for row in words.traces(report)])
-    ]
+    parts += [_table(words.TRACE_HEADER, [map(_code, row) for row in words.traces(report)])]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -84,5 +85,10 @@ def _claims(report: Report) -> str:
     return "\n".join(out)
 
 
+def _code(text: str) -> str:
+    """Text as code that stays within its marks and within a table's cell."""
+    return "`" + text.replace("`", "'").replace("|", "\\|").replace("\n", " ") + "`" if text else ""
+
+
 def _bullets(pairs: Iterable[tuple[str, str]]) -> str:
-    return "\n".join(f"- {escape(name)}: `{value.replace('`', chr(39))}`" for name, value in pairs)
+    return "\n".join(f"- {escape(name)}: {_code(value)}" for name, value in pairs)

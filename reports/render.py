@@ -20,6 +20,11 @@ from reports.published import paper
 from reports.record import record
 
 
+def _beside(path: Path, out: Path) -> bool:
+    """Whether Markdown can show a picture: it lies in the report's folder and is no drawing for dark pages."""
+    return path.parent == out and path.suffix in (".png", ".webp") and not path.stem.endswith("-dark")
+
+
 def render(
     results: pd.DataFrame,
     table: TableText,
@@ -44,7 +49,7 @@ def render(
     words = {"command": command, "scale_text": scale_text, "protocol": protocol, "tracking": dict(tracking or {})}
     report = arrange(table, cells(results), paper(), **words)
     written = {
-        "table.md": markdown(report),
+        "table.md": markdown(report, [path for path in (*figures, film) if path and _beside(path, out)]),
         "table.tex": latex(report),
         "table.json": record(report),
         "table.html": page(report, figures, film),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import pytest
 import yaml
-from rollbench.spec import BadInput
 
+import experiments
 from reports.published import load, paper
+from rollbench.spec import BadInput
 
 RECORD = """
 paper: arXiv 0000.00000v1
@@ -79,6 +82,15 @@ def test_an_unknown_look_up_names_the_nearest_right_one(asked: tuple[Any, ...], 
     with pytest.raises(BadInput, match="^[^\n]*$") as error:
         paper().look_up(*asked)
     assert named in str(error.value)
+
+
+def test_the_rows_of_the_experiments_are_the_rows_of_the_paper() -> None:
+    """A row's name is the look-up key, so it must be verbatim."""
+    modules = [import_module(f"experiments.{found.name}") for found in iter_modules(experiments.__path__)]
+    tables = [module.TABLE for module in modules if getattr(module, "TABLE", None) and module.TABLE.published]
+    assert tables
+    for table in tables:
+        assert {row.name for row in table.rows} <= set(paper().rows(table.published))
 
 
 def test_a_text_is_no_number() -> None:

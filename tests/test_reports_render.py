@@ -142,6 +142,16 @@ def test_the_json_has_all_digits_and_what_made_them(tmp_path: Path) -> None:
     assert "MSE (2-4)" in content["not_run"] and content["command"] == WORDS["command"]
 
 
+def test_every_row_and_seed_is_traced_to_its_run_its_keys_and_its_commit(tmp_path: Path) -> None:
+    frame = results(seeds=(0, 1)).assign(commit="0123456789abcdef+changes")
+    files = written(tmp_path, frame)
+    for row, seed, *keys in set(zip(*(frame[c] for c in ("row", "seed", "data_key", "results_key")), strict=True)):
+        (line,) = [x for x in files["table.md"].splitlines() if x.startswith(f"| `{row}` | `{seed}` |")]
+        assert all(f"`{key}`" in line for key in keys) and "`0123456789ab+changes`" in line
+        assert all(f"<code>{key}</code>" in files["table.html"] for key in keys)
+        assert ("`run-of-seed-0`" in line) == ((row, seed) == ("MSE (2-1)", 0))
+
+
 def test_the_order_is_the_tables_then_the_trivial_rows_then_the_floor(tmp_path: Path) -> None:
     content = json.loads(written(tmp_path, results().sample(frac=1, random_state=1))["table.json"])
     order = [row for row in paper().rows("8") if row not in content["not_run"]]
@@ -216,7 +226,9 @@ def test_figures_and_film_are_inside_the_page(tmp_path: Path) -> None:
     for name in ("fsd.svg", "fsd-dark.svg", "fsd.png", "film.webp"):
         (tmp_path / name).write_text(drawing)
     paths = [tmp_path / name for name in ("fsd.png", "fsd.svg", "fsd-dark.svg")]
-    page = Page(written(tmp_path, figures=paths, film=tmp_path / "film.webp")["table.html"])
+    files = written(tmp_path, figures=paths, film=tmp_path / "film.webp")
+    assert re.findall(r"!\[.*\]\((.*)\)", files["table.md"]) == ["fsd.png", "film.webp"]
+    page = Page(files["table.html"])
     sources = [attributes["src"] or "" for tag, attributes in page.tags if tag == "img"]
     assert [source.split(";")[0] for source in sources] == ["data:image/svg+xml", "data:image/webp"]
     (dark,) = [attributes for tag, attributes in page.tags if tag == "source"]
