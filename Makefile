@@ -49,8 +49,9 @@ benchmarks: setup ## each of tests/benchmarks, one after the other
 	for file in tests/benchmarks/*.py; do .venv/bin/python $$file || exit 1; done
 
 ui: setup ## browse every recorded run at http://127.0.0.1:5000
-	.venv/bin/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/store/mlflow.db}"
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true \
+	.venv/bin/mlflow ui --host 127.0.0.1 --port 5000 --workers 1 --backend-store-uri sqlite:///$(CURDIR)/store/mlflow.db
 
 clean: ## remove caches; the environment (.venv) and the results (store/, out/) stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
