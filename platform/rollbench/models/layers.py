@@ -103,6 +103,8 @@ class Conv(nn.Module):
         super().__init__()
         self.periodic = periodic
         self.conv = nn.Conv2d(width, width, 3, padding=0 if periodic else 1)
+        # Stored in the format of the frames, so that no call has to reorder it.
+        self.conv.weight.data = self.conv.weight.data.contiguous(memory_format=torch.channels_last)
 
     def forward(self, h: Tensor) -> Tensor:
         frames = h.flatten(0, 1)

@@ -28,7 +28,7 @@ class Damaged(ValueError):
 def save(folder: Path, name: str, tensors: dict[str, Tensor], facts: dict[str, Any]) -> Path:
     """Write `folder/name` atomically: tensors, JSON facts and their checksums. Returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
-    target, partial = folder / name, folder / f".{name}.{os.getpid()}"
+    target, partial = folder / name, folder / ".partial"  # one writer per folder: what lies there is a dead one's
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, partial / TENSORS)
