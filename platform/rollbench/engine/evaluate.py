@@ -166,7 +166,7 @@ def _numbers(
 
 
 def _number(metric: str, lead: int, value: float, replicates: np.ndarray, evaluator: str, n: int) -> dict[str, Any]:
-    low, high = uncertainty.interval(value, replicates)
+    low, high = uncertainty.interval(value, replicates, positive=True)
     return {
         "metric": metric,
         "lead": lead,

@@ -18,9 +18,9 @@ def duration(seconds: float) -> str:
 class Progress:
     """Lines on a stream. On a terminal the moving line is rewritten in place; in a log it is printed every `every` seconds."""
 
-    def __init__(self, stream: TextIO = sys.stderr, every: float = 20.0) -> None:
-        self.stream, self.every = stream, every
-        self.terminal = stream.isatty()
+    def __init__(self, stream: TextIO | None = None, every: float = 20.0) -> None:
+        self.stream, self.every = stream or sys.stderr, every
+        self.terminal = self.stream.isatty()
         self._moving = False
         self._said = 0.0
 

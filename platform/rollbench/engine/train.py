@@ -145,6 +145,9 @@ class _Folder:
             peak_memory_bytes=peak_memory(),
             workers=workers,
         )
-        self.stage.write(HISTORY, json.dumps(facts).encode())
+        kept = {
+            name: facts[name] for name in ("step", "ema_decay", "history")
+        }  # what two runs agree on: no times, no machine
+        self.stage.write(HISTORY, json.dumps(kept).encode())
         for step in (*self.path.glob("step-*"), self.path / FINAL):
             shutil.rmtree(step, ignore_errors=True)

@@ -141,6 +141,9 @@ class _Listen(Callback):
         self.groups, self.progress, self.on_done = groups, progress, on_done
         self.failed: list[str] = []
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles callbacks for a restore that stages make needless; streams and databases cannot follow
+
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
