@@ -54,7 +54,10 @@ def run_rows(
     progress: Progress,
     on_done: Callable[[RowWork], None],
 ) -> None:
-    """Run every trial; `on_done(row)` is called in this process as each row's results are there. Raises RuntimeError if one fails."""
+    """Run every trial; `on_done(row)` is called in this process as each row's results are there.
+
+    Raises RuntimeError if a trial fails, after the others are done, and KeyboardInterrupt if they were stopped.
+    """
     trial = tune.with_parameters(run_trial, groups=groups, todo=todo, store=store, resources=resources)
     listener = _Listen(groups, progress, on_done)
     tuner = tune.Tuner(
@@ -74,6 +77,8 @@ def run_rows(
         raise RuntimeError(
             f"{len(errors)} of {len(groups)} trials failed, the finished stages are kept; the first: {errors[0]}"
         )
+    if any(row.results.stage(store).manifest() is None for rows in groups for row in rows):
+        raise KeyboardInterrupt  # Tune takes Ctrl-C for itself, ends its trials and returns as if all were well
 
 
 def ray_folder(store: Store) -> str:
