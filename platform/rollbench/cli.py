@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -69,9 +70,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add("--seeds", nargs="+", type=int, metavar="N", help="training seeds (default: the scale's own)")
     add(
         "--storage",
-        default="store",
+        default=os.environ.get("ROLLBENCH_STORAGE", "store"),
         metavar="URI",
-        help="where stages lie: a folder, s3://bucket/path, gs://… (default: store)",
+        help="where stages lie: a folder or a URI such as s3://bucket/path (default: $ROLLBENCH_STORAGE, else store)",
     )
     add("--out", default="out", metavar="DIR", help="where reports go (default: out)")
     add(
