@@ -35,7 +35,7 @@ def optional(name: str, purpose: str, install: str) -> ModuleType:
 
 
 def as_clips(clips: Any, least: int = 1, name: str = "clips") -> np.ndarray:
-    """Clips [n, t, y, x, 3], checked: uint8 as they are, floats in [0, 1] as float32 in [0, 255]."""
+    """Clips [n, t, y, x, 3], checked: uint8, or float32 in [0, 1]."""
     x = np.asarray(clips)
     if x.ndim != 5 or x.shape[-1] != 3:
         raise BadInput(f"{name} of shape {x.shape}: [clips, frames, y, x, 3] is needed, colours last")
@@ -48,4 +48,4 @@ def as_clips(clips: Any, least: int = 1, name: str = "clips") -> np.ndarray:
     low, high = (float(x.min()), float(x.max())) if x.size else (0.0, 0.0)
     if not (low >= 0 and high <= 1):  # nan too
         raise BadInput(f"{name} hold floats from {low:g} to {high:g}: scale them to [0, 1] or give uint8 in 0..255")
-    return x.astype(np.float32) * np.float32(255)
+    return x.astype(np.float32, copy=False)

@@ -1,22 +1,114 @@
-"""FID per frame through pytorch-fid, and pytorch-fid itself, imported so that it works on a CPU-only torch."""
+"""FID of single frames through pytorch-fid's Inception network, beside FVD: looks without motion.
+
+pytorch-fid is also the independent check of our Frechet distance in the tests.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import numpy as np
 import torch
 
+from evaluators import weights
+from evaluators.base import BadInput, as_clips
+from evaluators.features import Features
+from evaluators.videos import Clip
 
-def pytorch_fid_score() -> ModuleType:
-    """The module `pytorch_fid.fid_score`.
+VERSION = "fid@1"
+URL = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
+SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+VARIABLE = "ROLLBENCH_INCEPTION"
+DIMENSION = 2048
+LANE = 16
+
+
+class InceptionFeatures:
+    """[n, 2048] of frames [n, y, x, 3], uint8 or float in [0, 1]; pytorch-fid resizes to 299 x 299 itself."""
+
+    identity = f"inception-2015-12-05:{SHA256[:12]}"
+
+    def __init__(self, path: str | None = None, device: str | None = None) -> None:
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        state = weights.torch_state(find(path), SHA256)
+        module: Any = pytorch_fid("inception")
+        original = module.load_state_dict_from_url
+        module.load_state_dict_from_url = lambda *_, **__: state  # what we have checked, and no download of its own
+        try:
+            self.network = module.InceptionV3([module.InceptionV3.BLOCK_INDEX_BY_DIM[DIMENSION]]).eval().to(self.device)
+        finally:
+            module.load_state_dict_from_url = original
+
+    @torch.inference_mode()
+    def features(self, frames: Any) -> np.ndarray:
+        """Lanes of fixed size, the last padded, so that a frame's vector does not depend on its neighbours."""
+        pixels = as_clips(np.asarray(frames)[None])[0]
+        found = np.empty((len(pixels), DIMENSION), np.float32)
+        for i in range(0, len(pixels), LANE):
+            part = pixels[i : i + LANE]
+            lane = np.concatenate([part, np.repeat(part[:1], LANE - len(part), axis=0)])
+            x = torch.from_numpy(lane).to(self.device).permute(0, 3, 1, 2).to(torch.float32)
+            out = self.network(x if pixels.dtype != np.uint8 else x / 255)[0]
+            found[i : i + LANE] = out[: len(part), :, 0, 0].cpu().numpy()
+        return found
+
+
+def frame_features(extractor: InceptionFeatures, clips: Iterable[Clip]) -> Features:
+    """The features of every frame; a frame is a sample of its clip, so that intervals resample clips."""
+    vectors: list[np.ndarray] = []
+    ids: list[str] = []
+    samples: list[int] = []
+    for clip in clips:
+        vectors.append(extractor.features(clip.frames))
+        ids += [clip.id] * len(clip.frames)
+        samples += [clip.sample * len(clip.frames) + t for t in range(len(clip.frames))]
+    if not ids:
+        raise BadInput("no clip could be read")
+    bad = tuple(getattr(clips, "bad", ()))
+    return Features(np.concatenate(vectors), tuple(ids), tuple(samples), extractor.identity, "inception", 1, bad)
+
+
+def find(path: str | None = None) -> Path:
+    """The Inception weights: the path given or ROLLBENCH_INCEPTION, the cache, else downloaded into the cache."""
+    given = path or os.environ.get(VARIABLE)
+    if given:
+        return Path(given).expanduser()
+    cached = weights.cache_folder() / URL.rsplit("/", 1)[1]
+    if not cached.is_file():
+        try:
+            with urllib.request.urlopen(URL, timeout=60) as answer:
+                data = answer.read()
+        except (urllib.error.URLError, OSError) as error:
+            raise BadInput(
+                f"no Inception weights for FID: {URL} cannot be fetched ({getattr(error, 'reason', error)}); fetch it "
+                f"elsewhere and set {VARIABLE} to the file, or leave --fid out"
+            ) from None
+        if hashlib.sha256(data).hexdigest() != SHA256:
+            raise BadInput(f"{URL} gave a file with another sha256 than the published one")
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        temporary = cached.with_name(f".{cached.name}.{os.getpid()}")
+        temporary.write_bytes(data)
+        os.replace(temporary, cached)
+    return cached
+
+
+def pytorch_fid(name: str) -> ModuleType:
+    """The module `pytorch_fid.<name>`.
 
     It imports torchvision, which fails on a torch without CUDA because its compiled operators are missing ("operator
     torchvision::nms does not exist"). Declaring the two names first, with no body, is enough: nobody calls them here.
     """
     if not hasattr(torch.ops.torchvision, "nms"):
         _declare()
-    return importlib.import_module("pytorch_fid.fid_score")
+    return importlib.import_module(f"pytorch_fid.{name}")
 
 
 _libraries: list[torch.library.Library] = []  # a library's operators vanish with it

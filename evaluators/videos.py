@@ -1,0 +1,217 @@
+"""Clips from files: videos, gifs, numpy archives, Arrow shards; streamed, in the order of names.
+
+    .mp4 .mkv .mov .avi .webm .m4v .gif   one clip each
+    .npy .npz                             frames [n, t, y, x, 3] or one clip [t, y, x, 3], under `frames` or as the only
+                                          array; optionally clip_id [n] and sample [n]
+    .arrow                                IPC file; columns clip_id, frames (fixed-shape tensor [t, y, x, 3]), optionally
+                                          sample
+
+A clip's id is its path without the ending, or clip_id. Ids tell which generated clip continues which real one. Several samples
+of one clip are named `<id>_s<number>`, or carry `sample`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evaluators.base import BadInput, as_clips, optional
+
+VIDEO = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".gif"})
+KNOWN = VIDEO | {".npy", ".npz", ".arrow"}
+_SAMPLE = re.compile(r"^(?P<id>.+)_s(?P<sample>\d+)$")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """frames [t, y, x, 3] uint8 (or float32 in [0, 1]) of one sample of the source clip `id`."""
+
+    id: str
+    sample: int
+    frames: np.ndarray
+    where: str = ""
+
+
+@dataclass
+class Reader:
+    """Reads the clips under a folder, or of one file, each cut to `length` frames from `start` on, every `stride`-th.
+
+    A clip that cannot be read, or is too short, is an error that names it; with `skip_bad` it is left out and its reason
+    is added to `bad`.
+    """
+
+    path: str | Path
+    length: int | None = None
+    start: int = 0
+    stride: int = 1
+    skip_bad: bool = False
+    bad: list[str] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Clip]:
+        first: Clip | None = None
+        for file in self.files():
+            clips = self._clips(file)
+            while True:
+                try:
+                    clip = next(clips)
+                    clip = Clip(clip.id, clip.sample, self._cut(clip.frames, clip.where), clip.where)
+                except StopIteration:
+                    break
+                except BadInput as error:  # of a file, which ends its clips, or of one clip, which does not
+                    if not self.skip_bad:
+                        raise BadInput(f"{error}; --skip-bad leaves such clips out and counts them") from None
+                    self.bad.append(str(error))
+                    continue
+                first = first or clip
+                if clip.frames.shape != first.frames.shape:
+                    raise BadInput(
+                        f"{clip.where} has {_size(clip)} where {first.where} has {_size(first)}: "
+                        "the clips of one set must be alike (--clip cuts them to one length)"
+                    )
+                yield clip
+
+    def files(self) -> list[Path]:
+        """The files read, in the order of their names."""
+        path = Path(self.path)
+        if path.is_file():
+            found = [path]
+        elif path.is_dir():
+            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in KNOWN and p.is_file())
+        else:
+            raise BadInput(f"{path} does not exist: a folder or file of clips is needed")
+        if not found or found[0].suffix.lower() not in KNOWN:
+            raise BadInput(f"{path} holds no clips: files ending in {' '.join(sorted(KNOWN))} are read")
+        return found
+
+    def digest(self) -> str:
+        """sha256 of the names and contents of all files and of how clips are cut from them."""
+        found = hashlib.sha256(repr((self.length, self.start, self.stride)).encode())
+        for file in self.files():
+            found.update(self._id(file).encode())
+            with file.open("rb") as stream:
+                found.update(hashlib.file_digest(stream, "sha256").digest())
+        return found.hexdigest()
+
+    def _id(self, file: Path) -> str:
+        root = Path(self.path)
+        return (file.relative_to(root) if root.is_dir() else Path(file.name)).with_suffix("").as_posix()
+
+    def _clips(self, file: Path) -> Iterator[Clip]:
+        suffix = file.suffix.lower()
+        if suffix in VIDEO:
+            named = _SAMPLE.match(self._id(file))
+            clip_id, sample = (named["id"], int(named["sample"])) if named else (self._id(file), 0)
+            yield Clip(clip_id, sample, _decoded(file, self._needed()), str(file))
+        elif suffix == ".arrow":
+            yield from self._rows(file)
+        else:
+            yield from self._arrays(file)
+
+    def _needed(self) -> int | None:
+        return None if self.length is None else self.start + (self.length - 1) * self.stride + 1
+
+    def _cut(self, frames: np.ndarray, where: str) -> np.ndarray:
+        cut = frames[self.start : self._needed() : self.stride]
+        if not len(cut) or (self.length is not None and len(cut) < self.length):
+            raise BadInput(f"{where} has {len(frames)} frames: {self._needed() or self.start + 1} are needed")
+        return as_clips(cut[None], name=where)[0]
+
+    def _arrays(self, file: Path) -> Iterator[Clip]:
+        arrays = _numpy(file)
+        frames = arrays["frames"]
+        if frames.ndim not in (4, 5) or frames.shape[-1] != 3:
+            raise BadInput(f"{file} holds frames of shape {frames.shape}: [clips, frames, y, x, 3] is needed")
+        single = frames.ndim == 4
+        clips = frames[None] if single else frames
+        stem = self._id(file)
+        ids = arrays.get("clip_id", np.array([stem] if single else [f"{stem}/{i:06d}" for i in range(len(clips))]))
+        samples = arrays.get("sample", np.zeros(len(clips), np.int64))
+        if len(ids) != len(clips) or len(samples) != len(clips):
+            raise BadInput(
+                f"{file} holds {len(clips)} clips, {len(ids)} ids and {len(samples)} samples: one each is needed"
+            )
+        for clip_id, sample, clip in zip(ids, samples, clips, strict=True):
+            yield Clip(str(clip_id), int(sample), clip, f"{file}: clip {clip_id}")
+
+    def _rows(self, file: Path) -> Iterator[Clip]:
+        pa = optional("pyarrow", "reading Arrow shards", "pyarrow")
+        try:
+            with pa.memory_map(str(file)) as source:
+                reader = pa.ipc.open_file(source)
+                names = reader.schema.names
+                if "clip_id" not in names or "frames" not in names:
+                    raise BadInput(f"{file} has columns {', '.join(names)}: clip_id and frames are needed")
+                kind = reader.schema.field("frames").type
+                if not isinstance(kind, pa.FixedShapeTensorType) or len(kind.shape) != 4:
+                    raise BadInput(f"{file} has frames of type {kind}: fixed-shape tensors [t, y, x, 3] are needed")
+                for i in range(reader.num_record_batches):
+                    batch = reader.get_batch(i)
+                    ids = batch.column("clip_id").to_pylist()
+                    samples = batch.column("sample").to_pylist() if "sample" in names else [0] * len(ids)
+                    frames = batch.column("frames").to_numpy_ndarray()
+                    for clip_id, sample, clip in zip(ids, samples, frames, strict=True):
+                        # A copy: the file is no longer mapped when the generator has ended.
+                        yield Clip(str(clip_id), int(sample), clip.copy(), f"{file}: clip {clip_id}")
+        except (pa.ArrowException, OSError) as error:
+            raise BadInput(f"{file} cannot be read ({_line(error)})") from None
+
+
+def _size(clip: Clip) -> str:
+    frames, y, x, _ = clip.frames.shape
+    return f"{frames} frames of {x}x{y}"
+
+
+def _numpy(file: Path) -> dict[str, np.ndarray]:
+    try:
+        loaded: Any = np.load(file, allow_pickle=False, mmap_mode="r" if file.suffix.lower() == ".npy" else None)
+        if isinstance(loaded, np.ndarray):
+            return {"frames": loaded}
+        with loaded:
+            names = loaded.files
+            key = "frames" if "frames" in names else names[0] if len(names) == 1 else None
+            if key is None:
+                raise BadInput(f"{file} holds arrays {', '.join(names)}: name the one with the clips `frames`")
+            extra = {name: loaded[name] for name in ("clip_id", "sample") if name in names}
+            return {"frames": loaded[key], **extra}
+    except (OSError, ValueError, EOFError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"{file} cannot be read ({_line(error)})") from None
+    except Exception as error:  # zipfile's and zlib's own, for a torn archive
+        raise BadInput(f"{file} cannot be read ({_line(error)})") from None
+
+
+def _decoded(file: Path, needed: int | None) -> np.ndarray:
+    """The first `needed` frames (all if None), RGB uint8 [t, y, x, 3], as the decoder gives them: not rotated or cropped."""
+    av = optional("av", "reading videos", "av")
+    frames: list[np.ndarray] = []
+    try:
+        with av.open(str(file)) as container:
+            if not container.streams.video:
+                raise BadInput(f"{file} has no video stream")
+            for frame in container.decode(video=0):
+                if frame.is_corrupt:
+                    raise BadInput(f"{file} is damaged at frame {len(frames)}")
+                frames.append(frame.to_ndarray(format="rgb24"))
+                if len(frames) == needed:
+                    break
+    except (av.FFmpegError, OSError, ValueError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"{file} cannot be read ({_line(error)})") from None
+    if not frames:
+        raise BadInput(f"{file} holds no frames")
+    if len({frame.shape for frame in frames}) > 1:
+        raise BadInput(f"{file} changes its size on the way")
+    return np.stack(frames)
+
+
+def _line(error: Exception) -> str:
+    words = str(error).strip().splitlines()
+    return words[0] if words else type(error).__name__
