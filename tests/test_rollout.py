@@ -111,7 +111,7 @@ def test_the_context_stays_clean_and_emitted_frames_become_context(method: Metho
     story, out = torch.cat([context, films], 1), 0
     for step, z, logsnr in zip(plan.steps, asked.windows, asked.logsnrs, strict=True):
         assert torch.equal(z[:, :2], story[:, out : out + 2]), "the last two frames that are finished"
-        assert torch.equal(logsnr, schedule.at(step.t).float().expand(2, -1))
+        assert torch.equal(logsnr, schedule.at([step.t]).float().expand(2, -1))
         assert (logsnr[:, :2] == math.inf).all()
         out += step.emit
 

@@ -154,7 +154,7 @@ def film_law(
 
 def _move(process: Autoregression, step: Step, schedule: CosineSchedule, sampler: str) -> tuple[Tensor, Tensor]:
     """One step on a window, flattened: z_s = move z_t + noise; the move and the noise's covariance."""
-    logsnr_t, logsnr_s = schedule.at(step.t), schedule.at(step.s)
+    logsnr_t, logsnr_s = schedule.at([step.t, step.s])
     keep, pull, stir = (c.repeat_interleave(process.variables) for c in SAMPLERS[sampler](logsnr_t, logsnr_s))
     x_hat = ExactDenoiser(process).gain(logsnr_t)
     return torch.diag(keep) + pull[:, None] * x_hat, torch.diag(stir**2)

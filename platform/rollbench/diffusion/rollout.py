@@ -20,7 +20,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from rollbench.diffusion.plan import Plan, Step
+from rollbench.diffusion.plan import Plan
 from rollbench.diffusion.schedule import CosineSchedule
 from rollbench.diffusion.step import SAMPLERS, Coefficients, step
 
@@ -108,21 +108,21 @@ class Move(NamedTuple):
 
 
 def _moves(plan: Plan, schedule: CosineSchedule, sampler: str, like: Tensor) -> list[Move]:
-    """The moves of a plan on the device and in the dtype of `like`; equal steps share theirs."""
-    made: dict[Step, Move] = {}
-    for now in plan.steps:
-        if now not in made:
-            made[now] = _move(now, plan.clean, schedule, sampler, like)
+    """The moves of a plan on the device and in the dtype of `like`, computed at once for all distinct steps."""
+    distinct = list(dict.fromkeys(plan.steps))
+    logsnr_t, logsnr_s = (schedule.at(times) for times in ([now.t for now in distinct], [now.s for now in distinct]))
+    by = [c[:, plan.clean :] for c in SAMPLERS[sampler](logsnr_t, logsnr_s)]
+    spans = [_span(row) for row in (by[2] > 0).tolist()]
+    shaped = [c[(...,) + (None,) * (like.ndim - 2)].to(like.device, like.dtype) for c in by]
+    moves = map(Move, logsnr_t.to(like.device, like.dtype), map(Coefficients, *shaped), spans)
+    made = dict(zip(distinct, moves, strict=True))
     return [made[now] for now in plan.steps]
 
 
-def _move(now: Step, clean: int, schedule: CosineSchedule, sampler: str, like: Tensor) -> Move:
-    logsnr_t, logsnr_s = schedule.at(now.t), schedule.at(now.s)
-    by = Coefficients(*(c[clean:] for c in SAMPLERS[sampler](logsnr_t, logsnr_s)))
-    stirred = by.stir.nonzero().flatten().tolist()
-    shaped = (c[(...,) + (None,) * (like.ndim - 2)].to(like.device, like.dtype) for c in by)
-    span = slice(stirred[0], stirred[-1] + 1) if stirred else None
-    return Move(logsnr_t.to(like.device, like.dtype), Coefficients(*shaped), span)
+def _span(marked: list[bool]) -> slice | None:
+    """The slots from the first marked one to the last."""
+    slots = [i for i, mark in enumerate(marked) if mark]
+    return slice(slots[0], slots[-1] + 1) if slots else None
 
 
 class FilmNoise:
