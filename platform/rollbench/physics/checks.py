@@ -30,9 +30,9 @@ class FlowError(ArithmeticError):
 def check(velocity: Tensor, frame: Tensor, dt: float, ids: Sequence[int], time: float) -> None:
     """Raises FlowError for the first trajectory (ids, [b]) that breaks a rule.
 
-    velocity: [b, 2, grid, grid] at the solver's points. frame: [b, 2, n, n] means over faces. Both m/s.
+    velocity: [2, b, grid, grid] at the solver's points. frame: [b, 2, n, n] means over faces. Both m/s.
     """
-    speed = torch.linalg.vector_norm(velocity, dim=1)
+    speed = torch.linalg.vector_norm(velocity, dim=0)
     _refuse((~torch.isfinite(speed)).sum((-2, -1)), 0, ids, time, "the count of infinite speeds", "take a smaller cfl")
     cfl = speed.amax((-2, -1)) * dt * velocity.shape[-1] / (2 * math.pi)
     _refuse(cfl, CFL_LIMIT, ids, time, "the CFL number", "take a smaller cfl or a greater max_velocity")
