@@ -71,4 +71,5 @@ def interval(value: float, replicas: Any, level: float = 0.95, *, positive: bool
         return value - half, value + half
     if value <= 0:
         return 0.0, half
-    return float(value * np.exp(-half / value)), float(value * np.exp(half / value))
+    factor = float(np.exp(min(half / value, 50.0)))  # finite, however wide
+    return value / factor, value * factor

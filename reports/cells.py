@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.intervals import LEAST, Floats, interval, pool
+from evaluators.uncertainty import LEAST, interval
+from reports.intervals import Floats, pool
 from rollbench.spec import BadInput, nearest
 
 KINDS = ("method", "baseline", "floor")

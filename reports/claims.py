@@ -19,8 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evaluators.uncertainty import interval
 from reports.cells import Cell, Cells
-from reports.intervals import Floats, interval
+from reports.intervals import Floats
 from rollbench.spec import BadInput, Claim
 
 SHOWS, FAILS, OPEN, ABSENT = "shows", "does not show", "undecided", "not run"

@@ -3,9 +3,7 @@
 Every row of a table is resampled alike: replicate r of any two rows drew the same trajectories. So the replicates of
 a difference are the differences of the replicates, and what two rows share (the trajectories drawn) cancels.
 
-    interval:  value ∓ z sd(replicates),   and for what cannot be negative   value · exp(∓ z sd / value)
-
-as the evaluators state it (their replicates are linear in the trajectories drawn, so their spread is what counts).
+The interval of one number is the evaluators' own (`evaluators.uncertainty.interval`).
 
 Seeds: with S training seeds the value is their mean, and each replicate draws S seeds again, the deviations widened
 by sqrt(S / (S − 1)), so that their variance is the unbiased one (ddof = 1) divided by S. One seed says nothing about
@@ -15,28 +13,12 @@ others.
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-LEVEL = 0.95
-LEAST = 20  # replicates under which a spread is hearsay
 SEED = 20240215  # of the draws of seeds; the same for all rows, so that rows stay paired
-
-
-def interval(value: float, replicates: Floats, level: float = LEVEL, *, positive: bool = False) -> tuple[float, float]:
-    """(low, high) of a value from its replicates [r]; `positive` for distances, errors and ratios, not for
-    differences.
-    """
-    half = NormalDist().inv_cdf(0.5 + level / 2) * float(replicates.std(ddof=1))
-    if not positive:
-        return value - half, value + half
-    if value <= 0:
-        return 0.0, half
-    factor = math.exp(min(half / value, 50.0))  # finite, however wide
-    return value / factor, value * factor
 
 
 def pool(values: Floats, replicates: Floats) -> tuple[float, Floats]:

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from evaluators.uncertainty import interval
 from reports.cells import Cell, Cells, Trace
 from reports.claims import Verdict, decide, paired
-from reports.intervals import interval
 from reports.published import Paper, Published
 from rollbench.spec import BadInput, Claim, nearest
 

@@ -39,7 +39,7 @@ ROOMS: dict[str, set[str]] = {
     "physics": {"torch", "numpy"},
     "datasets": {"numpy", "spec"},
     "evaluators": {"torch", "numpy", "scipy", "pytorch_fid"},
-    "reports": {"numpy", "pandas", "pyarrow", "matplotlib", "PIL", "yaml", "spec", "store"},
+    "reports": {"numpy", "pandas", "pyarrow", "matplotlib", "PIL", "yaml", "spec", "store", "evaluators.uncertainty"},
     "engine": {
         "ray", "torch", "numpy", "pandas", "pyarrow", "safetensors",
         "spec", "scale", "provenance", "store", "pipeline", "tracking",
@@ -47,7 +47,8 @@ ROOMS: dict[str, set[str]] = {
     },
     "estimate": {"torch", "spec", "pipeline", "models"},
     "dryrun": {"store", "pipeline", "estimate", "engine.progress"},
-    "cli": {"spec", "scale", "store", "pipeline", "estimate", "dryrun", "tracking", "engine", "experiments"},
+    "cli": {"spec", "scale", "store", "pipeline", "estimate", "dryrun", "tracking", "engine", "experiments",
+            "evaluators.command"},
     "experiments": {"spec", "cli", "methods", "models", "datasets", "training.Training"},
     "__init__": {"spec", "scale", "store", "diffusion", "methods", "models", "datasets", "training"},
 }  # fmt: skip

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluators import uncertainty
+from evaluators.uncertainty import interval
 from reports.cells import COLUMNS, cells
-from reports.intervals import interval, pool
+from reports.intervals import pool
 from rollbench.spec import BadInput
 
 LEADS = (1, 2, 4, 8, 24)
@@ -75,16 +75,8 @@ def test_one_seed_keeps_its_value_its_replicates_and_the_evaluators_interval() -
         cell = found[record["row"], record["metric"], record["lead"]]
         assert cell.value == record["value"]
         np.testing.assert_array_equal(cell.replicates, record["replicates"])
-        low, high = uncertainty.interval(record["value"], record["replicates"], positive=True)
+        low, high = interval(record["value"], record["replicates"], positive=True)
         np.testing.assert_allclose((cell.low, cell.high), (low, high), rtol=1e-12)
-
-
-@pytest.mark.parametrize("value", [3.7, 0.0])
-@pytest.mark.parametrize("positive", [True, False])
-def test_the_interval_is_the_evaluators(value: float, positive: bool) -> None:
-    replicates = value + np.random.default_rng(3).standard_normal(500)
-    ours = interval(value, replicates, positive=positive)
-    np.testing.assert_allclose(ours, uncertainty.interval(value, replicates, positive=positive), rtol=1e-12)
 
 
 def test_the_interval_of_a_wild_number_is_finite() -> None:

@@ -52,7 +52,9 @@ def test_every_value_and_interval_is_drawn_where_it_belongs(axes: dict[str, Any]
         for cell in cells(frame).values():
             if cell.metric == metric and cell.kind == "method":
                 np.testing.assert_allclose(drawn[cell.row][LEADS.index(cell.lead)], (cell.value, cell.low, cell.high))
-        others = {line.get_label(): line.get_ydata() for line in axes[name].lines if not line.get_label().startswith("_")}
+        others = {
+            line.get_label(): line.get_ydata() for line in axes[name].lines if not line.get_label().startswith("_")
+        }
         expected = [cells(frame)["real vs real", metric, lead].value for lead in LEADS]
         np.testing.assert_allclose(others["real vs real"], expected)
 
@@ -98,7 +100,9 @@ def test_files_are_made_in_light_and_dark_and_twice_the_same(tmp_path: Path) -> 
         paths = figures.fsd_over_leads(results(), (), out) + rollout_picture({"truth": field}, (1, 4, 9), out)
         paths.append(rollout_film({"truth": field, "A": field}, out / "rollouts.webp"))
         made.append({path.name: path.read_bytes() for path in paths})
-    names = {f"{stem}{s}.{kind}" for stem in ("fsd_over_leads", "rollouts") for s in ("", "-dark") for kind in ("png", "svg")}
+    names = {
+        f"{stem}{s}.{kind}" for stem in ("fsd_over_leads", "rollouts") for s in ("", "-dark") for kind in ("png", "svg")
+    }
     assert set(made[0]) == names | {"rollouts.webp"}
     assert made[0] == made[1]
     for suffix, look in (("", theme.LIGHT), ("-dark", theme.DARK)):

@@ -31,7 +31,9 @@ TEXT: dict[str, Any] = {
     "frame_seconds": 1.5,
     "claims": (
         Claim("Regression is worse", "Table 8", "fsd", "MSE (2-1)", ">", "Standard Diffusion (2-4)", factor=2.0),
-        Claim("Rolling wins", "Table 8", "fsd", "Rolling Diffusion (init noise) (2-8)", "<", "Standard Diffusion (2-8)"),
+        Claim(
+            "Rolling wins", "Table 8", "fsd", "Rolling Diffusion (init noise) (2-8)", "<", "Standard Diffusion (2-8)"
+        ),
     ),
 }
 WORDS: dict[str, Any] = {
@@ -162,7 +164,9 @@ def test_the_order_is_the_tables_then_the_trivial_rows_then_the_floor(tmp_path: 
 
 def test_the_best_are_those_that_the_paired_interval_cannot_tell_apart(tmp_path: Path) -> None:
     content = json.loads(written(tmp_path)["table.json"])
-    best = {(line["row"], cell["lead"]) for line in content["blocks"][0]["lines"] for cell in line["cells"] if cell["best"]}
+    best = {
+        (line["row"], cell["lead"]) for line in content["blocks"][0]["lines"] for cell in line["cells"] if cell["best"]
+    }
     standard, rolling = "Standard Diffusion (2-4)", "Rolling Diffusion (init noise) (2-4)"
     assert best == {(standard, lead) for lead in LEADS} | {(rolling, lead) for lead in (1, 2, 4)}
     assert not any(cell["best"] for block in content["blocks"][1:] for line in block["lines"] for cell in line["cells"])
@@ -281,30 +285,3 @@ def test_the_index_lists_the_tables_in_order_and_links_only_what_is_there(tmp_pa
     links = [attributes["href"] or "" for tag, attributes in page.tags if tag == "a"]
     assert [link for link in links if link.endswith("html")] == [f"table{n}/table.html" for n in (2, 8, 10)]
     assert all((tmp_path / link).is_file() for link in links)
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [(14.234, "14.2"), (0.0123456, "0.0123"), (107.4, "107"), (12345.6, "12346"), (99_999.0, "1·10⁵"), (0.0, "0")],
-)
-def test_a_numeral_has_three_digits(value: float, shown: str) -> None:
-    assert numerals.numeral(value) == shown
-
-
-def test_bounds_share_the_decimals_of_their_value() -> None:
-    assert numerals.bounds(14.234, 9.87, 101.5) == ("14.2", "9.9", "101.5")
-    assert numerals.bounds(-0.0004, -0.3, 0.2) == ("0.000", "-0.300", "0.200")
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [(6e4, "6·10⁴"), (1e4, "1·10⁴"), (7504, "7504"), (417.59, "417.59"), (407.0, "407"), ((1, 2), "[1, 2]"), ("v", "v")],
-)
-def test_a_published_value_keeps_the_digits_that_were_printed(value: Any, shown: str) -> None:
-    assert numerals.printed(value) == shown
-
-
-def test_costs_are_said_in_words() -> None:
-    assert [numerals.count(n) for n in (None, 512, 331_776, 197_000_000)] == ["–", "512", "332 k", "197 M"]
-    assert [numerals.duration(s) for s in (None, 41.2, 192, 20_160, 864_000)] == ["–", "41.2 s", "3.20 min", "5.60 h", "10.0 d"]
-    assert [numerals.memory(n) for n in (None, 812 * 2**20, 3 * 2**30)] == ["–", "812 MiB", "3.00 GiB"]

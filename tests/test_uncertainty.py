@@ -86,6 +86,7 @@ def test_percentiles_of_resamples_with_duplicates_do_not_cover():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_coverage_measured_well():
     found = coverage.measure(n=128, datasets=600, truths=3000, count=300, redraw=False)
     assert 0.9 <= found.pop("difference of two models")["linear"] <= 0.98

@@ -3,6 +3,7 @@
     python experiments/table8.py --scale laptop            make a table
     python experiments/table8.py --scale paper --dry-run   say what that would take
     rollbench reproduce table8 --scale laptop              the same from anywhere
+    rollbench fvd REAL/ FAKE/                              score two folders of videos
 
 Exit codes: 0 done; 2 the input breaks a rule (one line says which); 1 a row failed; 130 stopped by Ctrl-C.
 """
@@ -33,14 +34,19 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`rollbench`: reproduce a table by name."""
+    """`rollbench`: reproduce a table by name, or score two folders of videos."""
+    from evaluators import command as fvd
+
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     parser = _Parser(prog="rollbench", description="Experiments and benchmarks for generative models of sequences.")
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
     one = commands.add_parser("reproduce", help="make a table of the paper")
     one.add_argument("table", help="one of " + ", ".join(TABLES))
     _add_options(one)
+    fvd.add_arguments(commands.add_parser("fvd", help="the Fréchet video distance of two folders of videos"))
     options = parser.parse_args(arguments)
+    if options.command == "fvd":
+        return fvd.run(options)
     if options.table not in TABLES:
         return _refuse(BadInput(f"unknown table {options.table!r}; {nearest(options.table, TABLES)}"))
     table = importlib.import_module(f"experiments.{options.table}").TABLE
