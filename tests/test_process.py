@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rollbench import CosineSchedule, Denoiser
 from rollbench.diffusion.loss import diffusion_loss
-from rollbench.diffusion.process import PARAMETRISATIONS, add_noise, alpha_sigma, clean_frames, noise, target
+from rollbench.diffusion.process import PARAMETRISATIONS, add_noise, alpha_sigma, clean_frames, target
 from rollbench.diffusion.step import SAMPLERS, Coefficients, ancestral, ddim, step
 from rollbench.diffusion.weight import weight
 
@@ -58,7 +58,8 @@ def test_a_target_stands_for_its_clean_frames(l: float, parametrisation: str, se
     z = add_noise(x, logsnr, eps)
     x_hat = clean_frames(target(x, eps, logsnr, parametrisation), z, logsnr, parametrisation)  # type: ignore[arg-type]
     assert torch.allclose(x_hat, x, atol=1e-9)
-    assert torch.allclose(noise(x, z, logsnr), eps, atol=1e-9)
+    alpha, sigma = alpha_sigma(tensor(l))
+    assert torch.allclose(sigma * z + alpha * target(x, eps, logsnr, "v"), eps, atol=1e-9)
 
 
 @fast

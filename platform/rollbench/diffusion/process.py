@@ -64,12 +64,6 @@ def clean_frames(prediction: Tensor, z: Tensor, logsnr: Tensor, parametrisation:
     return alpha * z - sigma * prediction if parametrisation == "v" else (z - sigma * prediction) / alpha
 
 
-def noise(x: Tensor, z: Tensor, logsnr: Tensor) -> Tensor:
-    """The noise eps that takes x to z; needs sigma > 0."""
-    alpha, sigma = _scales(logsnr, z)
-    return (z - alpha * x) / sigma
-
-
-def check_parametrisation(name: str) -> None:
-    if name not in PARAMETRISATIONS:
-        raise ValueError(f"parametrisation={name!r} is none of {', '.join(PARAMETRISATIONS)}; the default is 'v'")
+def check_parametrisation(value: str, name: str = "parametrisation") -> None:
+    if value not in PARAMETRISATIONS:
+        raise ValueError(f"{name}={value!r} is none of {', '.join(PARAMETRISATIONS)}; the default is 'v'")

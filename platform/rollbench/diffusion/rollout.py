@@ -158,7 +158,10 @@ class FilmNoise:
 
 
 def film_seed(seed: int, name: str, sample: int) -> int:
-    """The seed of one film's generator."""
+    """The seed of one film's generator, 63 bits of a hash.
+
+    A CPU generator keeps 32 of them: among 10,000 films the chance that any two share their noise is 1 %.
+    """
     digest = hashlib.sha256(f"{seed}/{sample}/{name}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 

@@ -2,9 +2,10 @@
 
     z_s = keep · z_t + pull · x̂ + stir · eps
 
-    ancestral   c    = -expm1(l_t - l_s)                          in [0, 1]
-    (Eq. 3, 4)  keep = alpha_t sigma_s² / (alpha_s sigma_t²)    pull = alpha_s c    stir = sigma_s sqrt(c)
-    ddim        keep = sigma_s / sigma_t                          pull = alpha_s - alpha_t keep       stir = 0
+    ancestral   keep = alpha_t sigma_s² / (alpha_s sigma_t²)   pull = alpha_s c                stir = sigma_s sqrt(c)
+    ddim        keep = sigma_s / sigma_t                       pull = alpha_s - alpha_t keep   stir = 0
+
+with c = -expm1(l_t - l_s) in [0, 1]. Ancestral is a draw from q(z_s | z_t, x̂), Eq. 3 and 4, with its variance.
 
 Both are exact at every corner: s = t changes nothing (also for clean frames and pure noise, where the formulas read
 inf - inf), s = 0 returns x̂, and t = 1 forgets z_t (ancestral). `keep` is computed from logarithms, which neither

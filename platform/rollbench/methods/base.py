@@ -78,8 +78,7 @@ class DiffusionMethod(Method):
     def __post_init__(self) -> None:
         check_window(self.clean, self.generated)
         check_parametrisation(self.parametrisation)
-        if self.weighting not in ("v", "eps", "x"):
-            raise ValueError(f"weighting={self.weighting!r} is none of v, eps, x; the default is 'v' (SNR + 1)")
+        check_parametrisation(self.weighting, "weighting")
 
     @abstractmethod
     def times(self, batch: int, generator: torch.Generator) -> Tensor:
@@ -101,11 +100,6 @@ def check_window(clean: int, generated: int) -> None:
     for name, value, least in (("clean", clean, 0), ("generated", generated, 1)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise ValueError(f"{name}={value!r}: it must be a whole number >= {least}; the nearest is {name}={least}")
-
-
-def check_horizon(horizon: int) -> None:
-    if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 1:
-        raise ValueError(f"horizon={horizon!r}: a film has a whole number of frames >= 1; the nearest is horizon=1")
 
 
 def check_windows(x: Tensor, method: Method) -> None:
