@@ -42,6 +42,11 @@ def test_the_order_is_a_permutation_of_any_length(n: int) -> None:
         assert sorted(permuted(np.arange(n, dtype=np.uint64), n, seed, epoch).tolist()) == list(range(n))
 
 
+def test_a_position_outside_the_order_is_refused() -> None:
+    with pytest.raises(ValueError, match="position 5: must be below 5"):
+        permuted(np.array([5], np.uint64), 5, 0, 0)
+
+
 def test_a_long_order_needs_no_memory() -> None:
     n = 10**12
     found = permuted(np.arange(10_000, dtype=np.uint64), n, seed=3, epoch=0)

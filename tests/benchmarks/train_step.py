@@ -2,8 +2,8 @@
 
     python tests/benchmarks/train_step.py
 
-Times are of this process's CPU (of the wall where a GPU is used), the two loops alternate in short turns so that a busy
-machine slows both alike, and each turn's ratio is a sample: printed are their median and its 95 % interval.
+Times are of this process's CPU (of the wall where a GPU is used). The two loops alternate step by step, so that a busy
+machine slows both alike; each pair of steps is a sample of the ratio: printed are their median and its 95 % interval.
 """
 
 import argparse
@@ -81,7 +81,7 @@ def seconds(advance: Callable[[], None], steps: int, device: torch.device) -> fl
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--turns", type=int, default=40)
+    parser.add_argument("--turns", type=int, default=200)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -90,7 +90,7 @@ def main() -> int:
     for advance in loops:
         seconds(advance, 3, device)
     times = np.array(
-        [[seconds(a, 4, device) for a in loops[:: (-1) ** turn]][:: (-1) ** turn] for turn in range(options.turns)]
+        [[seconds(a, 1, device) for a in loops[:: (-1) ** turn]][:: (-1) ** turn] for turn in range(options.turns)]
     )
     ratios = times[:, 0] / times[:, 1]
     draws = np.random.default_rng(0).choice(ratios, (2000, len(ratios)))

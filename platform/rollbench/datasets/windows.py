@@ -65,6 +65,8 @@ class Windows:
 
 def permuted(position: NDArray[np.uint64], n: int, seed: int, epoch: ArrayLike) -> NDArray[np.uint64]:
     """p(position), the permutation of 0 ... n-1 that (seed, epoch) fixes; epoch is one number or one per position."""
+    if position.max(initial=0) >= n:
+        raise ValueError(f"position {position.max()}: must be below {n}; choose it modulo {n}")
     half = np.uint64(max(1, ((n - 1).bit_length() + 1) // 2))
     mask = (np.uint64(1) << half) - np.uint64(1)
     base = _mix(_mix(np.uint64(seed % 2**64)) ^ np.asarray(epoch, np.uint64))
