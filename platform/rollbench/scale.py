@@ -8,6 +8,7 @@ better with larger steps (at the laptop's size the loss on held-out clips falls 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from rollbench.spec import BadInput, Table, nearest
 
@@ -49,7 +50,7 @@ class Scale:
 
 
 # fmt: off
-_CAPS = {  #         smoke  laptop     lab
+_CAPS: dict[str, tuple[Any, ...]] = {  #         smoke  laptop     lab
     "grid":          (  32,     32,    128),
     "frame_grid":    (  16,     16,     64),
     "frames":        (  12,     32,    200),
