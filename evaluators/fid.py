@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
@@ -103,11 +104,18 @@ def find(path: str | None = None) -> Path:
 def pytorch_fid(name: str) -> ModuleType:
     """The module `pytorch_fid.<name>`.
 
-    It imports torchvision, which fails on a torch without CUDA because its compiled operators are missing ("operator
-    torchvision::nms does not exist"). Declaring the two names first, with no body, is enough: nobody calls them here.
+    It imports torchvision. One built for CUDA beside a torch without CUDA cannot load its compiled operators and fails with
+    "operator torchvision::nms does not exist". Declaring the two names, with no body, is then enough: nobody calls them here.
+    Not before it failed: where the operators do load, a second declaration aborts the process.
     """
-    if not hasattr(torch.ops.torchvision, "nms"):
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
         _declare()
+        for half_made in [module for module in sys.modules if module.split(".")[0] == "torchvision"]:
+            del sys.modules[half_made]
     return importlib.import_module(f"pytorch_fid.{name}")
 
 
