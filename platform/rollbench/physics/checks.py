@@ -22,7 +22,7 @@ class FlowError(ArithmeticError):
 
     def __str__(self) -> str:
         return (
-            f"trajectory {self.trajectory} at t = {self.time:g} s: {self.what} is {self.value:.3g}, "
+            f"trajectory {self.trajectory} at t = {self.time:g} s: {self.what} is {self.value:.4g}, "
             f"allowed {self.limit:g}; {self.remedy}"
         )
 
@@ -33,7 +33,14 @@ def check(velocity: Tensor, frame: Tensor, dt: float, ids: Sequence[int], time: 
     velocity: [2, b, grid, grid] at the solver's points. frame: [b, 2, n, n] means over faces. Both m/s.
     """
     speed = torch.linalg.vector_norm(velocity, dim=0)
-    _refuse((~torch.isfinite(speed)).sum((-2, -1)), 0, ids, time, "the count of infinite speeds", "take a smaller cfl")
+    _refuse(
+        (~torch.isfinite(speed)).sum((-2, -1)),
+        0,
+        ids,
+        time,
+        "the number of speeds that are not finite",
+        "take a smaller cfl",
+    )
     cfl = speed.amax((-2, -1)) * dt * velocity.shape[-1] / (2 * math.pi)
     _refuse(cfl, CFL_LIMIT, ids, time, "the CFL number", "take a smaller cfl or a greater max_velocity")
     u, v = frame.unbind(1)

@@ -12,7 +12,7 @@ Its curl, w = dv/dx - du/dy, is what we integrate, mode by mode:
     s = -F m cos(m y)/rho                            curl of the forcing
 
 L and s are solved exactly. N is advanced by the midpoint rule with its half step taken twice, first by Euler, then from the
-slope found there: second order in dt, and for a pure rotation exp(i z) the growth per step is 1 - z^4/8 + ..., stable up to
+slope found there: second order in dt, and for a pure rotation exp(i z) a step has the size 1 - z^4/8 + ..., stable up to
 z = 2. (The plain midpoint rule grows by z^4/8, and a flow at CFL 0.5 does blow up.)
 
 Products are dealiased by the 2/3 rule: modes with |kx| or |ky| >= K = grid/3 are zero, and those columns kx are neither
@@ -62,23 +62,22 @@ class Flow:
         device: torch.device | str = "cpu",
     ) -> None:
         self.grid, self.dt, self.dtype, self.device = grid, dt, dtype.to_complex(), device
-        self.columns = math.ceil(grid / 3)
+        self.columns, cutoff = math.ceil(grid / 3), grid / 3
         mu, rho = (np.asarray(a, np.float64).reshape(-1, 1, 1) for a in (viscosity, density))
         kx, ky = wavenumbers(grid)
-        k2, cutoff = kx**2 + ky**2, grid / 3
-        kept = (kx < cutoff) & (np.abs(ky) < cutoff)
+        k2 = kx**2 + ky**2
+        self.kept = (kx < cutoff) & (np.abs(ky) < cutoff)
         rate = (mu * k2 - linear_coefficient) / rho + filter_rate * (k2 / cutoff**2) ** (FILTER_ORDER / 2)
+        source = -forcing * wavenumber / 2 / rho * (np.abs(ky) == wavenumber) * (kx == 0)  # of modes (0, +-m)
+        self.half_decay = self.state(np.exp(-rate * dt / 2))
+        self.half_source = self.state(source * decay_integral(rate, dt / 2))[..., :1]
         self.to_velocity = self.state(velocity_factors(grid)[:, None])
-        self.to_tendency = self.state(np.stack(np.broadcast_arrays(kx**2 - ky**2, -kx * ky))[:, None] * kept * dt)
-        self.half_decay = self.state(np.exp(-rate * dt / 2) * kept)
-        self.forced = torch.tensor([wavenumber, grid - wavenumber], device=device)  # ky = +-m, in the column kx = 0
-        self.half_source = self.state(
-            -forcing * wavenumber / 2 / rho[:, :, 0] * decay_integral(rate[:, wavenumber, :1], dt / 2)
-        )
+        self.to_tendency = self.state(dt * np.stack(np.broadcast_arrays(kx**2 - ky**2, -kx * ky))[:, None])
 
     def state(self, spectrum: NDArray[np.generic]) -> Tensor:
-        """The columns kept of a half spectrum [..., grid, grid//2 + 1] (norm="forward"), in this precision and place."""
-        return torch.as_tensor(spectrum[..., : self.columns], dtype=self.dtype, device=self.device)
+        """The modes kept of a half spectrum [..., grid, grid//2 + 1] (norm="forward"), in this precision and place."""
+        modes = np.where(self.kept, spectrum, 0)[..., : self.columns]
+        return torch.as_tensor(modes, dtype=self.dtype, device=self.device)
 
     def field(self, spectrum: Tensor) -> Tensor:
         """The values at the points x = 2 pi i/grid, y = 2 pi j/grid of a spectrum [..., ky, kx < K]: [..., grid, grid]."""
@@ -107,7 +106,7 @@ class Flow:
     def coast(self, w: Tensor) -> Tensor:
         """Half a step of the linear part alone, exact."""
         w = w * self.half_decay
-        w[:, self.forced, 0] += self.half_source
+        w[..., :1] += self.half_source  # the forcing has no other column
         return w
 
     def step(self, w: Tensor) -> Tensor:
