@@ -73,6 +73,12 @@ class Store:
     def stage(self, kind: str, key: str) -> Stage:
         return Stage(self, kind, key)
 
+    def forget(self, folder: str) -> None:
+        """Delete a folder that is no stage (Ray's notes of a run), by its full path or URI, if it is there."""
+        path = folder if self.local else self.path + folder.removeprefix(self.root.rstrip("/"))
+        if self.filesystem.get_file_info(path).type == pafs.FileType.Directory:
+            self.filesystem.delete_dir(path)
+
     def check_writable(self) -> None:
         """Write and delete a small file, so that an unwritable storage is known before any work starts."""
         probe = f"{self.path}/.probe-{uuid.uuid4().hex}"

@@ -5,6 +5,7 @@ Ray is the scheduler: as many trials run side by side as the cluster has room fo
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -58,21 +59,27 @@ def run_rows(
 
     Raises RuntimeError if a trial fails, after the others are done, and KeyboardInterrupt if they were stopped.
     """
-    trial = tune.with_parameters(run_trial, groups=groups, todo=todo, store=store, resources=resources)
+    books = f"{store.path if store.local else store.root.rstrip('/')}/ray-{uuid.uuid4().hex[:8]}"
     listener = _Listen(groups, progress, on_done)
     tuner = tune.Tuner(
-        tune.with_resources(trial, {"CPU": cluster.TRIAL_CPUS}),
+        tune.with_resources(
+            tune.with_parameters(run_trial, groups=groups, todo=todo, store=store, resources=resources, books=books),
+            {"CPU": cluster.TRIAL_CPUS},
+        ),
         param_space={"trial": tune.grid_search(list(range(len(groups))))},
         tune_config=tune.TuneConfig(max_concurrent_trials=resources.side_by_side, reuse_actors=True),
         run_config=tune.RunConfig(
             name="rows",
-            storage_path=ray_folder(store),
+            storage_path=books,
             verbose=0,
             callbacks=[listener],
             failure_config=tune.FailureConfig(max_failures=2),
         ),
     )
-    errors = [_root(error) for error in tuner.fit().errors] + listener.failed
+    try:
+        errors = [_root(error) for error in tuner.fit().errors] + listener.failed
+    finally:
+        store.forget(books)
     if errors:
         raise RuntimeError(
             f"{len(errors)} of {len(groups)} trials failed, the finished stages are kept; the first: {errors[0]}"
@@ -81,29 +88,31 @@ def run_rows(
         raise KeyboardInterrupt  # Tune takes Ctrl-C for itself, ends its trials and returns as if all were well
 
 
-def ray_folder(store: Store) -> str:
-    """Where Ray keeps its own books on trials and trainers: beside the stages, since every node must see it."""
-    return f"{store.path if store.local else store.root.rstrip('/')}/ray"
-
-
 def run_trial(
-    config: dict[str, Any], groups: list[tuple[RowWork, ...]], todo: set[Work], store: Store, resources: Resources
+    config: dict[str, Any],
+    groups: list[tuple[RowWork, ...]],
+    todo: set[Work],
+    store: Store,
+    resources: Resources,
+    books: str,
 ) -> None:
     """One model and its rows, from training to results. Every stage that is there is passed over.
+
+    books: where Ray keeps its own notes on trainers while they run; beside the stages, since every node must see it.
 
     An error of ours would be the same at a second try, so it is told instead of raised; a trial that dies is tried again by Tune.
     """
     said, rows = _Say(), groups[config["trial"]]
     try:
         for place, row in enumerate(rows):
-            _run_row(row, todo, store, resources, said)
+            _run_row(row, todo, store, resources, books, said)
             tune.report({"row": place})
     except Exception as error:
         tune.report({"failed": f"{rows[0].model.title}: {_root(error)}"})
 
 
-def _run_row(row: RowWork, todo: set[Work], store: Store, resources: Resources, said: Progress) -> None:
-    n, batch, books = resources.workers, resources.batch, ray_folder(store)
+def _run_row(row: RowWork, todo: set[Work], store: Store, resources: Resources, books: str, said: Progress) -> None:
+    n, batch = resources.workers, resources.batch
     make(row.model, todo, store, said, lambda work: train(work, store, workers=n, gpu=resources.gpu, to=books))
     make(
         row.clips,
