@@ -5,7 +5,7 @@
 The toy is a particle in a double well, dX = (X - X³) dt + 0.7 dW, seen every 0.5: bimodal, Markov, far from Gaussian. A small
 network is trained per method and rolled out for 12 frames from one (four minutes of one core in all). The films' law is
 set against the truth by the energy distance of (context, film) in R¹³: an unbiased estimate on 8,192 films against three
-sets of true ones, zero for equal laws; what it says of a fourth set of true films is its noise. Both windows must come
+sets of true ones, zero for equal laws; what it says of more true films is its noise. Both windows must come
 closer with each doubling of the calls until they are within that noise, else the command fails.
 """
 
