@@ -6,8 +6,8 @@ The last trace needs no matrix square root: with the centred rows A_c [N, d] and
 
     tr (Sigma_a Sigma_b)^(1/2) = |A_c B_c^T|_* / sqrt((N - 1)(M - 1)),
 
-exact also where N < d and a square root of the singular product would be noise. Where N > d the QR factor R of A_c
-replaces it.
+exact also where N < d and a square root of the singular product would be noise. Where N > d a d x d factor R with
+R^T R = A_c^T A_c takes the place of A_c: Cholesky's, or that of QR where the features are nearly dependent.
 
 Influence. Give row i of a the weight 1/N + e_i with sum e = 0. To first order the distance moves by sum_i e_i N phi_i,
 
@@ -53,7 +53,7 @@ def distance(real: Any, fake: Any) -> float:
 def distance_of_moments(a: Moments, b: Moments) -> float:
     """The same from moments alone. Eigenvalues that a rank of n - 1 forbids are dropped: it is exact at n < d too."""
     sigma_a, sigma_b = a.covariance(), b.covariance()
-    nuclear = linalg.svdvals(_root(sigma_a, a.n - 1).T @ _root(sigma_b, b.n - 1)).sum()
+    nuclear = linalg.svdvals(_root(sigma_a, a.n - 1) @ _root(sigma_b, b.n - 1).T).sum()
     return max(float(_square(a.mean - b.mean) + np.trace(sigma_a) + np.trace(sigma_b) - 2 * nuclear), 0.0)
 
 
@@ -96,9 +96,22 @@ def _rows(real: Any, fake: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _factor(centred: np.ndarray) -> np.ndarray:
-    """A matrix with the same Gram d x d and at most d rows."""
+    """R with R^T R = centred^T centred and at most d rows."""
     n, d = centred.shape
-    return linalg.qr(centred, mode="r")[0][:d] if n > d else centred
+    if n <= d:
+        return centred
+    quick = _cholesky(centred.T @ centred)
+    return linalg.qr(centred, mode="r")[0][:d] if quick is None else quick
+
+
+def _cholesky(gram: np.ndarray) -> np.ndarray | None:
+    """The upper factor, or None where squaring has cost so many digits that it cannot be trusted."""
+    try:
+        upper: np.ndarray = linalg.cholesky(gram)
+    except linalg.LinAlgError:
+        return None
+    diagonal = np.diag(upper)
+    return upper if diagonal.min() > 1e-5 * diagonal.max() else None
 
 
 def _left(centred: np.ndarray, factor: np.ndarray, u: np.ndarray) -> np.ndarray:
@@ -112,10 +125,13 @@ def _left(centred: np.ndarray, factor: np.ndarray, u: np.ndarray) -> np.ndarray:
 
 
 def _root(sigma: np.ndarray, rank: int) -> np.ndarray:
-    """F [d, r] with F F^T = sigma, of the `rank` largest eigenvalues: the rest is rounding, and roots magnify it."""
+    """R with R^T R = sigma; below full rank of the `rank` largest eigenvalues: roots would magnify the rounding in the rest."""
+    quick = _cholesky(sigma) if rank >= len(sigma) else None
+    if quick is not None:
+        return quick
     values, vectors = linalg.eigh(sigma)
     values, vectors = values[::-1][:rank], vectors[:, ::-1][:, :rank]
-    return vectors * np.sqrt(np.maximum(values, 0.0))
+    return (vectors * np.sqrt(np.maximum(values, 0.0))).T
 
 
 def _square(x: np.ndarray) -> float:

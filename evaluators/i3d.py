@@ -7,7 +7,8 @@ What distinguishes it from a port that is only nearly right:
 - the vector is the 400 logits, averaged over time, of a 2 x 7 x 7 mean of the last features: at least 9 frames.
 
 Fast on a CPU because batch norm is folded into the convolutions, activations stay channels-last, and the weights are brought
-once into the layout that oneDNN wants (it otherwise does so at every call, which costs more than the small convolutions).
+once into the layout that oneDNN wants (it otherwise does so at every call, which costs more than the small convolutions), and
+the large 3x3x3 convolutions go by `winograd`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from evaluators import weights
+from evaluators import weights, winograd
 from evaluators.base import BadInput, as_clips
 from evaluators.resize import Resize, resize
 
@@ -52,18 +53,23 @@ class Unit(nn.Module):
             padding = self.size // 2
         else:
             x = F.pad(x, [p for n in reversed(x.shape[2:]) for p in same(n, self.size, self.stride)])
-        if x.device.type == "cpu" and prepacking():
-            return self._onednn(x, padding)
-        return F.relu_(F.conv3d(x, self.weight, self.bias, self.stride, padding))
+        if x.device.type != "cpu" or not prepacking():
+            return F.relu_(F.conv3d(x, self.weight, self.bias, self.stride, padding))
+        if self.size == 3 and self.weight.shape[1] >= 64 and x.shape[-1] >= 14:  # smaller ones lose more than they gain
+            products = self._onednn(winograd.tiles(x), (1, 0, 0), winograd.GROUPS)
+            return winograd.untiled(products, self.bias, *x.shape[-2:])
+        return self._onednn(x, (padding,) * 3, 1)
 
-    def _onednn(self, x: Tensor, padding: int) -> Tensor:
-        pads, strides, ones = [padding] * 3, [self.stride] * 3, [1] * 3
+    def _onednn(self, x: Tensor, padding: tuple[int, int, int], groups: int) -> Tensor:
+        """Convolution, and relu where it is not Winograd's, with weights laid out once for this shape of input."""
+        plain = groups == 1
+        how = (list(padding), [self.stride] * 3, [1] * 3, groups)
         if self._packed is None or self._packed[0] != x.shape:
-            layout = torch.ops.mkldnn._reorder_convolution_weight(self.weight, pads, strides, ones, 1, list(x.shape))
+            weight = self.weight if plain else winograd.kernel(self.weight).contiguous(memory_format=LAST)
+            layout = torch.ops.mkldnn._reorder_convolution_weight(weight, *how, list(x.shape))
             self._packed = x.shape, layout
-        return torch.ops.mkldnn._convolution_pointwise(
-            x, self._packed[1], self.bias, pads, strides, ones, 1, "relu", [], ""
-        )
+        bias, after = (self.bias, "relu") if plain else (None, "none")
+        return torch.ops.mkldnn._convolution_pointwise(x, self._packed[1], bias, *how, after, [], "")
 
 
 class Mixed(nn.Module):
@@ -141,8 +147,9 @@ class I3DFeatures:
         short = self.lane - len(clips)
         clips = torch.cat([clips, clips[:1].expand(short, *clips.shape[1:])]) if short else clips
         shown = clips.to(self.device)
-        pixels = resize(shown * 255 if shown.is_floating_point() else shown, self.how)
-        logits: Tensor = self.network((2 * pixels / 255 - 1).permute(0, 4, 1, 2, 3))
+        # To [-1, 1] before resizing, where there are fewer pixels: interpolation keeps sums of weights at 1.
+        scaled = shown * 2 - 1 if shown.is_floating_point() else shown.to(torch.float32) * (2 / 255) - 1
+        logits: Tensor = self.network(resize(scaled, self.how).permute(0, 4, 1, 2, 3))
         return logits.cpu().numpy()
 
 

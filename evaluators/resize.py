@@ -1,9 +1,9 @@
 """Bilinear resizing to I3D's 224 x 224, in the two ways that published FVDs use; they differ by up to 6 %.
 
-    original    source coordinate = i in / out                (TF1 resize_bilinear, as google-research/frechet_video_distance)
-    halfpixel   source coordinate = (i + 1/2) in / out - 1/2, not below 0     (F.interpolate(align_corners=False), as TECO)
+    original    source coordinate = i in / out     (TF1 resize_bilinear, as google-research/frechet_video_distance)
+    halfpixel   source coordinate = (i + 1/2) in / out - 1/2, not below 0  (F.interpolate(align_corners=False), as TECO)
 
-Neither crops nor smooths before shrinking. out = lower + (upper - lower) fraction, first along y, then along x.
+Neither crops nor smooths before shrinking. out = lower + (upper - lower) fraction, first along x, then along y.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SIZE = 224
 def resize(frames: Tensor, how: Resize, size: int = SIZE) -> Tensor:
     """Frames [..., y, x, c] as float32 [..., size, size, c]."""
     pixels = frames.to(torch.float32)
-    return _along(_along(pixels, pixels.ndim - 3, how, size), pixels.ndim - 2, how, size)
+    return _along(_along(pixels, pixels.ndim - 2, how, size), pixels.ndim - 3, how, size)
 
 
 def _along(x: Tensor, axis: int, how: Resize, size: int) -> Tensor:

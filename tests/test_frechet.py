@@ -61,6 +61,17 @@ def test_fewer_vectors_than_features_is_exact(n, m):
     assert inside == pytest.approx(truth, rel=3e-4)
 
 
+def test_dependent_features_are_exact():
+    """Every feature twice doubles the distance and the influences, though the covariance is singular with N > d."""
+    a, b = draws(200, 12, 8), draws(300, 12, 9, shift=0.3)
+    once, twice = frechet.estimate(a, b), frechet.estimate(np.hstack([a, a]), np.hstack([b, b]))
+    assert twice.value == pytest.approx(2 * once.value, rel=1e-9)
+    assert frechet.distance(np.hstack([a, a]), np.hstack([b, b])) == pytest.approx(2 * once.value, rel=1e-9)
+    np.testing.assert_allclose(twice.real, 2 * once.real, rtol=1e-6, atol=1e-9)
+    moments = [Moments.of(np.hstack([x, x])) for x in (a, b)]
+    assert frechet.distance_of_moments(*moments) == pytest.approx(2 * once.value, rel=1e-7)
+
+
 def test_a_set_is_at_distance_zero_from_itself():
     for n, d in ((200, 10), (10, 200)):
         a = draws(n, d, 7)

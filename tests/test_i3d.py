@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from evaluators import i3d, resize
+from evaluators import i3d, resize, winograd
 from evaluators.base import BadInput
 from evaluators.i3d import I3DFeatures
 
@@ -66,6 +66,24 @@ def test_oneDNN_weights_change_nothing_but_the_time(extractor, reference, monkey
     fast = extractor.features(reference["two_clips_uint8"])
     monkeypatch.setattr(i3d, "prepacking", lambda: False)
     assert error(extractor.features(reference["two_clips_uint8"]), fast) < 5e-5
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 28, 28), (2, 5, 14, 17), (1, 1, 6, 4), (1, 3, 5, 9)])
+def test_winograd_is_the_convolution(shape):
+    """Tiles of 4 that fit and that do not, several clips, a single frame; in float64 it is exact."""
+    generator = torch.Generator().manual_seed(0)
+    batch, *rest = shape
+    for dtype, tolerance in ((torch.float32, 2e-5), (torch.float64, 1e-13)):
+        x = torch.randn(batch, 8, *rest, generator=generator, dtype=dtype).contiguous(
+            memory_format=torch.channels_last_3d
+        )
+        weight = torch.randn(12, 8, 3, 3, 3, generator=generator, dtype=dtype) / 15
+        bias = torch.randn(12, generator=generator, dtype=dtype)
+        products = F.conv3d(winograd.tiles(x), winograd.kernel(weight), padding=(1, 0, 0), groups=winograd.GROUPS)
+        found = winograd.untiled(products, bias, *rest[1:])
+        truth = F.relu(F.conv3d(x.double(), weight.double(), bias.double(), padding=1))
+        assert found.shape == truth.shape and float((found - truth).abs().max()) < tolerance
+        assert found.is_contiguous(memory_format=torch.channels_last_3d)
 
 
 def test_this_torch_can_prepack():

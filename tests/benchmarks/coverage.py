@@ -9,12 +9,8 @@ noise, as a forecast does. Truth is E[FSD_N] over fresh data sets. Every way is 
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from evaluators import fsd, uncertainty
 
