@@ -70,7 +70,7 @@ def test_the_paper_scale_prints_the_papers_sizes_and_runs_nothing(capsys: pytest
     assert run(TABLE, ["--scale", "paper", "--dry-run"]) == 0
     text = capsys.readouterr().out
     assert "198,976 training + 1,024 test trajectories of 200 frames, 256² simulated to 64² stored, 1.31 TB" in text
-    assert "200,777,858" in text and "H200-hours" in text and "0 of 45 done" in text
+    assert "200,777,858" in text and "H200-hours" in text and "0 of 46 done" in text
     assert list(Path().iterdir()) == []
 
 

@@ -168,7 +168,7 @@ def test_a_deleted_stage_is_redone_with_what_hangs_on_it(
     (cell,) = (x for x in read(home)["blocks"][0]["lines"] if x["row"] == ROWS[1])
     shutil.rmtree(home / "store/model" / cell["cells"][0]["made_by"][0]["model_key"])
     report = make(home)
-    assert "6 of 10 stages are done" in capsys.readouterr().err
+    assert "7 of 11 stages are done" in capsys.readouterr().err
     assert numbers(report) == numbers(read(finished)) and digests(home) == digests(finished)
 
 
@@ -221,7 +221,7 @@ def test_killed_in_the_middle_of_training_it_goes_on(tmp_path: Path, finished: P
     os.killpg(driver.pid, signal.SIGKILL)
     driver.wait()
     driver.stderr.close()
-    assert not list((tmp_path / "store/results").glob("*/manifest.json"))
+    assert not list((tmp_path / "store/clips").glob("*/manifest.json"))
     report = make(tmp_path)
     assert numbers(report) == numbers(read(finished)) and digests(tmp_path) == digests(finished)
 

@@ -61,12 +61,13 @@ class TableWork:
     table: Table
     data: Work
     reference: Work
+    trivial: Work
     rows: tuple[RowWork, ...]
 
     def works(self) -> Iterator[Work]:
         """Every stage once, each after those it reads. Rows may share a model."""
         seen: set[Work] = set()
-        for work in (self.data, self.reference, *(w for row in self.rows for w in row.works())):
+        for work in (self.data, self.reference, self.trivial, *(w for row in self.rows for w in row.works())):
             if work not in seen:
                 seen.add(work)
                 yield work
@@ -85,6 +86,8 @@ def lay_out(table: Table, names: Sequence[str]) -> TableWork:
     data = Work("data", "data", {"data": table.data, "train": table.train_clips, "test": sampling.contexts})
     measured = {"leads": table.leads, "horizon": sampling.horizon, "contexts": sampling.contexts}
     reference = Work("reference", "reference", measured, (data,))
+    scoring = {"resamples": table.resamples}
+    trivial = Work("results", "trivial forecasts and floor", scoring, (reference,))
     rows = []
     for seed in table.seeds:
         for name in names:
@@ -95,9 +98,9 @@ def lay_out(table: Table, names: Sequence[str]) -> TableWork:
             title = f"{name}, seed {seed}"
             clips = Work("clips", title, {"method": row.method, "sampling": sampling, "seed": seed}, (model,))
             features = Work("features", title, {"leads": table.leads}, (clips, data))
-            results = Work("results", title, {"resamples": table.resamples}, (features, reference))
+            results = Work("results", title, scoring, (features, reference))
             rows.append(RowWork(row, seed, model, clips, features, results))
-    return TableWork(table, data, reference, tuple(rows))
+    return TableWork(table, data, reference, trivial, tuple(rows))
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,10 @@ def cluster() -> Iterator[None]:
 
     logging.getLogger("ray").setLevel(logging.ERROR)
     joining = bool(os.environ.get("RAY_ADDRESS"))
+    if not joining:
+        os.environ.setdefault(
+            "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0"
+        )  # one process less a trainer: nobody preempts a laptop
     local = (
         {}
         if joining

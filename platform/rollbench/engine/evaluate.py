@@ -6,7 +6,7 @@ or another number of resamples never goes back to the films.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -127,24 +127,26 @@ def score(work: Work, store: Store) -> Product:
     features, reference = work.needs
     real = _read(reference.stage(store))
     fake = _concatenate(features.stage(store))
-    numbers = pd.DataFrame(_numbers(fake, real, work.made_from["resamples"], reference.made_from["leads"]))
-    sink = pa.BufferOutputStream()
-    pa.parquet.write_table(pa.Table.from_pandas(numbers, preserve_index=False), sink)
-    return Product([work.stage(store).write(RESULTS, sink.getvalue())])
+    return _results(work, store, _numbers(fake, real, work.made_from["resamples"], reference.made_from["leads"]))
 
 
-def score_reference(work: Work, store: Store, resamples: int) -> pd.DataFrame:
+def score_trivial(work: Work, store: Store) -> Product:
     """The trivial forecasts and the real-vs-real floor, scored like a row."""
-    real, leads = _read(work.stage(store)), work.made_from["leads"]
-    frames = []
-    for name in ("floor", *TRIVIAL):
-        numbers = pd.DataFrame(_numbers(real[name], real, resamples, leads))
-        frames.append(
-            numbers.assign(
-                row="real vs real" if name == "floor" else name, kind="floor" if name == "floor" else "baseline"
-            )
-        )
-    return pd.concat(frames, ignore_index=True)
+    (reference,) = work.needs
+    real, leads = _read(reference.stage(store)), reference.made_from["leads"]
+    names = {"floor": ("real vs real", "floor"), **{name: (name, "baseline") for name in TRIVIAL}}
+    numbers = (
+        {**number, "row": row, "kind": kind}
+        for name, (row, kind) in names.items()
+        for number in _numbers(real[name], real, work.made_from["resamples"], leads)
+    )
+    return _results(work, store, numbers)
+
+
+def _results(work: Work, store: Store, numbers: Iterable[dict[str, Any]]) -> Product:
+    sink = pa.BufferOutputStream()
+    pa.parquet.write_table(pa.Table.from_pandas(pd.DataFrame(numbers), preserve_index=False), sink)
+    return Product([work.stage(store).write(RESULTS, sink.getvalue())])
 
 
 def _numbers(

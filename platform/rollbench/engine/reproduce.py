@@ -66,7 +66,7 @@ def _make(
     from rollbench.engine import cluster
 
     with cluster.cluster():
-        from rollbench.engine.evaluate import refer
+        from rollbench.engine.evaluate import refer, score_trivial
         from rollbench.engine.ingest import ingest
         from rollbench.engine.stages import make
         from rollbench.engine.tune import Resources, run_rows
@@ -75,6 +75,7 @@ def _make(
         resources.check()
         make(works.data, todo, store, progress, lambda w: ingest(w, store, progress))
         make(works.reference, todo, store, progress, lambda w: refer(w, store))
+        make(works.trivial, todo, store, progress, lambda w: score_trivial(w, store))
         groups = [g for g in works.by_model() if any(w in todo for row in g for w in row.works())]
         if groups:
             run_rows(groups, todo, store, resources, progress, on_done)

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from rollbench.engine.evaluate import RESULTS, score_reference
+from rollbench.engine.evaluate import RESULTS
 from rollbench.engine.train import HISTORY
 from rollbench.pipeline import RowWork, TableWork, Work
 from rollbench.store import Store
@@ -18,14 +18,13 @@ from rollbench.store import Store
 def table_results(works: TableWork, scale: str, store: Store) -> pd.DataFrame:
     """All rows that have results, the trivial forecasts and the floor."""
     frames = [row_results(row, works, scale, store) for row in works.rows if row.results.stage(store).manifest()]
-    return pd.concat([*frames, _reference(works, scale, store)], ignore_index=True)
+    return pd.concat([*frames, _trivial(works, scale, store)], ignore_index=True)
 
 
 def row_results(row: RowWork, works: TableWork, scale: str, store: Store) -> pd.DataFrame:
     """The numbers of one row and seed with their cost and lineage."""
     manifests = {work.kind: work.stage(store).manifest() or {} for work in row.works()}
-    (receipt,) = (f for f in manifests["results"]["files"] if f["name"] == RESULTS)
-    numbers = pa.parquet.read_table(pa.BufferReader(row.results.stage(store).read(receipt))).to_pandas()
+    numbers = _read(row.results, store)
     sampling, made = works.table.sampling, {kind: m["made"] for kind, m in manifests.items()}
     plan = row.row.method.plan(sampling.horizon, sampling.calls_per_frame)
     return numbers.assign(
@@ -57,9 +56,9 @@ def history(row: RowWork, store: Store) -> list[tuple[str, float, int]]:
     ]
 
 
-def _reference(works: TableWork, scale: str, store: Store) -> pd.DataFrame:
-    made = (works.reference.stage(store).manifest() or {})["made"]
-    return score_reference(works.reference, store, works.table.resamples).assign(
+def _trivial(works: TableWork, scale: str, store: Store) -> pd.DataFrame:
+    made = (works.trivial.stage(store).manifest() or {})["made"]
+    return _read(works.trivial, store).assign(
         table=works.table.name,
         scale=scale,
         seed=works.table.seeds[0],
@@ -70,10 +69,16 @@ def _reference(works: TableWork, scale: str, store: Store) -> pd.DataFrame:
         train_seconds=None,
         peak_memory_bytes=None,
         seconds=made["seconds"],
-        **_lineage(works.data, None, None, works.reference),
+        **_lineage(works.data, None, None, works.trivial),
         commit=made["commit"],
         device=made["device"],
     )
+
+
+def _read(work: Work, store: Store) -> pd.DataFrame:
+    stage = work.stage(store)
+    (receipt,) = (f for f in (stage.manifest() or {})["files"] if f["name"] == RESULTS)
+    return pa.parquet.read_table(pa.BufferReader(stage.read(receipt))).to_pandas()
 
 
 def _lineage(data: Work, model: Work | None, clips: Work | None, results: Work) -> dict[str, Any]:
