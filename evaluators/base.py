@@ -34,6 +34,18 @@ def optional(name: str, purpose: str, install: str) -> ModuleType:
         raise BadInput(f"{purpose} needs the package {name.split('.')[0]} ({error}): pip install {install}") from error
 
 
+def torch_device(name: str | None) -> Any:
+    """The torch device of a name; None: cuda where there is one, else cpu."""
+    torch = optional("torch", "the network", "torch")
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise BadInput(f"device {name!r} cannot be used ({reason}): cpu always can") from None
+    return device
+
+
 def as_clips(clips: Any, least: int = 1, name: str = "clips") -> np.ndarray:
     """Clips [n, t, y, x, 3], checked: uint8, or float32 in [0, 1]."""
     x = np.asarray(clips)

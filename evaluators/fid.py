@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from evaluators import weights
-from evaluators.base import BadInput, as_clips
+from evaluators.base import BadInput, as_clips, torch_device
 from evaluators.features import Features
 from evaluators.videos import Clip
 
@@ -38,7 +38,7 @@ class InceptionFeatures:
     identity = f"inception-2015-12-05:{SHA256[:12]}"
 
     def __init__(self, path: str | None = None, device: str | None = None) -> None:
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device: torch.device = torch_device(device)
         state = weights.torch_state(find(path), SHA256)
         module: Any = pytorch_fid("inception")
         original = module.load_state_dict_from_url

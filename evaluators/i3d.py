@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from evaluators import weights, winograd
-from evaluators.base import BadInput, as_clips
+from evaluators.base import BadInput, as_clips, torch_device
 from evaluators.resize import Resize, resize
 
 FRAMES = 9  # the fewest: 9 -> 5 -> 3 -> 2 in time, and the last mean spans 2
@@ -121,7 +121,7 @@ class I3DFeatures:
     """
 
     def __init__(self, how: Resize = "original", path: str | None = None, device: str | None = None) -> None:
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device: torch.device = torch_device(device)
         self.how: Resize = how
         self.lane = 1 if self.device.type == "cpu" else 16
         self.network = I3D(weights.load(path)).eval().to(self.device)

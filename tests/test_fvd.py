@@ -227,6 +227,14 @@ def test_text_json_and_plot_say_it_all(tmp_path):
         show.plot(result, tmp_path / "curve.doc")
 
 
+def test_the_library_has_a_front_door():
+    import evaluators
+
+    assert evaluators.FVD is FVD
+    with pytest.raises(AttributeError, match="FDV"):
+        evaluators.FDV  # noqa: B018
+
+
 def test_arrays_that_are_no_clips_are_refused():
     clips = np.zeros((3, 16, 8, 8, 3), np.uint8)
     with pytest.raises(BadInput, match="colours last"):

@@ -86,6 +86,8 @@ def test_bad_files_are_named_and_left_out_only_when_told(sides, capsys):
         (["--clip", "10"], "9 frames: 10 are needed"),
         (["--weights", "nowhere.ckpt"], "cannot be read"),
         (["--level", "95"], "between 0 and 1"),
+        (["--device", "cuda:77"], "cpu always can"),
+        (["--device", "teapot"], "cpu always can"),
         (["--resamples", "3"], "at least 20"),
         (["--plot", "curve.doc"], "cannot be written"),
     ],

@@ -23,6 +23,32 @@ def test_climatology_scores_one_and_an_independent_draw_two():
     assert pixel.mse(draw, real).mean() / variance == pytest.approx(2.0, rel=0.01)
 
 
+def test_ssim_is_its_definition():
+    rng = np.random.default_rng(4)
+    real = rng.integers(0, 256, (2, 3, 13, 14, 3), dtype=np.uint8)
+    fake = np.clip(real + rng.normal(0, 20, real.shape), 0, 255).astype(np.uint8)
+    y, x = np.mgrid[-5:6, -5:6]
+    window = np.exp(-(x**2 + y**2) / 4.5)
+    window /= window.sum()
+
+    def of_window(a, b):
+        (ma, mb) = (np.sum(window * v) for v in (a, b))
+        va, vb, cov = (np.sum(window * p) for p in ((a - ma) ** 2, (b - mb) ** 2, (a - ma) * (b - mb)))
+        c1, c2 = 2.55**2, 7.65**2
+        return (2 * ma * mb + c1) * (2 * cov + c2) / ((ma**2 + mb**2 + c1) * (va + vb + c2))
+
+    for clip in range(2):
+        truth = np.mean([
+            of_window(*(v[clip, t, i : i + 11, j : j + 11, c].astype(float) for v in (fake, real)))
+            for t in range(3) for i in range(3) for j in range(4) for c in range(3)
+        ])  # fmt: skip
+        assert pixel.ssim(fake, real, 255)[clip] == pytest.approx(truth, rel=1e-9)
+    np.testing.assert_allclose(pixel.ssim(real, real, 255), 1.0)
+    assert pixel.by_lead(pixel.ssim, fake, real, 255).shape == (2, 3)
+    with pytest.raises(ValueError, match="11 x 11"):
+        pixel.ssim(real[:, :, :10], fake[:, :, :10], 255)
+
+
 def test_by_lead_is_the_metric_of_each_frame():
     fake, real = np.random.default_rng(1).standard_normal((2, 5, 7, 2, 4, 4))
     by_lead = pixel.by_lead(pixel.mse, fake, real)
