@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
+
+Resize = Literal["original", "halfpixel"]  # see `resize`
 
 
 class BadInput(ValueError):

@@ -14,13 +14,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from evaluators import fid, fvd, show, weights
+from evaluators import show, weights
 from evaluators.base import BadInput
 from evaluators.features import Features, extract
 from evaluators.protocols import PROTOCOLS
 from evaluators.videos import Clip, Reader
+
+if TYPE_CHECKING:
+    from evaluators import fvd
 
 DESCRIPTION = "FVD of generated videos from real ones, with its interval, floor and N-curve."
 
@@ -70,6 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def scored(arguments: argparse.Namespace) -> dict[str, fvd.Result]:
     """{"fvd": Result} and, with --fid, {"fid": Result}."""
+    from evaluators import fid, fvd  # torch: not for the sake of --help
+
     if not 0 < arguments.level < 1:
         raise BadInput(f"--level {arguments.level}: it must lie between 0 and 1, for instance 0.95")
     if arguments.resamples < 20 or arguments.real_stride < 1:

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from evaluators import weights, winograd
-from evaluators.base import BadInput, as_clips, torch_device
-from evaluators.resize import Resize, resize
+from evaluators.base import BadInput, Resize, as_clips, torch_device
+from evaluators.resize import resize
 
 FRAMES = 9  # the fewest: 9 -> 5 -> 3 -> 2 in time, and the last mean spans 2
 EPSILON = 1e-3

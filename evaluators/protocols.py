@@ -13,8 +13,7 @@ import difflib
 from dataclasses import dataclass
 from typing import Literal
 
-from evaluators.base import BadInput
-from evaluators.resize import Resize
+from evaluators.base import BadInput, Resize
 
 Reading = Literal["pooled", "mean", "debiased"]
 

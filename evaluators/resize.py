@@ -8,13 +8,12 @@ Neither crops nor smooths before shrinking. out = lower + (upper - lower) fracti
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import torch
 from torch import Tensor
 
-Resize = Literal["original", "halfpixel"]
+from evaluators.base import Resize
+
 SIZE = 224
 
 

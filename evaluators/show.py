@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evaluators.base import BadInput, optional
-from evaluators.fvd import Result
+
+if TYPE_CHECKING:
+    from evaluators.fvd import Result
 
 
 def text(result: Result) -> str:

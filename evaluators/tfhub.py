@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from evaluators import weights
-from evaluators.base import BadInput, as_clips, optional
+from evaluators.base import BadInput, Resize, as_clips, optional
 from evaluators.i3d import DIMENSION, FRAMES
-from evaluators.resize import SIZE, Resize
+from evaluators.resize import SIZE
 
 HANDLE = "https://tfhub.dev/deepmind/i3d-kinetics-400/1"
 VARIABLE = "ROLLBENCH_TFHUB"
