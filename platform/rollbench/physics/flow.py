@@ -72,7 +72,7 @@ class Flow:
         self.half_decay = self.state(np.exp(-rate * dt / 2))
         self.half_source = self.state(source * decay_integral(rate, dt / 2))[..., :1]
         self.to_velocity = self.state(velocity_factors(grid)[:, None])
-        self.to_tendency = self.state(dt * np.stack(np.broadcast_arrays(kx**2 - ky**2, -kx * ky))[:, None])
+        self.of_uv, self.of_difference = self.state(dt * (kx**2 - ky**2)), self.state(-dt * kx * ky)
 
     def state(self, spectrum: NDArray[np.generic]) -> Tensor:
         """The modes kept of a half spectrum [..., grid, grid//2 + 1] (norm="forward"), in this precision and place."""
@@ -98,10 +98,9 @@ class Flow:
         u, v = velocity = self.velocity(w)
         products = torch.empty_like(velocity)
         torch.mul(u, v, out=products[0])
-        torch.mul(u - v, u + v, out=products[1])
-        change = self.spectrum(products)
-        change *= self.to_tendency
-        return change[0] + change[1]
+        torch.mul(u, u, out=products[1]).addcmul_(v, v, value=-1)
+        uv, difference = self.spectrum(products)
+        return (uv * self.of_uv).addcmul_(difference, self.of_difference)
 
     def coast(self, w: Tensor) -> Tensor:
         """Half a step of the linear part alone, exact."""
