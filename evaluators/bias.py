@@ -35,31 +35,37 @@ class Floor:
     extrapolated: bool
 
 
-def splits(pool: np.ndarray, n: int, m: int, count: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """`count` pairs of disjoint random sets of n and m rows of pool [P, d], P >= n + m."""
-    if len(pool) < n + m:
-        raise ValueError(f"{n} against {m} of {len(pool)} rows: at most {len(pool)} can be drawn, for instance "
-                         f"{len(pool) // 2} against {len(pool) // 2}")  # fmt: skip
+def splits(
+    pool: np.ndarray, n: int, m: int, count: int, seed: int, source: np.ndarray | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """`count` pairs of disjoint random sets of n and m sources of pool [P, d]; `source` [P]: the source of each row, itself if None."""
+    names, number = np.unique(np.arange(len(pool)) if source is None else source, return_inverse=True)
+    if len(names) < n + m:
+        raise ValueError(
+            f"{n} against {m} of {len(names)} clips: for instance {len(names) // 2} against {len(names) // 2} can be drawn"
+        )
     rng = np.random.default_rng(seed)
     for _ in range(count):
-        order = rng.permutation(len(pool))
-        yield pool[order[:n]], pool[order[n : n + m]]
+        rank = rng.permutation(len(names))[number]
+        yield pool[rank < n], pool[(rank >= n) & (rank < n + m)]
 
 
-def floor(pool: np.ndarray, n: int, m: int, count: int = 4, seed: int = 0) -> Floor:
-    """The floor of a value of n real against m generated clips, from real features [P, d], P >= 4.
+def floor(pool: np.ndarray, n: int, m: int, count: int = 4, seed: int = 0, source: np.ndarray | None = None) -> Floor:
+    """The floor of a value of n real against m generated clips, from real features [P, d] of at least 8 clips.
 
-    Exact where P >= n + m. Otherwise the pool is halved, and quartered, and the power law between the two is followed up to
+    Exact where there are n + m. Otherwise the pool is halved, and quartered, and the power law between the two is followed up to
     the harmonic mean of n and m, which is what bias depends on. The law steepens towards 1 / N, so this errs upward.
+    `source` [P] names the clip of each row, where several rows (frames) are of one clip: clips are split and not rows.
     """
-    if len(pool) >= n + m:
-        values = [frechet.distance(a, b) for a, b in splits(pool, n, m, count, seed)]
+    clips = len(pool) if source is None else len(np.unique(source))
+    if clips >= n + m:
+        values = [frechet.distance(a, b) for a, b in splits(pool, n, m, count, seed, source)]
         return Floor(float(np.mean(values)), float(np.std(values)), min(n, m), False)
-    half, quarter = len(pool) // 2, len(pool) // 4
+    half, quarter = clips // 2, clips // 4
     if quarter < 2:
-        raise ValueError(f"a floor of {len(pool)} real clips: at least 8 are needed")
-    values = [frechet.distance(a, b) for a, b in splits(pool, half, half, count, seed)]
-    lower = [frechet.distance(a, b) for a, b in splits(pool, quarter, quarter, count, seed)]
+        raise ValueError(f"a floor of {clips} real clips: at least 8 are needed")
+    values = [frechet.distance(a, b) for a, b in splits(pool, half, half, count, seed, source)]
+    lower = [frechet.distance(a, b) for a, b in splits(pool, quarter, quarter, count, seed, source)]
     upper = float(np.mean(values))
     slope = max(np.log(np.mean(lower) / upper) / np.log(half / quarter), 0.0) if upper > 0 else 0.0
     factor = float((half / (2 / (1 / n + 1 / m))) ** slope)

@@ -157,11 +157,11 @@ class FVD:
             )
         sources = len(set(fake.ids))
         samples = len(fake) / sources
-        right = protocol.real in (None, len(real)) and samples == protocol.samples
-        if right or (protocol.real is None and protocol.samples == 1):
+        free = protocol.real is None
+        if samples == protocol.samples and (free or len(real) == sources == protocol.real):
             return ""
         found = f"{len(real)} real clips, {sources} generated ones of {samples:g} samples"
-        if not self.any_count:
+        if not free and not self.any_count:
             raise BadInput(
                 f"protocol {protocol.key} has {protocol.real or 'any number of'} real clips and {protocol.samples} samples "
                 f"of each, here are {found}; --any-count scores them under another name"
@@ -211,7 +211,7 @@ def score(
         )
     return Result(
         name, value, found.low, found.high, level, len(real), len(fake), pairs.sources,
-        bias.floor(real.vectors, len(real), len(fake), seed=seed) if len(real) >= 8 else None,
+        pairs.floor(seed),
         interval(*readings["debiased"], False), tuple((point.n, point.value) for point in curve),
         {k: v for k, (v, _) in readings.items() if k != reading and k != "debiased"}, tuple(warnings),
         {"real": real.bad, "generated": fake.bad}, uncertainty.replicates(value, influence, draws),
@@ -266,6 +266,15 @@ class _Pairs:
             ranked = order[np.isin(order, side)]
             keep[ranked[: max(round(fraction * len(side)), 2)]] = True
         return self._score(keep[self.real_source], keep[self.fake_source])
+
+    def floor(self, seed: int) -> bias.Floor | None:
+        """What real clips score against real clips; rows of one clip (frames) are never on both sides."""
+        clips = len(np.unique(self.real_source))
+        if clips < 8:
+            return None
+        if clips == len(self.real):
+            return bias.floor(self.real, clips, len(self.fake), seed=seed)
+        return bias.floor(self.real, clips, len(np.unique(self.fake_source)), seed=seed, source=self.real_source)
 
     def _score(self, real: np.ndarray, fake: np.ndarray) -> tuple[float, np.ndarray]:
         found = frechet.estimate(self.real[real], self.fake[fake])

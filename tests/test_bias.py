@@ -28,7 +28,10 @@ def test_splits_are_disjoint_and_need_enough():
     pool = np.arange(10.0)[:, None]
     for a, b in bias.splits(pool, 4, 6, 5, seed=0):
         assert len(np.unique(np.concatenate([a, b]))) == 10
-    with pytest.raises(ValueError, match="at most 10"):
+    frames = np.repeat(np.arange(5), 2)
+    for a, b in bias.splits(pool, 2, 3, 5, seed=0, source=frames):
+        assert len(a) == 4 and len(b) == 6 and not set(a[:, 0] // 2) & set(b[:, 0] // 2)
+    with pytest.raises(ValueError, match="5 against 5"):
         next(bias.splits(pool, 6, 6, 1, seed=0))
 
 
@@ -38,6 +41,16 @@ def test_the_floor_is_what_fresh_sets_score(n, m):
     exact = bias.floor(gaussian(n + m, 99), n, m, count=16)
     assert not exact.extrapolated and exact.at == min(n, m)
     assert exact.value == pytest.approx(np.mean(fresh), rel=0.1)
+
+
+def test_frames_of_one_clip_stay_on_one_side():
+    """Rows that come four at a time, almost equal: split as rows the floor would be far too low."""
+    pool = np.repeat(gaussian(200, 0), 4, 0) + 0.01 * gaussian(800, 1)
+    clips = np.repeat(np.arange(200), 4)
+    found = bias.floor(pool, 100, 100, count=8, source=clips)
+    one = bias.floor(gaussian(200, 0), 100, 100, count=8)
+    assert found.value == pytest.approx(one.value, rel=0.1) and not found.extrapolated
+    assert bias.floor(pool, 400, 400, count=8).value < 0.5 * one.value
 
 
 @pytest.mark.parametrize("n", [60, 160, 600])

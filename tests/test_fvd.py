@@ -167,6 +167,10 @@ def test_counts_are_part_of_a_protocol():
     with pytest.raises(BadInput, match="256 real clips and 100 samples.*32 real clips.*5 samples.*--any-count"):
         FVD("bair-1to15").score(real, fake)
     assert "(32 real clips, 32 generated ones of 5 samples)" in FVD("bair-1to15", any_count=True).score(real, fake).name
+    with pytest.raises(BadInput, match="8192 real clips and 1 samples"):
+        FVD("kinetics-rollout").score(features(gaussian(8192, 0)), features(gaussian(100, 1), "f"))
+    several = FVD().score(features(gaussian(32, 0)), features(gaussian(64, 1), "f", samples=2))
+    assert several.name.endswith("(32 real clips, 32 generated ones of 2 samples)")
     right = features(gaussian(256, 0)), features(gaussian(25_600, 1), samples=100)
     assert FVD("bair-1to15", resamples=20).score(*right).name.endswith("16 frames")
     with pytest.raises(BadInput, match="00000 is on one side only"):
