@@ -95,6 +95,10 @@ class FVD:
             raise BadInput(f"protocol {self.protocol.name} scores clips of {self.protocol.clip} frames, not {clip}")
         if backend not in ("torch", "tfhub"):
             raise BadInput(f"unknown back end {backend!r}: torch or tfhub")
+        if not 0 < level < 1:
+            raise BadInput(f"level {level}: it must lie between 0 and 1, for instance 0.95")
+        if resamples < uncertainty.LEAST:
+            raise BadInput(f"{resamples} resamples: an interval needs at least {uncertainty.LEAST}, better 1000")
         self.start, self.length = self.protocol.span(clip or self.protocol.clip)
         if self.length is not None and self.length < FRAMES:
             raise BadInput(f"{self.length} frames are scored: I3D halves time three times and needs at least {FRAMES}")
@@ -189,10 +193,14 @@ def score(
     if min(len(real), len(fake)) < 2:
         raise BadInput(f"{len(real)} real and {len(fake)} generated clips: at least 2 on either side are needed")
     pairs = _Pairs(real, fake)
+    if pairs.sources < 2:
+        raise BadInput(f"all samples are of the one clip {real.ids[0]}: at least 2 clips are needed")
     draws = uncertainty.resamples(pairs.sources, resamples, seed)
     readings = {"pooled": pairs.estimate("pooled")}
-    if pairs.samples > 1 and len(real) == len(set(real.ids)):
-        readings["mean"] = pairs.estimate("mean")
+    if pairs.even:
+        readings["mean"] = pairs.estimate("mean") if pairs.samples > 1 else readings["pooled"]
+    elif reading == "mean":
+        raise BadInput("the mean of one FVD per sample needs equally many samples of every clip: read them pooled")
     curve = bias.curve(pairs.subset, len(real), seed=seed)
     readings["debiased"] = bias.infinity(curve)
 
@@ -213,7 +221,7 @@ def score(
         name, value, found.low, found.high, level, len(real), len(fake), pairs.sources,
         pairs.floor(seed),
         interval(*readings["debiased"], False), tuple((point.n, point.value) for point in curve),
-        {k: v for k, (v, _) in readings.items() if k != reading and k != "debiased"}, tuple(warnings),
+        {k: v for k, (v, _) in readings.items() if k != reading and k != "debiased" and pairs.samples > 1}, tuple(warnings),
         {"real": real.bad, "generated": fake.bad}, uncertainty.replicates(value, influence, draws),
     )  # fmt: skip
 
@@ -221,10 +229,14 @@ def score(
 def compare(first: Result, second: Result, *, across_protocols: bool = False) -> Interval:
     """first - second with its interval, which is sharper than the two where both are scored on the same source clips.
 
-    Numbers of different names (protocol, version, weights, frames, counts) are refused unless across_protocols=True.
+    Numbers of different names (protocol, version, weights, frames) or counts are refused unless across_protocols=True.
     """
     if first.name != second.name and not across_protocols:
         raise BadInput(f"{first.name!r} and {second.name!r} are different measures: their difference says nothing")
+    if (first.n, first.m) != (second.n, second.m) and not across_protocols:
+        raise BadInput(
+            f"{first.n} against {first.m} clips and {second.n} against {second.m}: bias differs, score equal counts"
+        )
     gap = first.value - second.value
     if first.sources == second.sources and len(first.replicates) == len(second.replicates):
         replicas = first.replicates - second.replicates
@@ -247,6 +259,8 @@ class _Pairs:
         starts = np.searchsorted(self.fake_source, self.fake_source)
         self.fake_sample = np.arange(len(self.fake_source)) - starts
         self.samples = int(self.fake_sample.max()) + 1
+        clips = [len(np.unique(source)) for source in (self.real_source, self.fake_source)]
+        self.even = clips[0] == len(real) and self.samples * clips[1] == len(fake)  # one FVD per sample makes sense
 
     def estimate(self, reading: str) -> tuple[float, np.ndarray]:
         """Value and influence [sources] of a reading."""

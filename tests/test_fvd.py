@@ -105,6 +105,10 @@ def test_different_measures_are_not_compared_silently():
             fvd.compare(base, other)
         assert fvd.compare(base, other, across_protocols=True).value == base.value - other.value
     assert fvd.compare(base, result("original")).value == 0
+    more = FVD().score(features(gaussian(60, 0), "r"), features(gaussian(60, 1), "f"))
+    with pytest.raises(BadInput, match="50 against 50 clips and 60 against 60"):
+        fvd.compare(base, more)
+    assert fvd.compare(base, more, across_protocols=True).low < base.value - more.value
 
 
 def test_features_of_another_make_are_refused():
@@ -202,6 +206,23 @@ def test_few_clips_are_warned_of_and_one_is_refused():
     with pytest.raises(BadInput, match="at least 2"):
         FVD().score(features(gaussian(1, 0)), features(gaussian(30, 1), "f"))
     assert FVD().score(features(gaussian(2, 0)), features(gaussian(2, 1), "f")).floor is None
+    with pytest.raises(BadInput, match="all samples are of the one clip c00000"):
+        FVD().score(features(gaussian(5, 0), samples=5), features(gaussian(5, 1), samples=5))
+
+
+def test_uneven_samples_have_no_mean_reading():
+    fake = features(gaussian(65, 1), "f", samples=3)
+    result = FVD().score(
+        features(gaussian(30, 0)),
+        Features(fake.vectors[:64], fake.ids[:64], fake.samples[:64], "net:1", "original", 16),
+    )
+    assert set(result.readings) <= {"pooled"} and result.sources == 52
+    names = features(gaussian(22, 0), "f")
+    uneven = Features(fake.vectors[:64], fake.ids[:64], fake.samples[:64], "net:1", "original", 16)
+    with pytest.raises(BadInput, match="equally many samples"):
+        FVD("bair-1to15-mean", any_count=True).score(names, uneven)
+    single = features(gaussian(22, 1), "f")
+    assert FVD("bair-1to15-mean", any_count=True).score(names, single).value == FVD().score(names, single).value
 
 
 def test_two_thousand_clips_take_seconds():
