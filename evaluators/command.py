@@ -111,7 +111,6 @@ def kept(
 ) -> Features:
     """The features of a side, from the folder where an earlier run left them for the same clips and network."""
     start = time.monotonic()
-    reader.bad.clear()
     if folder is None:
         found = make(_Told(name, reader))
     else:

@@ -55,6 +55,7 @@ class Reader:
 
     def __iter__(self) -> Iterator[Clip]:
         first: Clip | None = None
+        self.bad.clear()
         for file in self.files():
             clips = self._clips(file)
             while True:
