@@ -1,19 +1,18 @@
 """How sure a number is: resamples of the source clips, replicates to first order, an interval.
 
-A Frechet distance of a resample with duplicates is no replicate of the distance: duplicates shrink the
-sample and lift the bias. Intervals made of such resamples, asked for 95 %, hold E[FSD_N] on Gaussian fields
-(N = 128, d = 130, 300 data sets) in 0-91 % of the cases as percentiles and in 9-83 % as pivots; centred on the value
-they hold it in 93-100 %, up to 1.6 times too wide where the laws are alike, at a decomposition per resample.
+A Frechet distance of a resample with duplicates is no replicate of the distance: duplicates shrink the sample and lift the
+bias. Asked for 95 % on Gaussian fields (N = 128, d = 130, 300 data sets), intervals of such resamples hold E[FSD_N] in 0-93 % of
+the cases as percentiles and in 9-86 % as pivots; centred on the value in 94-100 %, 1.6 times too wide where the laws are alike,
+at a decomposition per resample.
 
-So replicates are linear. Each clip i has an influence phi_i (see `frechet`), and a resample r that draws it
-c_ri times gives
+So replicates are linear. Each clip i has an influence phi_i (see `frechet`), and a resample r that draws it c_ri times gives
 
     value_r = value + sum_i (c_ri - 1) phi_i,
 
-the infinitesimal jackknife (Efron 1982) in the shape of a bootstrap; for a mean it *is* the bootstrap. One
-decomposition serves all resamples, no bias is added, and as every row of a table uses the same resamples,
-replicates of a difference are the difference of replicates. It holds E[FSD_N] in 88-97 % of those cases, the
-difference of two models in 92 %; what is missing to 95 % is skewness. `tests/benchmarks/coverage.py` measures it.
+the infinitesimal jackknife (Efron 1982) in the shape of a bootstrap; for a mean it *is* the bootstrap. One decomposition serves
+all resamples, no bias is added, and as every row of a table uses the same resamples, replicates of a difference are the
+difference of replicates. They hold E[FSD_N] in 89-94 % of those cases, and the difference of two models in 90 %; what is missing
+to 95 % is skewness. `tests/benchmarks/coverage.py` measures it.
 
 The interval answers for E[value at this N]. The bias of N itself is shown by the floor and the N-curve.
 """
