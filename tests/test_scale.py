@@ -48,7 +48,6 @@ def test_scales_are_ordered() -> None:
 def test_default_rows_are_those_of_highest_priority_in_the_tables_order() -> None:
     assert default_rows(TABLE, scale("smoke")) == (
         "MSE (2-1)",
-        "Standard Diffusion (2-4)",
         "Rolling Diffusion (init noise) (2-4)",
     )
     assert default_rows(TABLE, scale("paper")) == tuple(row.name for row in TABLE.rows)

@@ -67,7 +67,7 @@ _CAPS: dict[str, tuple[Any, ...]] = {  #         smoke  laptop     lab
     "calls":         (   2,      4,     16),
     "group":         (  16,     32,     64),
     "resamples":     ( 100,    500,  1_000),
-    "rows":          (   3,      5,     11),
+    "rows":          (   2,      5,     11),
     "seeds":         (   1,      1,      3),
     "learning_rate": (5e-3,   5e-3,   5e-4),
 }

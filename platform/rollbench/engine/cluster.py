@@ -6,8 +6,11 @@ import contextlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 CODE = Path(__file__).resolve().parents[3]  # the checkout: holds platform/, evaluators/, reports/
 
@@ -79,6 +82,13 @@ def cluster() -> Iterator[None]:
     finally:
         if started:
             ray.shutdown()
+
+
+def call(function: Callable[..., T], *arguments: Any) -> T:
+    """`function(*arguments)` as a Ray task: on a worker, so with one thread like all our arithmetic."""
+    import ray
+
+    return ray.get(ray.remote(function).remote(*arguments))
 
 
 def cpus() -> int:

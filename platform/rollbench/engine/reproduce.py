@@ -74,8 +74,8 @@ def _make(
         resources = Resources(workers, batch, gpu=cluster.gpus() >= 1)
         resources.check()
         make(works.data, todo, store, progress, lambda w: ingest(w, store, progress))
-        make(works.reference, todo, store, progress, lambda w: refer(w, store))
-        make(works.trivial, todo, store, progress, lambda w: score_trivial(w, store))
+        make(works.reference, todo, store, progress, lambda w: cluster.call(refer, w, store))
+        make(works.trivial, todo, store, progress, lambda w: cluster.call(score_trivial, w, store))
         groups = [g for g in works.by_model() if any(w in todo for row in g for w in row.works())]
         if groups:
             run_rows(groups, todo, store, resources, progress, on_done)
