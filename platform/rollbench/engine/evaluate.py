@@ -19,15 +19,13 @@ from evaluators import fsd, pixel, uncertainty
 from rollbench.engine.cluster import WORKER_CPUS
 from rollbench.engine.progress import Progress
 from rollbench.engine.shards import Split, read_split
-from rollbench.engine.stages import Product
+from rollbench.engine.stages import Product, write_shards
 from rollbench.pipeline import Work
 from rollbench.store import Stage, Store, tensor_column, tensor_of
 
 RESULTS = "results.parquet"
-TRIVIAL = (
-    "persistence",
-    "climatology",
-)  # what any forecast must beat: the last context frame, and the mean training frame
+# What any forecast must beat: the last context frame, and the mean training frame.
+TRIVIAL = ("persistence", "climatology")
 
 
 def features_of(ids: list[str], films: np.ndarray, truth: np.ndarray) -> pa.Table:
@@ -81,21 +79,20 @@ def extract(work: Work, store: Store, progress: Progress, *, actors: int = 1, ba
     clips, _ = work.needs
     stage = work.stage(store)
     films = (clips.stage(store).manifest() or {"files": []})["files"]
-    receipts = {name: r for name, r in stage.receipts().items() if name.endswith(".arrow")}
-    todo = [{"film": f["name"], "bytes": f["bytes"], "sha256": f["sha256"]} for f in films if f["name"] not in receipts]
-    with progress.bar(f"evaluate {work.title}", len(films), len(receipts), "groups") as advance:
-        if todo:
-            extracted = ray.data.from_items(todo, override_num_blocks=len(todo)).map_batches(
-                Extractor,
-                fn_constructor_kwargs={"work": work, "store": store},
-                compute=ray.data.ActorPoolStrategy(size=min(actors, len(todo))),
-                batch_size=batch,
-                num_cpus=WORKER_CPUS,
-            )
-            for receipt in extracted.iter_rows():
-                receipts[receipt["name"]] = dict(receipt)
-                advance()
-    return Product(receipts.values())
+    shards = [{name: film[name] for name in ("name", "bytes", "sha256")} for film in films]
+    extract_with = {"fn_constructor_kwargs": {"work": work, "store": store}, "batch_size": batch}
+    return Product(
+        write_shards(
+            stage,
+            shards,
+            progress,
+            f"evaluate {work.title}",
+            "groups",
+            lambda items: items.map_batches(
+                Extractor, compute=ray.data.ActorPoolStrategy(size=actors), num_cpus=WORKER_CPUS, **extract_with
+            ),
+        )
+    )
 
 
 class Extractor:
@@ -115,10 +112,10 @@ class Extractor:
         return {name: [r[name] for r in receipts] for name in receipts[0]}
 
     def _extract(self, row: dict[str, Any]) -> dict[str, Any]:
-        table = self.films.read_table({"name": row["film"], "bytes": int(row["bytes"]), "sha256": row["sha256"]})
+        table = self.films.read_table({"name": row["name"], "bytes": int(row["bytes"]), "sha256": row["sha256"]})
         ids = table.column("clip_id").to_pylist()
         films = tensor_of(table, "frames")[:, [lead - 1 for lead in self.leads]]
-        return self.stage.write_table(row["film"], features_of(ids, films, np.stack([self.truth[i] for i in ids])))
+        return self.stage.write_table(row["name"], features_of(ids, films, np.stack([self.truth[i] for i in ids])))
 
 
 # --- numbers ------------------------------------------------------------------------------------------------------------------

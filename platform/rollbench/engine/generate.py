@@ -18,7 +18,7 @@ from rollbench.engine.cluster import WORKER_CPUS
 from rollbench.engine.model import load_denoiser
 from rollbench.engine.progress import Progress
 from rollbench.engine.shards import Normalisation, read_split
-from rollbench.engine.stages import Product
+from rollbench.engine.stages import Product, write_shards
 from rollbench.pipeline import Work
 from rollbench.store import Store, tensor_column
 
@@ -31,27 +31,20 @@ def generate(
     actors: processes, each with one model. batch: groups handed to an actor at a time.
     """
     stage, sampling = work.stage(store), work.made_from["sampling"]
-    groups = [{"group": g} for g in range(-(-sampling.contexts // sampling.group))]
-    receipts = {name: r for name, r in stage.receipts().items() if name.endswith(".arrow")}
-    todo = [g for g in groups if part(g["group"]) not in receipts]
-    with progress.bar(f"roll out {work.title}", len(groups), len(receipts), "groups") as advance:
-        if todo:
-            films = ray.data.from_items(todo, override_num_blocks=len(todo)).map_batches(
-                Roller,
-                fn_constructor_kwargs={"work": work, "store": store},
-                compute=ray.data.ActorPoolStrategy(size=min(actors, len(todo))),
-                batch_size=batch,
-                num_cpus=WORKER_CPUS,
-                num_gpus=gpus,
-            )
-            for receipt in films.iter_rows():
-                receipts[receipt["name"]] = dict(receipt)
-                advance()
-    return Product(receipts.values())
-
-
-def part(group: int) -> str:
-    return f"part-{group:05d}.arrow"
+    groups = [{"name": f"part-{g:05d}.arrow", "group": g} for g in range(-(-sampling.contexts // sampling.group))]
+    roll = {"fn_constructor_kwargs": {"work": work, "store": store}, "batch_size": batch, "num_gpus": gpus}
+    return Product(
+        write_shards(
+            stage,
+            groups,
+            progress,
+            f"roll out {work.title}",
+            "groups",
+            lambda items: items.map_batches(
+                Roller, compute=ray.data.ActorPoolStrategy(size=actors), num_cpus=WORKER_CPUS, **roll
+            ),
+        )
+    )
 
 
 class Roller:
@@ -69,10 +62,10 @@ class Roller:
         self.denoiser = load_denoiser(model, store).to(self.device)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[Any]]:
-        receipts = [self._roll(int(group)) for group in batch["group"]]
+        receipts = [self._roll(name, int(group)) for name, group in zip(batch["name"], batch["group"], strict=True)]
         return {name: [r[name] for r in receipts] for name in receipts[0]}
 
-    def _roll(self, group: int) -> dict[str, Any]:
+    def _roll(self, name: str, group: int) -> dict[str, Any]:
         sampling, method = self.work.made_from["sampling"], self.work.made_from["method"]
         chosen = range(group * sampling.group, min((group + 1) * sampling.group, sampling.contexts))
         ids = [self.split.ids[i] for i in chosen]
@@ -89,7 +82,7 @@ class Roller:
                 sampler=sampling.sampler,
             )
         frames = self.normalisation.undo(films.float().cpu().numpy())
-        return self.stage.write_table(part(group), pa.table({"clip_id": ids, "frames": tensor_column(frames)}))
+        return self.stage.write_table(name, pa.table({"clip_id": ids, "frames": tensor_column(frames)}))
 
 
 def context(clip: np.ndarray, clean: int, horizon: int) -> np.ndarray:

@@ -9,17 +9,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import ray.data
 
 from rollbench.engine.progress import Progress
-from rollbench.engine.stages import Product
+from rollbench.engine.stages import Product, write_shards
 from rollbench.pipeline import Work
 from rollbench.store import Stage, Store, tensor_column
 
 SHARD = 16  # trajectories per shard: small enough for even progress on two cores, large enough to batch the solver
-TEST_IDS = (
-    90_000_000  # test trajectories are numbered from here, so that more training data leaves the test split as it is
-)
+# Test trajectories are numbered from here, so that more training data leaves the test split as it is.
+TEST_IDS = 90_000_000
 
 
 def ingest(work: Work, store: Store, progress: Progress) -> Product:
@@ -36,15 +34,11 @@ def ingest(work: Work, store: Store, progress: Progress) -> Product:
         for split, ids in splits.items()
         for n, start in enumerate(range(0, len(ids), SHARD))
     ]
-    receipts = {name: r for name, r in stage.receipts().items() if name in {s["name"] for s in shards}}
-    todo = [shard for shard in shards if shard["name"] not in receipts]
-    with progress.bar("simulate", total=len(shards), done=len(receipts), unit="shards") as advance:
-        if todo:
-            dataset = ray.data.from_items(todo, override_num_blocks=len(todo))
-            for receipt in dataset.map(_simulate, fn_kwargs={"data": data, "stage": stage}, num_cpus=1).iter_rows():
-                receipts[receipt["name"]] = dict(receipt)
-                advance()
-    return Product(receipts.values(), _facts(list(receipts.values())))
+    simulate = {"fn_kwargs": {"data": data, "stage": stage}, "num_cpus": 1}
+    receipts = write_shards(
+        stage, shards, progress, "simulate", "shards", lambda items: items.map(_simulate, **simulate)
+    )
+    return Product(receipts, _facts(receipts))
 
 
 def _simulate(shard: dict[str, Any], data: Any, stage: Stage) -> dict[str, Any]:

@@ -145,9 +145,8 @@ class _Folder:
             peak_memory_bytes=peak_memory(),
             workers=workers,
         )
-        kept = {
-            name: facts[name] for name in ("step", "ema_decay", "history")
-        }  # what two runs agree on: no times, no machine
+        # What two runs agree on: no times, no machine.
+        kept = {name: facts[name] for name in ("step", "ema_decay", "history")}
         self.stage.write(HISTORY, json.dumps(kept).encode())
         for step in (*self.path.glob("step-*"), self.path / FINAL):
             shutil.rmtree(step, ignore_errors=True)
