@@ -31,6 +31,7 @@ ROOMS: dict[str, set[str]] = {
     "provenance": set(),
     "store": {"spec", "pyarrow", "numpy"},
     "pipeline": {"spec", "store"},
+    "corpora": {"spec", "store"},
     "tracking": {"spec", "mlflow"},
     "diffusion": {"torch"},
     "methods": {"torch", "diffusion"},

@@ -31,6 +31,14 @@ def test_a_stage_is_done_only_with_its_manifest(stage: Stage) -> None:
     assert (stage.manifest() or {})["title"] == "x"
 
 
+def test_the_keys_of_a_kind_are_listed(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    assert store.keys("data") == []
+    for key in ("b", "a"):
+        store.stage("data", key).write("x", b"x")
+    assert store.keys("data") == ["a", "b"]
+
+
 def test_the_digest_depends_on_bytes_alone(tmp_path: Path) -> None:
     def publish(name: str, order: list[str], data: bytes) -> str:
         stage = Store(str(tmp_path / name)).stage("data", "k")

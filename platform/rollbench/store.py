@@ -73,6 +73,12 @@ class Store:
     def stage(self, kind: str, key: str) -> Stage:
         return Stage(self, kind, key)
 
+    def keys(self, kind: str) -> list[str]:
+        """The keys of all stages of a kind, finished or not, in order."""
+        selector = pafs.FileSelector(f"{self.path}/{kind}", allow_not_found=True)
+        found = self.filesystem.get_file_info(selector)
+        return sorted(info.base_name for info in found if info.type == pafs.FileType.Directory)
+
     def forget(self, folder: str) -> None:
         """Delete a folder that is no stage (Ray's notes of a run), by its full path or URI, if it is there."""
         path = folder if self.local else self.path + folder.removeprefix(self.root.rstrip("/"))
@@ -154,10 +160,15 @@ class Stage:
         filesystem, target = self.store.filesystem, f"{self.path}/{name}"
         temporary = f"{self.path}/.{name}.{uuid.uuid4().hex}" if self.store.local else target
         filesystem.create_dir(self.path, recursive=True)
-        with filesystem.open_output_stream(temporary) as out:
-            out.write(data)
-        if temporary != target:
-            os.replace(temporary, target)
+        try:
+            with filesystem.open_output_stream(temporary) as out:
+                out.write(data)
+            if temporary != target:
+                os.replace(temporary, target)
+        except OSError:
+            if temporary != target:
+                Path(temporary).unlink(missing_ok=True)  # a full disk needs its room back
+            raise
 
     def remove(self) -> None:
         if self.exists():

@@ -1,0 +1,60 @@
+"""A data set that was read from files: the corpora of its training and its test clips, by their keys.
+
+The keys are its identity, so whatever is made from it hangs on the source's names and sizes and on how clips were cut from them.
+A corpus is never cut again: a table takes the first clips and, of each, the last frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from rollbench.spec import BadInput
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """train, test: keys of stages of kind "corpus". shape: channels, y, x of a frame. frame_interval: s, between two frames of a
+    clip (the median, where clips differ). text: how the data set describes itself."""
+
+    train: str
+    test: str
+    name: str
+    kind: str
+    frames: int
+    frame_interval: float
+    shape: tuple[int, int, int]
+    text: str = ""
+
+    @classmethod
+    def of(cls, train: Mapping[str, Any], test: Mapping[str, Any]) -> Self:
+        """The data set of two finished corpora, given by their manifests."""
+        for name in ("kind", "frame_shape", "frames", "channels"):
+            if train[name] != test[name]:
+                raise BadInput(
+                    f"corpus {test['key']} has {name} {test[name]} where corpus {train['key']} has {train[name]}: the clips "
+                    "that a model is tested on must be like those it was trained on; ingest both alike"
+                )
+        (c, y, x), interval = train["frame_shape"], train["frame_interval"]
+        return cls(
+            train=train["key"],
+            test=test["key"],
+            name=train["corpus"]["is"],
+            kind=train["kind"],
+            frames=train["frames"],
+            frame_interval=interval,
+            shape=(c, y, x),
+            text=train["description"],
+        )
+
+    @property
+    def frame_shape(self) -> tuple[int, int, int]:
+        return self.shape
+
+    def capped(self, *, grid: int, frame_grid: int, frames: int, least: int) -> Self:
+        """Itself at every scale: ingested clips stay as they are."""
+        return self
+
+    def describe(self) -> str:
+        return self.text
