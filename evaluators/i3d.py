@@ -25,7 +25,7 @@ from evaluators import weights, winograd
 from evaluators.base import BadInput, Resize, as_clips, torch_device
 from evaluators.resize import resize
 
-FRAMES = 9  # the fewest: 9 -> 5 -> 3 -> 2 in time, and the last mean spans 2
+FRAMES = weights.FRAMES
 EPSILON = 1e-3
 DIMENSION = weights.CLASSES
 LAST = torch.channels_last_3d

@@ -2,7 +2,7 @@
 
 Two results of different protocols differ for reasons that have nothing to do with the models: resizing alone moves FVD by up
 to 6 %, counts by more. So a protocol states all of it, any change raises its version, and `fvd.compare` refuses two
-numbers of different names unless told otherwise.
+numbers of different names unless told otherwise. A run of fewer or shorter clips has a protocol of its own, `scaled`.
 
 Where a publication is silent the reading is ours and `source` says so.
 """
@@ -10,10 +10,11 @@ Where a publication is silent the reading is ours and `source` says so.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from evaluators.base import BadInput, Resize
+from evaluators.weights import FRAMES
 
 Reading = Literal["pooled", "mean", "debiased"]
 
@@ -22,7 +23,7 @@ Reading = Literal["pooled", "mean", "debiased"]
 class Protocol:
     """One way to score.
 
-    clip      frames scored per clip; None: given by the user
+    clip      frames of a clip, the given ones included: context + horizon of a rollout; None: given by the user
     resize    how frames come to 224 x 224
     context   frames in front that the model was given
     scored    "all" frames, the given ones included, or the "generated" ones
@@ -33,6 +34,7 @@ class Protocol:
               pooled and extrapolated to infinitely many source clips
     stride    source frames from one frame to the next, size: pixels of a side; both are facts about the data, stated
     ddof      of the covariances
+    at        what differs from the published protocol of this name, in words; see `scaled`
     """
 
     name: str
@@ -49,6 +51,7 @@ class Protocol:
     stride: int = 1
     size: int | None = None
     ddof: int = 1
+    at: str = ""
 
     def __post_init__(self) -> None:
         if self.context and self.clip is not None and self.context >= self.clip:
@@ -58,7 +61,7 @@ class Protocol:
 
     @property
     def key(self) -> str:
-        return f"{self.name}@{self.version}"
+        return f"{self.name}@{self.version}" + (f" at {self.at}" if self.at else "")
 
     def span(self, clip: int | None) -> tuple[int, int | None]:
         """First frame scored and number of frames scored, of a clip of `clip` frames in all."""
@@ -108,3 +111,29 @@ def named(name: str) -> Protocol:
         near = difflib.get_close_matches(name, PROTOCOLS, 1, 0.0)[0]
         raise BadInput(f"unknown protocol {name!r}, perhaps {near!r}; there are {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]
+
+
+def scaled(
+    protocol: Protocol, *, clip: int | None = None, real: int | None = None, samples: int | None = None
+) -> Protocol:
+    """The published protocol at other sizes; None keeps its own.
+
+    Its key names every size that differs, "kinetics-rollout@1 at 16 frames, 64 clips", so that its numbers are never
+    taken for published ones. Sizes that the protocol leaves to the user are filled in and change no name.
+    """
+    if protocol.at:
+        raise BadInput(f"protocol {protocol.key} is scaled already: scale {protocol.name} itself, once")
+    fewest = max(protocol.span(0)[0] + FRAMES, protocol.context + 1)
+    for name, value, least in (("clip", clip, fewest), ("real", real, 2), ("samples", samples, 1)):
+        if value is not None and value < least:
+            why = f": one generated frame, and {FRAMES} scored, which I3D needs" if name == "clip" else ""
+            raise BadInput(f"{name} = {value}: protocol {protocol.name} scales down to {name} = {least}{why}")
+    sizes = {
+        "clip": (clip, "frames"),
+        "real": (real, "clips"),
+        "samples": (samples, f"sample{'s' * (samples != 1)} of each"),
+    }
+    differ = [f"{value} {unit}" for name, (value, unit) in sizes.items()
+              if value is not None and getattr(protocol, name) not in (None, value)]  # fmt: skip
+    given: dict[str, Any] = {name: value for name, (value, _) in sizes.items() if value is not None}
+    return replace(protocol, **given, at=", ".join(differ))

@@ -54,6 +54,7 @@ BRANCHES = ("Branch_0.Conv3d_0a_1x1", "Branch_1.Conv3d_0a_1x1", "Branch_1.Conv3d
             "Branch_2.Conv3d_0b_3x3", "Branch_3.Conv3d_0b_1x1")  # fmt: skip
 LOGITS = "Logits.Conv3d_0c_1x1"
 CLASSES = 400
+FRAMES = 9  # the fewest: 9 -> 5 -> 3 -> 2 in time, and the last mean spans 2
 
 
 def units() -> dict[str, tuple[int, int, int]]:

@@ -132,6 +132,38 @@ def test_a_protocol_is_complete():
         Protocol("x", 1, "original", "s", clip=16, context=16)
 
 
+def test_a_scaled_protocol_says_so_in_its_name():
+    published = PROTOCOLS["kinetics-rollout"]
+    small = protocols.scaled(published, clip=16, real=64)
+    assert small.key == "kinetics-rollout@1 at 16 frames, 64 clips" and (small.clip, small.real) == (16, 64)
+    assert (small.resize, small.context, small.source) == (published.resize, published.context, published.source)
+    assert protocols.scaled(published, clip=24, real=8192, samples=1) == published
+    assert protocols.scaled(PROTOCOLS["bair-1to15"], samples=1).key == "bair-1to15@1 at 1 sample of each"
+    free = protocols.scaled(PROTOCOLS["original"], clip=16, real=64)  # which the protocol leaves to the user
+    assert free.key == "original@1" and FVD(free).length == 16
+    sides = features(gaussian(64, 0)), features(gaussian(64, 1))
+    ours, theirs = FVD(small).score(*sides), FVD(published, any_count=True).score(*sides)
+    with pytest.raises(BadInput, match="different measures"):
+        fvd.compare(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ({"clip": 8}, "clip = 9: one generated frame, and 9 scored"),
+        ({"real": 1}, "real = 2"),
+        ({"samples": 0}, "samples = 1"),
+    ],
+)
+def test_a_protocol_is_not_scaled_below_what_can_be_scored(sizes, words):
+    with pytest.raises(BadInput, match=words):
+        protocols.scaled(PROTOCOLS["kinetics-rollout"], **sizes)
+    with pytest.raises(BadInput, match="clip = 21"):
+        protocols.scaled(PROTOCOLS["teco-20to80"], clip=20)  # only given frames would be left
+    with pytest.raises(BadInput, match="scaled already"):
+        protocols.scaled(protocols.scaled(PROTOCOLS["teco-20to80"], real=64), clip=30)
+
+
 def test_scored_frames_are_the_protocols():
     given = Protocol("mine", 1, "original", "here", clip=16, context=5, scored="generated")
     metric = FVD(given)
