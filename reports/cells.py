@@ -1,8 +1,8 @@
 """From the tidy results to the cells of a table: a value with its interval, and with all that made it.
 
-A row of the results is one table × row × metric × lead × seed. A cell is what a table prints there: the seeds pooled
-(see `reports.intervals`). A number without its artefacts (replicates, keys, commit, evaluator) refuses to become a
-cell.
+A row of the results is one table × setting × row × metric × lead × seed; the lead is missing where a metric belongs to
+the whole clip. A cell is what a table prints there: the seeds pooled (see `reports.intervals`). A number without its
+artefacts (replicates, keys, commit, evaluator) refuses to become a cell.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ import pandas as pd
 
 from evaluators.uncertainty import LEAST, interval
 from reports.intervals import Floats, pool
+from reports.metrics import METRICS
 from rollbench.spec import BadInput, nearest
 
 KINDS = ("method", "baseline", "floor")
+DATA = ("real", "stand-in", "simulated")
 ARTEFACTS: Mapping[str, tuple[str, ...]] = {  # what must have made a number, by the kind of its row
     "method": ("evaluator", "data_key", "model_key", "clips_key", "results_key", "commit"),
     "baseline": ("evaluator", "data_key", "results_key", "commit"),
     "floor": ("evaluator", "data_key", "results_key", "commit"),
 }
 COLUMNS = (
-    "table", "row", "kind", "metric", "lead", "scale", "seed", "value", "n", "replicates", "evaluator",
+    "table", "setting", "row", "kind", "metric", "lead", "scale", "data", "seed", "value", "n", "replicates", "evaluator",
     "calls_per_frame", "calls_per_frame_total", "parameters", "train_steps", "train_seconds", "peak_memory_bytes",
     "data_key", "model_key", "clips_key", "results_key", "commit", "device", "seconds",
 )  # fmt: skip
@@ -52,17 +54,19 @@ class Trace:
 class Cell:
     """One number of a table, apart from its display.
 
-    value: mean over seeds; low, high: its 95 % interval. n: trajectories behind each seed's number. calls_per_frame:
-    network evaluations per emitted frame once rolling; calls_per_frame_total: with the init phase spread over the
-    film. train_seconds, seconds: sums over seeds; peak_memory_bytes: the largest. None where a quantity does not
-    apply (a baseline has no parameters).
+    lead: frames after the context, None for the whole clip. data: one of DATA. value: mean over seeds; low, high: its
+    95 % interval. n: clips behind each seed's number. calls_per_frame: network evaluations per emitted frame once
+    rolling; calls_per_frame_total: with the init phase spread over the film. train_seconds, seconds: sums over seeds;
+    peak_memory_bytes: the largest. None where a quantity does not apply (a baseline has no parameters).
     """
 
+    setting: str
     row: str
     kind: str
     metric: str
-    lead: int
+    lead: int | None
     scale: str
+    data: str
     value: float
     low: float
     high: float
@@ -83,14 +87,15 @@ class Cell:
         return tuple(trace.seed for trace in self.traces)
 
 
-Cells = Mapping[tuple[str, str, int], Cell]  # by (row, metric, lead)
+Cells = Mapping[tuple[str, str, int | None], Cell]  # of one setting, by (row, metric, lead)
 
 
-def cells(results: pd.DataFrame) -> dict[tuple[str, str, int], Cell]:
-    """The cells of one table, seeds pooled.
+def cells(results: pd.DataFrame) -> dict[str, Cells]:
+    """The cells of one table by setting, seeds pooled.
 
     Raises BadInput for a missing column, a number without its artefacts, a number given twice, or results that must
-    not stand in one table: of several scales, evaluators of a metric, or numbers of replicates.
+    not stand in one table: of several scales, of several kinds of data or evaluators (so of several protocols) in a
+    setting, or with other numbers of replicates.
     """
     for column in COLUMNS:
         if column not in results.columns:
@@ -100,16 +105,22 @@ def cells(results: pd.DataFrame) -> dict[tuple[str, str, int], Cell]:
     for record in results.to_dict("records"):
         _proven(record)
     _one(results, ["table"], "scale")
-    _one(results, ["metric"], "evaluator")
-    grouped = results.sort_values("seed", kind="stable").groupby(["row", "metric", "lead"], sort=False)
-    return {(str(r), str(m), int(group["lead"].iloc[0])): _cell(group) for (r, m, _), group in grouped}
+    _one(results, ["setting"], "data")
+    _one(results, ["setting", "metric"], "evaluator")
+    found: dict[str, dict[tuple[str, str, int | None], Cell]] = {}
+    by = ["setting", "row", "metric", "lead"]
+    for _, group in results.sort_values("seed", kind="stable").groupby(by, sort=False, dropna=False):
+        cell = _cell(group)
+        found.setdefault(cell.setting, {})[cell.row, cell.metric, cell.lead] = cell
+    return dict(found)
 
 
 def _proven(record: Mapping[Any, Any]) -> None:
     """Refuse a number whose value or artefacts are missing."""
-    where = f"row {record['row']!r}, {record['metric']} at lead {record['lead']}, seed {record['seed']}"
-    if record["kind"] not in KINDS:
-        raise BadInput(f"{where}: unknown kind {record['kind']!r}; {nearest(str(record['kind']), KINDS)}")
+    where = f"{_where(record)}, seed {record['seed']}"
+    for column, known in (("kind", KINDS), ("data", DATA)):
+        if record[column] not in known:
+            raise BadInput(f"{where}: unknown {column} {record[column]!r}; {nearest(str(record[column]), known)}")
     if not np.isfinite(record["value"]):
         raise BadInput(f"{where}: the value {record['value']} is not finite, so it cannot be printed")
     replicates = record["replicates"]
@@ -122,10 +133,16 @@ def _proven(record: Mapping[Any, Any]) -> None:
             f"{where}: a number without its artefacts: its interval needs at least {LEAST} finite replicates"
         )
     if not record["n"] >= 1:
-        raise BadInput(f"{where}: a number without its artefacts: n = {record['n']} trajectories")
+        raise BadInput(f"{where}: a number without its artefacts: n = {record['n']} clips")
     for name in ARTEFACTS[record["kind"]]:
         if not isinstance(record[name], str) or not record[name]:
             raise BadInput(f"{where}: a number without its artefacts: {name} is missing; score the row again")
+
+
+def _where(record: Mapping[Any, Any] | pd.Series) -> str:
+    """The place of a number in words."""
+    lead = "" if pd.isna(record["lead"]) else f" at lead {record['lead']:g}"
+    return f"row {record['row']!r}, {record['metric']}{lead}"
 
 
 def _one(results: pd.DataFrame, by: list[str], column: str) -> None:
@@ -134,14 +151,15 @@ def _one(results: pd.DataFrame, by: list[str], column: str) -> None:
         if group[column].nunique() > 1:
             found = sorted(map(str, group[column].unique()))
             raise BadInput(
-                f"{' '.join(map(str, name))}: one table cannot hold several of {column} {found}; render them apart"
+                f"{' '.join(map(str, filter(None, name)))}: one table cannot hold several of {column} {found}; "
+                "render them apart"
             )
 
 
 def _cell(group: pd.DataFrame) -> Cell:
-    """The cell of one (row, metric, lead): its seeds pooled."""
+    """The cell of one (setting, row, metric, lead): its seeds pooled."""
     first = group.iloc[0]
-    where = f"row {first['row']!r}, {first['metric']} at lead {first['lead']}"
+    where, metric = _where(first), str(first["metric"])
     if group["seed"].duplicated().any():
         raise BadInput(f"{where}: a seed is given twice; one number for each seed")
     lengths = {len(r) for r in group["replicates"]}
@@ -150,11 +168,12 @@ def _cell(group: pd.DataFrame) -> Cell:
     value, replicates = pool(
         group["value"].to_numpy(float), np.array([np.asarray(r, float) for r in group["replicates"]])
     )
-    low, high = interval(value, replicates, positive=True)
+    low, high = interval(value, replicates, positive=metric not in METRICS or METRICS[metric].positive)
     return Cell(
-        row=str(first["row"]), kind=str(first["kind"]), metric=str(first["metric"]), lead=int(first["lead"]),
-        scale=str(first["scale"]), value=value, low=low, high=high, n=int(first["n"]), replicates=replicates,
-        evaluator=str(first["evaluator"]), calls_per_frame=_number(group["calls_per_frame"].mean()),
+        setting=str(first["setting"]), row=str(first["row"]), kind=str(first["kind"]), metric=metric,
+        lead=_whole(first["lead"]), scale=str(first["scale"]), data=str(first["data"]), value=value, low=low, high=high,
+        n=int(first["n"]), replicates=replicates, evaluator=str(first["evaluator"]),
+        calls_per_frame=_number(group["calls_per_frame"].mean()),
         calls_per_frame_total=_number(group["calls_per_frame_total"].mean()),
         parameters=_whole(group["parameters"].max()), train_steps=_whole(group["train_steps"].max()),
         train_seconds=_number(group["train_seconds"].sum(min_count=1)),

@@ -30,9 +30,9 @@ PARTLY, MIXED = "shows in part", "mixed"
 
 @dataclass(frozen=True)
 class AtLead:
-    """A claim at one lead: `estimate` is the difference (the ratio for "≈") with its interval."""
+    """A claim at one lead (None: of the whole clip): `estimate` is the difference (the ratio for "≈") with its interval."""
 
-    lead: int
+    lead: int | None
     verdict: str
     left: float
     right: float
@@ -52,10 +52,11 @@ class Verdict:
 
 
 def decide(claim: Claim, cells: Cells) -> Verdict:
-    """Decide one claim from the cells of a table. Raises BadInput where the two rows were not resampled alike."""
+    """Decide one claim from the cells of a setting. Raises BadInput where the two rows were not resampled alike."""
     names = [claim.left] + ([claim.right] if isinstance(claim.right, str) else [])
     wanted = [lead for lead in dict.fromkeys(k[2] for k in cells) if not claim.leads or lead in claim.leads]
-    present = sorted(lead for lead in wanted if all((name, claim.metric, lead) in cells for name in names))
+    present = [lead for lead in wanted if all((name, claim.metric, lead) in cells for name in names)]
+    present.sort(key=lambda lead: lead or 0)
     if not present:
         rows = {row for row, metric, _ in cells if metric == claim.metric}
         absent = [name for name in names if name not in rows]
@@ -66,7 +67,7 @@ def decide(claim: Claim, cells: Cells) -> Verdict:
     return Verdict(claim, overall, found, _sentence(overall, found))
 
 
-def _at(claim: Claim, cells: Cells, lead: int) -> AtLead:
+def _at(claim: Claim, cells: Cells, lead: int | None) -> AtLead:
     """The claim at one lead."""
     left = cells[claim.left, claim.metric, lead]
     right = cells[claim.right, claim.metric, lead] if isinstance(claim.right, str) else None
@@ -104,6 +105,8 @@ def _overall(verdicts: set[str]) -> str:
 def _sentence(overall: str, found: Iterable[AtLead]) -> str:
     groups: dict[str, list[str]] = {}
     for at in found:
+        if at.lead is None:
+            return f"{overall.capitalize()}."
         groups.setdefault(at.verdict, []).append(str(at.lead))
     if len(groups) == 1:
         (leads,) = groups.values()

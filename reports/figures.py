@@ -16,33 +16,39 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from reports.cells import Cell, cells
-from reports.layout import METRICS
+from reports.metrics import METRICS
 from reports.numerals import power
 from reports.published import Published
 from reports.theme import DARK, LIGHT, Look, Theme, looks, save, themed
+from rollbench.spec import BadInput
 
+LOGARITHMIC = ("fsd", "fsd_diagonal")
+LEVELS = {"mse_ratio": {1.0: "the mean of\nthe true law", 2.0: "an independent\ntrue film"}}  # that theory names
 WIDTH, HEIGHT = 6.4, 4.4  # inches; at this size the text of the page and of the figure are alike
 
 
-def fsd_over_leads(
+def over_leads(
     results: pd.DataFrame,
+    metric: str,
     published: Sequence[Published],
     out: Path,
     *,
     rows: Sequence[str] | None = None,
     frame_seconds: float | None = None,
-    name: str = "fsd_over_leads",
+    name: str = "",
 ) -> list[Path]:
-    """FSD of every row over the lead, with 95 % intervals, and the paper's curves of the same rows in a second
+    """A metric of every row over the lead, with 95 % intervals, and the paper's curves of the same rows in a second
     figure.
 
-    results: see `reports.cells`. published: the paper's values, e.g. `paper().of("8", "fsd")`. rows: the order of the
-    methods (it sets their colours), by default that of the results. Returns the files, light ones first.
+    results: of one setting, see `reports.cells`. published: the paper's values, e.g. `paper().of("8", "fsd")`. rows: the
+    order of the methods (it sets their colours), by default that of the results. name: of the files, by default
+    "<metric>_over_leads". Returns the files, light ones first.
     """
     order = list(rows) if rows is not None else [p.row for p in published] + list(results["row"])
     chosen = looks(list(dict.fromkeys(order)))
-    curves = _curves(results, "fsd", order)
-    drawn = [_draw(curves, chosen, out, name, "fsd", theme, frame_seconds) for theme in (LIGHT, DARK)]
+    name = name or f"{metric}_over_leads"
+    curves = _curves(results, metric, order)
+    drawn = [_draw(curves, chosen, out, name, theme, frame_seconds) for theme in (LIGHT, DARK)]
     if published:
         drawn += [
             _draw_published(published, chosen, out, f"{name}_paper", theme, frame_seconds) for theme in (LIGHT, DARK)
@@ -50,32 +56,18 @@ def fsd_over_leads(
     return [path for paths in drawn for path in paths]
 
 
-def mse_over_leads(
-    results: pd.DataFrame,
-    out: Path,
-    *,
-    rows: Sequence[str] | None = None,
-    frame_seconds: float | None = None,
-    name: str = "mse_over_leads",
-) -> list[Path]:
-    """MSE as a ratio to the climatological variance over the lead, with the two levels that theory names: 1 and 2."""
-    order = list(rows) if rows is not None else list(results["row"])
-    chosen = looks(list(dict.fromkeys(order)))
-    curves = _curves(results, "mse_ratio", order)
-    levels = {1.0: "the mean of\nthe true law", 2.0: "an independent\ntrue film"}
-    drawn = [_draw(curves, chosen, out, name, "mse_ratio", theme, frame_seconds, levels) for theme in (LIGHT, DARK)]
-    return [path for paths in drawn for path in paths]
-
-
 def _curves(results: pd.DataFrame, metric: str, order: Sequence[str]) -> list[list[Cell]]:
     """The cells of a metric by row, leads ascending; methods in `order`, then the others."""
+    settings = cells(results[results["metric"] == metric])
+    if len(settings) > 1:
+        raise BadInput(f"a figure shows one setting, the results have {sorted(settings)}; select one of them")
     found: dict[str, list[Cell]] = {}
-    for cell in cells(results[results["metric"] == metric]).values():
+    for cell in (cell for of in settings.values() for cell in of.values()):
         found.setdefault(cell.row, []).append(cell)
     place = {row: number for number, row in enumerate(order)}
     rank = {"method": 0, "baseline": 1, "floor": 2}
     rows = sorted(found, key=lambda row: (rank[found[row][0].kind], place.get(row, len(place)), row))
-    return [sorted(found[row], key=lambda cell: cell.lead) for row in rows]
+    return [sorted(found[row], key=lambda cell: cell.lead or 0) for row in rows]
 
 
 def _draw(
@@ -83,12 +75,11 @@ def _draw(
     chosen: Any,
     out: Path,
     name: str,
-    metric: str,
     theme: Theme,
     frame_seconds: float | None,
-    levels: dict[float, str] | None = None,
 ) -> list[Path]:
     """Our curves, one axes."""
+    metric = curves[0][0].metric
     with themed(theme):
         figure = Figure(figsize=(WIDTH, HEIGHT))
         axes = figure.add_subplot()
@@ -100,19 +91,19 @@ def _draw(
             others, ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (4, 2, 1, 2))) * len(others), strict=False
         ):
             _other(axes, curve, theme, dash)
-        for level, text in (levels or {}).items():
+        for level, text in LEVELS.get(metric, {}).items():
             axes.axhline(level, color=theme.soft, linewidth=0.8)
             axes.text(
                 1.01, level, text, transform=axes.get_yaxis_transform(), va="center", fontsize=8, color=theme.soft
             )
-        leads = sorted({cell.lead for curve in curves for cell in curve})
-        _dress(axes, leads, METRICS[metric].label, theme, frame_seconds, log=metric == "fsd")
+        leads = sorted({cell.lead or 0 for curve in curves for cell in curve})
+        _dress(axes, leads, METRICS[metric].label, theme, frame_seconds, log=metric in LOGARITHMIC)
         return save(figure, out, name, theme)
 
 
 def _method(axes: Any, curve: Sequence[Cell], look: Look, theme: Theme, place: float) -> None:
     """A method's curve; the rows stand a little beside each other, so that their intervals can be told apart."""
-    x = [cell.lead * 1.018**place for cell in curve]
+    x = [(cell.lead or 0) * 1.018**place for cell in curve]
     y = [cell.value for cell in curve]
     error = [[c.value - c.low for c in curve], [c.high - c.value for c in curve]]
     axes.errorbar(x, y, yerr=error, label=curve[0].row, elinewidth=1.1, capsize=2.5, zorder=3, **_style(look, theme))

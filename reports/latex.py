@@ -9,8 +9,8 @@ import unicodedata
 from collections.abc import Container, Iterable, Sequence
 
 from reports import words
-from reports.layout import Block, Line, Report
-from reports.numerals import bounds, printed
+from reports.grid import OURS, THEIRS, Place, Row, grid
+from reports.layout import Block, Report
 
 SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
@@ -59,39 +59,36 @@ def _comment(text: str) -> str:
 
 
 def _grid(report: Report, block: Block) -> str:
-    """One metric: ours and, below each row, the paper's values."""
-    header = ["", *(escape(words.lead(report, lead)) for lead in block.leads), *map(escape, words.LINE_HEADER)]
-    rows: list[list[str]] = []
-    rules: set[int] = set()
-    kind = block.lines[0].kind
-    for line in block.lines:
-        if line.kind != kind:
-            rules.add(len(rows))
-            kind = line.kind
-        rows.append([escape(line.row), *_cells(line), *map(escape, words.line(line))])
-        if any(line.published):
-            theirs = [rf"\textit{{{escape(printed(p.value))}}}" if p else "" for p in line.published]
-            rows.append([r"\quad\textit{" + escape(report.paper_label) + "}", *theirs, *[""] * len(words.LINE_HEADER)])
-    caption = [
-        f"{report.text.title}: {block.text.label}.",
-        report.text.caption,
-        report.scale_text,
-        block.text.reference,
+    """One metric: ours, the paper's values in italics."""
+    found = grid(block)
+    header = [
+        "",
+        *(escape(f"{head} ({time})" if time else head) for head, time in found.heads),
+        *map(escape, found.ends),
     ]
+    rows = [[_name(row), *map(_place, row.places), *map(escape, row.ends)] for row in found.rows]
+    rules = {number for number, row in enumerate(found.rows) if row.rule}
+    title = f"{report.text.title}: {words.heading(report, block)}."
+    caption = [title, report.text.caption, report.scale_text, block.setting.scale_text, block.text.reference]
     notes = words.legend(report) if block is report.blocks[0] else ""
-    return _table(f"{report.text.name}-{block.metric}", " ".join(filter(None, caption)), header, rows, rules, notes)
+    label = f"{report.text.name}-{report.blocks.index(block)}-{block.metric}"
+    return _table(label, " ".join(filter(None, caption)), header, rows, rules, notes)
 
 
-def _cells(line: Line) -> list[str]:
-    out = []
-    for cell, best in zip(line.cells, line.best, strict=True):
-        if cell is None:
-            out.append("--")
-            continue
-        value, low, high = map(_number, bounds(cell.value, cell.low, cell.high))
-        value = rf"\mathbf{{{value}}}" if best else value
-        out.append(rf"${value}\,_{{{low}}}^{{{high}}}$")
-    return out
+def _name(row: Row) -> str:
+    if row.role == OURS:
+        return escape(row.name)
+    return (r"\quad" if row.role == THEIRS else "") + rf"\textit{{{escape(row.name)}}}"
+
+
+def _place(place: Place) -> str:
+    if place.source == THEIRS:
+        return rf"\textit{{{escape(place.text)}}}" + (rf" {{\scriptsize {place.verdict}}}" if place.verdict else "")
+    if not place.low:
+        return escape(place.text)
+    value, low, high = map(_number, (place.text, place.low, place.high))
+    value = rf"\mathbf{{{value}}}" if place.best else value
+    return rf"${value}\,_{{{low}}}^{{{high}}}$"
 
 
 def _number(text: str) -> str:

@@ -1,7 +1,8 @@
 """A report as a value: what every output prints, decided once, before any of them writes a character.
 
-Blocks (one for each metric) hold lines (one for each row), a line holds cells by lead and the paper's values for the
-same places. The writers (`markdown`, `latex`, `page`, `record`) only spell it.
+Blocks (one for each setting and metric) hold lines (one for each row), a line holds cells by lead, the paper's values for
+the same places and what they say of ours. `grid` sets a block out in rows and columns; the writers (`markdown`, `latex`,
+`page`, `record`) only spell it.
 """
 
 from __future__ import annotations
@@ -11,85 +12,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evaluators.uncertainty import interval
-from reports.cells import Cell, Cells, Trace
-from reports.claims import Verdict, decide, paired
+from reports import claims
+from reports.cells import Cell, Cells
+from reports.claims import Verdict, paired
+from reports.metrics import METRICS, MetricText
 from reports.published import Paper, Published
-from rollbench.spec import BadInput, Claim, nearest
-
-
-@dataclass(frozen=True)
-class MetricText:
-    """How a metric is named. lowest_is_best: whether lower is better, so that the best rows are set in bold; a film
-    drawn from the true law does not have the lowest MSE, so MSE has no best. reference: what its value means, in a
-    sentence."""
-
-    label: str
-    lowest_is_best: bool
-    reference: str
-
-
-METRICS: Mapping[str, MetricText] = {
-    "fsd": MetricText(
-        "FSD",
-        True,
-        "Fréchet spectral distance of the horizontal velocity; lower is better; the floor is what real films score "
-        "against others.",
-    ),
-    "mse": MetricText(
-        "MSE",
-        False,
-        "Mean squared error against the true film; a regression tends to the climatological variance, samples to twice "
-        "that.",
-    ),
-    "mse_ratio": MetricText(
-        "MSE / climatology",
-        False,
-        "MSE over the climatological variance: 1 is predicting the mean, 2 an independent film of the true law.",
-    ),
-    "fvd": MetricText("FVD", True, "Fréchet video distance; lower is better."),
-}
-
-
-@dataclass(frozen=True)
-class TableText:
-    """What a report says of a table, and in which order.
-
-    name: the folder, e.g. "table8". published: the paper's number of the table, e.g. "8", "" where there is none.
-    rows: names in order, verbatim; those without results are listed as not run. metrics: in order, of those in
-    METRICS. leads: frames after the context. frame_seconds: time between two frames, None where a frame has no
-    duration worth printing.
-    """
-
-    name: str
-    title: str
-    caption: str
-    rows: tuple[str, ...]
-    metrics: tuple[str, ...]
-    leads: tuple[int, ...]
-    published: str = ""
-    claims: tuple[Claim, ...] = ()
-    frame_seconds: float | None = None
-
-    def __post_init__(self) -> None:
-        for metric in self.metrics:
-            if metric not in METRICS:
-                raise BadInput(f"{self.name}: unknown metric {metric!r}; {nearest(metric, METRICS)}")
-        if not (self.rows and self.metrics and self.leads):
-            raise BadInput(
-                f"{self.name}: a table needs rows, metrics and leads; got {self.rows}, {self.metrics}, {self.leads}"
-            )
+from reports.texts import SettingText, TableText
+from reports.verdict import Judgement, judge
+from rollbench.spec import BadInput, nearest
 
 
 @dataclass(frozen=True)
 class Line:
-    """One row in one block: its cells by lead (None: not measured there), and the paper's values for the same
-    places.
+    """One row in one block: its cells by lead (None: not measured there), the paper's values for the same places, and
+    what these say of ours.
     """
 
     row: str
     kind: str
     cells: tuple[Cell | None, ...]
     published: tuple[Published | None, ...]
+    judgements: tuple[Judgement, ...]
     best: tuple[bool, ...]
 
     @property
@@ -99,25 +42,39 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Block:
-    """One metric over all rows and leads."""
+class Reference:
+    """A row of the paper that we do not run: other people's methods, mostly."""
 
+    row: str
+    published: tuple[Published | None, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """One metric of one setting over all rows and leads."""
+
+    setting: SettingText
     metric: str
-    leads: tuple[int, ...]
+    leads: tuple[int | None, ...]
     lines: tuple[Line, ...]
+    references: tuple[Reference, ...] = ()
 
     @property
     def text(self) -> MetricText:
         return METRICS[self.metric]
+
+    @property
+    def published(self) -> list[tuple[Published | None, ...]]:
+        """The paper's values of each line."""
+        return [line.published for line in self.lines] + [line.published for line in self.references]
 
 
 @dataclass(frozen=True)
 class Report:
     """Everything that is printed, and nothing that is not decided yet.
 
-    scale_text: what the scale is, and whether data is real or a stand-in. protocol: how ours was made. command: what
-    makes it again. tracking: where the runs are recorded: "uri", "experiment", "run" (the table's), "runs" ({row: run
-    id or {seed: run id}}) and others.
+    scale_text: what the scale is. command: what makes it again. tracking: where the runs are recorded: "uri",
+    "experiment", "run" (the table's), "runs" ({row: run id or {seed: run id}}) and others.
     """
 
     text: TableText
@@ -126,67 +83,117 @@ class Report:
     absent: tuple[str, ...]
     scale: str
     scale_text: str
-    protocol: str
     command: str
     tracking: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def lines(self) -> dict[str, Line]:
-        """One line of each row, for what does not depend on the metric: costs, keys."""
-        return {line.row: line for block in reversed(self.blocks) for line in block.lines}
-
-    @property
-    def traces(self) -> dict[str, tuple[Trace, ...]]:
-        """What made each row."""
-        return {row: line.one.traces for row, line in self.lines.items()}
-
-    @property
-    def paper_label(self) -> str:
-        """How the paper's values are marked beside ours: never as if alike."""
-        return "paper scale (other scale)" if self.scale != "paper" else "paper (its protocol is not fully stated)"
+    def lines(self) -> dict[tuple[str, str], Line]:
+        """One line of each setting and row, for what does not depend on the metric: costs, keys."""
+        return {
+            (block.setting.name, line.row): line
+            for setting in self.text.settings
+            for block in reversed(self.blocks)
+            if block.setting is setting
+            for line in block.lines
+        }
 
     @property
     def published(self) -> tuple[Published, ...]:
         """The paper's values that are printed."""
-        return tuple(p for block in self.blocks for line in block.lines for p in line.published if p is not None)
+        return tuple(p for block in self.blocks for values in block.published for p in values if p is not None)
 
 
-def arrange(text: TableText, cells: Cells, paper: Paper, **words: Any) -> Report:
+def arrange(text: TableText, cells: Mapping[str, Cells], paper: Paper, **words: Any) -> Report:
     """Set the cells out in the order of the table: methods, then baselines, then the floor."""
-    rows = _order(text, cells)
-    blocks = tuple(block for metric in text.metrics if (block := _block(text, metric, rows, cells, paper)).lines)
+    names = [setting.name for setting in text.settings]
+    for name in cells:
+        if name not in names:
+            raise BadInput(
+                f"{text.name}: results of the setting {name!r}, which the table does not name; {nearest(name, names)}"
+            )
+    blocks = tuple(
+        block
+        for setting in text.settings
+        if setting.name in cells
+        for block in _blocks(text, setting, cells[setting.name], paper)
+    )
     if not blocks:
-        raise BadInput(f"{text.name}: no result has one of the metrics {text.metrics} at one of the leads {text.leads}")
-    absent = tuple(row for row in text.rows if row not in rows)
-    verdicts = tuple(decide(claim, cells) for claim in text.claims)
-    return Report(text, blocks, verdicts, absent, scale=next(iter(cells.values())).scale, **words)
+        asked = {metric: setting.columns(metric) for setting in text.settings for metric in setting.metrics}
+        raise BadInput(f"{text.name}: no result has one of the metrics and leads of the table, {asked}")
+    run = {row for found in cells.values() for row, _, _ in found}
+    absent = tuple(name for setting in text.settings for name in setting.names if name not in run)
+    verdicts = tuple(claims.decide(claim, _of_row(text, claim.left, cells)) for claim in text.claims)
+    scale = next(cell.scale for found in cells.values() for cell in found.values())
+    return Report(text, blocks, verdicts, absent, scale=scale, **words)
 
 
-def _order(text: TableText, cells: Cells) -> list[str]:
-    """Row names as they are printed. Raises BadInput for a method that the table does not name."""
+def _of_row(text: TableText, row: str, cells: Mapping[str, Cells]) -> Cells:
+    """The cells of the setting that a row belongs to; of the first setting for a trivial row."""
+    home = next((setting for setting in text.settings if row in setting.names), text.settings[0])
+    return cells.get(home.name, {})
+
+
+def _blocks(text: TableText, setting: SettingText, cells: Cells, paper: Paper) -> list[Block]:
+    rows = _order(text, setting, cells)
+    blocks = (_block(text, setting, metric, rows, cells, paper) for metric in setting.metrics)
+    return [block for block in blocks if block.lines]
+
+
+def _order(text: TableText, setting: SettingText, cells: Cells) -> list[str]:
+    """Row names as they are printed. Raises BadInput for a method that the setting does not name."""
     kinds = {cell.row: cell.kind for cell in cells.values()}
-    unknown = [row for row, kind in kinds.items() if kind == "method" and row not in text.rows]
-    if unknown:
-        raise BadInput(
-            f"{text.name}: results of the row {unknown[0]!r}, which the table does not name; "
-            f"{nearest(unknown[0], text.rows)}"
-        )
+    for row, kind in kinds.items():
+        if kind == "method" and row not in setting.names:
+            raise BadInput(
+                f"{text.name}: results of the row {row!r}, which the table does not name; {nearest(row, setting.names)}"
+            )
     others = [row for kind in ("baseline", "floor") for row in sorted(r for r, k in kinds.items() if k == kind)]
-    return [row for row in text.rows if row in kinds] + [row for row in others if row not in text.rows]
+    return [row for row in setting.names if row in kinds] + [row for row in others if row not in setting.names]
 
 
-def _block(text: TableText, metric: str, rows: Sequence[str], cells: Cells, paper: Paper) -> Block:
-    leads = tuple(lead for lead in text.leads if any((row, metric, lead) in cells for row in rows))
+def _block(
+    text: TableText, setting: SettingText, metric: str, rows: Sequence[str], cells: Cells, paper: Paper
+) -> Block:
+    leads = tuple(lead for lead in setting.columns(metric) if any((row, metric, lead) in cells for row in rows))
+    texts = {row.name: row for row in setting.rows}
     lines = []
     for row in rows:
         mine = tuple(cells.get((row, metric, lead)) for lead in leads)
         there = next((cell for cell in mine if cell is not None), None)
         if there is None:
             continue
-        theirs = tuple(paper.get(text.published, row, metric, lead) if text.published else None for lead in leads)
+        theirs: tuple[Published | None, ...] = (None,) * len(leads)
+        if text.published and row in texts:
+            printed, words = texts[row].key
+            theirs = tuple(paper.get(text.published, printed, metric, lead, words) for lead in leads)
+        said = tuple(judge(c, p) if c else Judgement() for c, p in zip(mine, theirs, strict=True))
         best = tuple(cell is not None and _best(cell, cells) for cell in mine)
-        lines.append(Line(row, there.kind, mine, theirs, best))
-    return Block(metric, leads, tuple(lines))
+        lines.append(Line(row, there.kind, mine, theirs, said, best))
+    return Block(setting, metric, leads, tuple(lines), _references(text, setting, metric, leads, paper))
+
+
+def _references(
+    text: TableText, setting: SettingText, metric: str, leads: tuple[int | None, ...], paper: Paper
+) -> tuple[Reference, ...]:
+    """The paper's rows of this setting that are no rows of ours, in the paper's order."""
+    if not text.published:
+        return ()
+    ours = [row.key for setting in text.settings for row in setting.rows]
+    found: dict[tuple[str, str], dict[int | None, Published]] = {}
+    for p in paper.of(text.published, metric):
+        if _home(text, p) is setting and not {(p.row, None), (p.row, p.setting)} & set(ours):
+            found.setdefault((p.row, p.setting), {})[p.lead] = p
+    names = [row for row, _ in found]
+    lines = []
+    for (row, words), values in found.items():
+        more = words.removeprefix(setting.printed).strip() if names.count(row) > 1 else ""
+        lines.append(Reference(f"{row} {more}".strip(), tuple(values.get(lead) for lead in leads)))
+    return tuple(line for line in lines if any(line.published))
+
+
+def _home(text: TableText, published: Published) -> SettingText | None:
+    """The setting whose printed words a published row's setting begins with."""
+    return next((s for s in text.settings if published.setting.startswith(s.printed)), None)
 
 
 def _best(cell: Cell, cells: Cells) -> bool:

@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from reports import words
 from reports.claims import relation
-from reports.layout import Block, Line, Report
-from reports.numerals import bounds, printed
+from reports.grid import OURS, THEIRS, Grid, Place, grid
+from reports.layout import Report
 
 
 def markdown(report: Report, pictures: Sequence[Path] = ()) -> str:
@@ -18,7 +18,7 @@ def markdown(report: Report, pictures: Sequence[Path] = ()) -> str:
     text = report.text
     parts = [f"# {escape(text.title)}", escape(text.caption), f"**{escape(report.scale_text)}**"]
     for block in report.blocks:
-        parts += [f"## {escape(block.text.label)}", escape(block.text.reference), _grid(report, block)]
+        parts += [f"## {escape(words.heading(report, block))}", escape(block.text.reference), _grid(grid(block))]
     parts += [escape(words.legend(report))]
     if report.absent:
         parts += [escape(words.absent(report))]
@@ -26,7 +26,8 @@ def markdown(report: Report, pictures: Sequence[Path] = ()) -> str:
         parts += ["## What the paper claims, and what is seen here", escape(words.claims_rule()), _claims(report)]
     parts += [f"![{escape(words.caption(path))}]({quote(path.name)})" for path in pictures]
     parts += ["## Cost", _table(words.COST_HEADER, [map(escape, row) for row in words.costs(report)])]
-    parts += ["## Protocol", escape(report.protocol), *map(escape, words.published_protocols(report))]
+    parts += ["## Protocol", *(escape(f"{name}: {said}" if name else said) for name, said in words.protocols(report))]
+    parts += map(escape, words.published_protocols(report))
     parts += [
         "## How to trace a number",
         escape(words.tracing(report)),
@@ -43,33 +44,29 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", " ")
 
 
-def _table(header: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
+def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    header = list(header)
     lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _grid(report: Report, block: Block) -> str:
-    """Ours and, below each row, the paper's values."""
-    header = ["", *(words.lead(report, lead) for lead in block.leads), *words.LINE_HEADER]
-    rows: list[list[str]] = []
-    for line in block.lines:
-        name = escape(line.row) if line.kind == "method" else f"*{escape(line.row)}*"
-        rows.append([name, *_cells(line), *words.line(line)])
-        if any(line.published):
-            theirs = [f"*{printed(p.value)}*" if p else "" for p in line.published]
-            rows.append([f"*↳ {report.paper_label}*", *theirs, *[""] * len(words.LINE_HEADER)])
-    return _table(header, rows)
+def _grid(found: Grid) -> str:
+    """Ours, the paper's values in italics."""
+    header = ["", *(f"{head} ({time})" if time else head for head, time in found.heads), *found.ends]
+    rows = []
+    for row in found.rows:
+        plain = row.role == OURS and row.kind == "method"
+        mark = "↳ " if row.role == THEIRS else ""
+        name = escape(row.name) if plain else f"*{mark}{escape(row.name)}*"
+        rows.append([name, *map(_place, row.places), *row.ends])
+    return _table(map(escape, header), rows)
 
 
-def _cells(line: Line) -> list[str]:
-    out = []
-    for cell, best in zip(line.cells, line.best, strict=True):
-        if cell is None:
-            out.append("–")
-            continue
-        value, low, high = bounds(cell.value, cell.low, cell.high)
-        out.append((f"**{value}**" if best else value) + rf" \[{low}, {high}\]")
-    return out
+def _place(place: Place) -> str:
+    if place.source == THEIRS:
+        return f"*{escape(place.text)}*" + (f" {place.verdict}" if place.verdict else "")
+    value = f"**{place.text}**" if place.best else place.text
+    return rf"{value} \[{place.low}, {place.high}\]" if place.low else value
 
 
 def _claims(report: Report) -> str:
@@ -79,7 +76,7 @@ def _claims(report: Report) -> str:
         out.append(f"- **{verdict.verdict}** · {escape(claim.text)} ({escape(claim.source)})  ")
         out.append(f"  {escape(words.metric(claim.metric))}: {escape(relation(claim))}. {escape(verdict.sentence)}")
         if verdict.leads:
-            rows = [[str(at.lead), at.verdict, *map(escape, words.at(claim, at))] for at in verdict.leads]
+            rows = [[words.lead(at.lead), at.verdict, *map(escape, words.at(claim, at))] for at in verdict.leads]
             table = _table(["lead", "verdict", "left", "right", words.estimate(claim)], rows)
             out.append("\n" + "\n".join("  " + line for line in table.splitlines()) + "\n")
     return "\n".join(out)

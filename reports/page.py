@@ -14,19 +14,19 @@ from pathlib import Path
 
 from reports import words
 from reports.claims import ABSENT, FAILS, SHOWS, Verdict, relation
-from reports.layout import Block, Line, Report
-from reports.numerals import bounds, printed
+from reports.grid import OURS, THEIRS, Place, Row, grid
+from reports.layout import Block, Report
 from reports.style import STYLE
 
 TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".webp": "image/webp", ".gif": "image/gif", ".mp4": "video/mp4"}
 CLASS = {SHOWS: "shows", FAILS: "fails", ABSENT: "absent"}
 
 
-def page(report: Report, figures: Sequence[Path] = (), film: Path | None = None) -> str:
+def page(report: Report, figures: Sequence[Path] = (), films: Sequence[Path] = ()) -> str:
     """The whole report as one HTML text."""
     text = report.text
     body = [
-        _navigation(report, bool(figures or film)),
+        _navigation(report, bool(figures or films)),
         f"<h1>{escape(text.title)}</h1>",
         f"<p>{escape(text.caption)}</p>",
         f'<p class="scale">{escape(report.scale_text)}</p>',
@@ -34,12 +34,15 @@ def page(report: Report, figures: Sequence[Path] = (), film: Path | None = None)
         f'<p class="soft">{escape(words.legend(report))}</p>',
         f'<p class="soft">{escape(words.absent(report))}</p>' if report.absent else "",
         _claims(report),
-        _figures(figures, film),
+        _figures(figures, films),
         '<h2 id="cost">Cost</h2>',
         _table(words.COST_HEADER, words.costs(report)),
         '<h2 id="protocol">Protocol</h2>',
-        f"<p>{escape(report.protocol)}</p>",
-        *(f'<p class="soft">{escape(words_)}</p>' for words_ in words.published_protocols(report)),
+        *(
+            f"<p>{f'<b>{escape(name)}</b>: ' if name else ''}{escape(said)}</p>"
+            for name, said in words.protocols(report)
+        ),
+        *(f'<p class="soft">{escape(said)}</p>' for said in words.published_protocols(report)),
         _traces(report),
     ]
     return document(text.title, "\n".join(part for part in body if part))
@@ -58,7 +61,7 @@ def document(title: str, body: str) -> str:
 
 def _navigation(report: Report, pictures: bool) -> str:
     """Links to the parts of the page."""
-    parts = [(block.metric, block.text.label) for block in report.blocks]
+    parts = [(_part(report, block), words.heading(report, block)) for block in report.blocks]
     parts += [("claims", "Claims")] * bool(report.verdicts) + [("figures", "Figures")] * pictures
     parts += [("cost", "Cost"), ("protocol", "Protocol"), ("trace", "Trace a number")]
     links = "".join(f'<a href="#{anchor}">{escape(label)}</a>' for anchor, label in parts)
@@ -73,47 +76,52 @@ def embed(path: Path) -> str:
 
 
 def _block(report: Report, block: Block) -> str:
-    head = "<th></th>" + "".join(_lead(report, lead) for lead in block.leads)
-    head += "".join(f'<th scope="col" class="end">{escape(name)}</th>' for name in words.LINE_HEADER)
-    rows: list[str] = []
-    kind = block.lines[0].kind
-    for line in block.lines:
-        first = " first" if line.kind != kind else ""
-        kind = line.kind
-        name = f'<th scope="row"><a href="#{_anchor(report, line.row)}">{_name(line.row)}</a></th>'
-        ends = "".join(f"<td>{escape(end)}</td>" for end in words.line(line))
-        rows.append(f'<tr class="ours {line.kind}{first}">{name}{_cells(line)}{ends}</tr>')
-        if any(line.published):
-            theirs = "".join(f"<td>{escape(printed(p.value)) if p else ''}</td>" for p in line.published)
-            empty = "<td></td>" * len(words.LINE_HEADER)
-            rows.append(f'<tr class="paper"><th scope="row">{escape(report.paper_label)}</th>{theirs}{empty}</tr>')
-    table = f'<table class="sticky"><thead><tr>{head}</tr></thead><tbody>\n' + "\n".join(rows) + "\n</tbody></table>"
+    found = grid(block)
+    head = "<th></th>" + "".join(f'<th scope="col">{escape(head)}{_small(time)}</th>' for head, time in found.heads)
+    head += "".join(f'<th scope="col" class="end">{escape(name)}</th>' for name in found.ends)
+    rows = "\n".join(_row(report, row) for row in found.rows)
+    table = f'<table class="sticky"><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table>'
+    about = " ".join(filter(None, (block.text.reference, block.setting.scale_text)))
     return (
-        f'<h2 id="{block.metric}">{escape(block.text.label)}</h2>\n<p class="soft">{escape(block.text.reference)}</p>\n'
+        f'<h2 id="{_part(report, block)}">{escape(words.heading(report, block))}</h2>\n<p class="soft">{escape(about)}</p>\n'
         f'<div class="wide" tabindex="0">{table}</div>'
     )
 
 
-def _lead(report: Report, frames: int) -> str:
-    head, time = words.lead_parts(report, frames)
-    return f'<th scope="col">{escape(head)}<span class="interval">{escape(time)}</span></th>'
+def _part(report: Report, block: Block) -> str:
+    """The anchor of a block: nothing in it comes from data."""
+    return f"{block.metric}-{report.text.settings.index(block.setting)}" if report.text.several else block.metric
+
+
+def _row(report: Report, row: Row) -> str:
+    anchor = _anchor(report, row.key) if row.role == OURS else ""
+    name = f'<a href="#{anchor}">{_name(row.name)}</a>' if anchor else _name(row.name)
+    places = "".join(_place(place, anchor) for place in row.places)
+    ends = "".join(f"<td>{escape(end)}</td>" for end in row.ends)
+    style = f"{row.role} {row.kind}" + " first" * row.rule
+    return f'<tr class="{style}"><th scope="row">{name}</th>{places}{ends}</tr>'
+
+
+def _place(place: Place, anchor: str) -> str:
+    """A value, ours with a link to what made it, the paper's with its verdict."""
+    if place.source == THEIRS:
+        why = f' title="{escape(place.why)}"' if place.why else ""
+        return f'<td class="theirs"{why}>{escape(place.text)}{_small(place.verdict)}</td>'
+    if not place.low:
+        return f"<td>{escape(place.text)}</td>"
+    value = f"<b>{place.text}</b>" if place.best else place.text
+    inside = f"{value}{_small(f'[{place.low}, {place.high}]')}"
+    style = ' class="best"' if place.best else ""
+    return f'<td{style} title="{place.exact}"><a class="number" href="#{anchor}">{inside}</a></td>'
+
+
+def _small(text: str) -> str:
+    return f'<span class="interval">{escape(text)}</span>' if text else ""
 
 
 def _name(row: str) -> str:
     """A row's name, in which "(2-4)" does not break."""
     return re.sub(r"\(\d+-\d+\)", r'<span class="keep">\g<0></span>', escape(row))
-
-
-def _cells(line: Line) -> str:
-    out = []
-    for cell, best in zip(line.cells, line.best, strict=True):
-        if cell is None:
-            out.append("<td>–</td>")
-            continue
-        value, low, high = bounds(cell.value, cell.low, cell.high)
-        shown, style = (f"<b>{value}</b>", ' class="best"') if best else (value, "")
-        out.append(f'<td{style} title="{cell.value!r}">{shown}<span class="interval">[{low}, {high}]</span></td>')
-    return "".join(out)
 
 
 def _head(names: Iterable[str]) -> str:
@@ -155,16 +163,14 @@ def _claim(verdict: Verdict) -> str:
         f"{escape(verdict.sentence)}</p>",
     ]
     if verdict.leads:
-        rows = [[str(at.lead), at.verdict, *words.at(claim, at)] for at in verdict.leads]
+        rows = [[words.lead(at.lead), at.verdict, *words.at(claim, at)] for at in verdict.leads]
         table = _table(["lead", "verdict", "left", "right", words.estimate(claim)], rows, text=(1,))
         out.append(f"<details><summary>At each lead</summary>{table}</details>")
     return '<div class="claim">' + "\n".join(out) + "</div>"
 
 
-def _figures(figures: Sequence[Path], film: Path | None) -> str:
-    shown = [_figure(path) for path in _chosen(figures)]
-    if film is not None:
-        shown.append(_film(film))
+def _figures(figures: Sequence[Path], films: Sequence[Path]) -> str:
+    shown = [*map(_figure, _chosen(figures)), *map(_film, films)]
     return '<h2 id="figures">Figures</h2>\n<div class="figures">' + "\n".join(shown) + "</div>" if shown else ""
 
 
@@ -192,8 +198,8 @@ def _film(path: Path) -> str:
     return f'<figure>{tag} src="{embed(path)}"{end}<figcaption>{escape(name)}</figcaption></figure>'
 
 
-def _anchor(report: Report, row: str) -> str:
-    return f"made-by-{list(report.lines).index(row)}"
+def _anchor(report: Report, key: tuple[str, str]) -> str:
+    return f"made-by-{list(report.lines).index(key)}"
 
 
 def _traces(report: Report) -> str:
@@ -208,10 +214,11 @@ def _traces(report: Report) -> str:
         out.append(
             "<p>" + "<br>".join(f"{escape(name)}: <code>{escape(value)}</code>" for name, value in pairs) + "</p>"
         )
-    rows, seen = [], set()
+    rows: list[str] = []
+    seen: list[str] = []
     for row, *rest in words.traces(report):
-        anchor = "" if row in seen else f' id="{_anchor(report, row)}"'
-        seen.add(row)
+        anchor = "" if row in seen else f' id="made-by-{len(seen)}"'
+        seen += [row] * bool(anchor)
         cells = "".join(f'<td class="text">{f"<code>{escape(c)}</code>" if c else "–"}</td>' for c in rest)
         rows.append(f'<tr{anchor}><th scope="row">{escape(row)}</th>{cells}</tr>')
     table = f"<table><thead>{_head(words.TRACE_HEADER)}</thead><tbody>\n" + "\n".join(rows) + "\n</tbody></table>"

@@ -18,7 +18,8 @@ from rollbench.spec import BadInput, nearest
 
 PAPER = Path(__file__).with_name("paper.yaml")
 WHOLE = "whole"  # the `leads` of a table whose values stand for a whole clip
-TABLE_FIELDS = {"table", "title", "setting", "protocol", "metrics", "leads", "rows"}
+TABLE_FIELDS = {"table", "title", "setting", "protocol", "comparable", "metrics", "leads", "rows"}
+OPTIONAL = {"setting", "comparable"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Published:
     paper: what was read, with its version. table: the paper's number of the table. row: verbatim. setting: what it
     was run on. metric: "fsd", "mse", "fvd", or "printed" for a hyperparameter. lead: frames after the context, None
     for a whole clip. value: as printed: a number, a text or a tuple. protocol: how it was made, as far as stated.
-    note: what is odd about it, in our words.
+    note: what is odd about it, in our words. comparable: the names of our protocols whose numbers can be set against it.
     """
 
     paper: str
@@ -40,6 +41,7 @@ class Published:
     value: float | str | tuple[Any, ...]
     protocol: str
     note: str = ""
+    comparable: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("paper", "table", "row", "setting", "metric", "value", "protocol"):
@@ -120,7 +122,7 @@ def load(path: Path) -> Paper:
     titles: dict[str, str] = {}
     for number, table in enumerate(content["tables"], start=1):
         where = f"table {table.get('table', f'#{number} of the list')}"
-        _require(table, TABLE_FIELDS - {"setting"}, path.name, where, TABLE_FIELDS)
+        _require(table, TABLE_FIELDS - OPTIONAL, path.name, where, TABLE_FIELDS)
         titles[str(table["table"])] = str(table["title"])
         for place, row in enumerate(table["rows"], start=1):
             name = f"{where}, row {row.get('row', f'#{place}')!r}"
@@ -144,7 +146,7 @@ def _values(source: str, table: Mapping[str, Any], row: Mapping[str, Any], file:
                     paper=source, table=str(table["table"]), row=row["row"],
                     setting=row.get("setting", table.get("setting")), metric=metric, lead=lead,
                     value=tuple(value) if isinstance(value, list) else value, protocol=table["protocol"],
-                    note=row.get("note", ""),
+                    note=row.get("note", ""), comparable=tuple(table.get("comparable", ())),
                 )  # fmt: skip
             except BadInput as error:
                 raise BadInput(f"{file}, {name}, {metric} at lead {lead}: {error}") from None

@@ -9,6 +9,8 @@ from typing import Any
 from reports import words
 from reports.cells import Cell
 from reports.layout import Block, Line, Report
+from reports.texts import SettingText
+from reports.verdict import RULE
 
 
 def record(report: Report) -> str:
@@ -20,21 +22,28 @@ def record(report: Report) -> str:
         "caption": text.caption,
         "scale": report.scale,
         "scale_text": report.scale_text,
-        "protocol": report.protocol,
+        "settings": [_setting(setting) for setting in text.settings],
         "command": report.command,
         "tracking": report.tracking,
         "not_run": report.absent,
         "blocks": [_block(report, block) for block in report.blocks],
         "claims": [dataclasses.asdict(verdict) for verdict in report.verdicts],
         "paper": [dataclasses.asdict(value) for value in report.published],
-        "paper_label": report.paper_label if report.published else None,
+        "rule": RULE,
     }
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n"
 
 
+def _setting(setting: SettingText) -> dict[str, Any]:
+    said = {name: getattr(setting, name) for name in ("name", "printed", "protocol", "scale_text", "frame_seconds")}
+    return said | {"rows": [dataclasses.asdict(row) for row in setting.rows]}
+
+
 def _block(report: Report, block: Block) -> dict[str, Any]:
     lines = [_line(report, line) for line in block.lines]
-    return {"metric": block.metric, "label": block.text.label, "leads": block.leads, "lines": lines}
+    head = {"setting": block.setting.name, "metric": block.metric, "label": block.text.label, "leads": block.leads}
+    references = [{"row": r.row, "paper": [p and p.value for p in r.published]} for r in block.references]
+    return head | {"lines": lines, "published_rows": references}
 
 
 def _line(report: Report, line: Line) -> dict[str, Any]:
@@ -46,7 +55,8 @@ def _line(report: Report, line: Line) -> dict[str, Any]:
         "row": line.row,
         "kind": line.kind,
         "cells": mine,
-        "paper": [None if p is None else p.value for p in line.published],
+        "paper": [p and p.value for p in line.published],
+        "verdicts": [dataclasses.asdict(said) if said.verdict else None for said in line.judgements],
     }
 
 

@@ -13,11 +13,12 @@ import pandas as pd
 
 from reports.cells import cells
 from reports.latex import latex
-from reports.layout import TableText, arrange
+from reports.layout import arrange
 from reports.markdown import markdown
 from reports.page import page
 from reports.published import paper
 from reports.record import record
+from reports.texts import TableText
 
 
 def _beside(path: Path, out: Path) -> bool:
@@ -31,28 +32,26 @@ def render(
     out: Path,
     *,
     figures: Sequence[Path] = (),
-    film: Path | None = None,
+    films: Sequence[Path] = (),
     command: str,
     scale_text: str,
-    protocol: str,
     tracking: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the report of a table and return the path of its page.
 
-    results: tidy, one row per row × metric × lead × seed (reports.cells.COLUMNS). out: the folder to write into, made
-    if absent, e.g. out/table8. figures, film: pictures made before (reports.figures, reports.films), embedded in the
-    page. command: what makes the table again. scale_text: what the scale is, real data or stand-in. protocol: how the
-    numbers were made. tracking: see layout.Report.
+    results: tidy, one row per setting × row × metric × lead × seed (reports.cells.COLUMNS). out: the folder to write into, made
+    if absent, e.g. out/table8. figures, films: pictures made before (reports.figures, reports.films), embedded in the
+    page. command: what makes the table again. scale_text: what the scale is. tracking: see layout.Report.
 
     Raises BadInput for results that must not be printed; see `reports.cells` and `reports.layout`.
     """
-    words = {"command": command, "scale_text": scale_text, "protocol": protocol, "tracking": dict(tracking or {})}
+    words = {"command": command, "scale_text": scale_text, "tracking": dict(tracking or {})}
     report = arrange(table, cells(results), paper(), **words)
     written = {
-        "table.md": markdown(report, [path for path in (*figures, film) if path and _beside(path, out)]),
+        "table.md": markdown(report, [path for path in (*figures, *films) if _beside(path, out)]),
         "table.tex": latex(report),
         "table.json": record(report),
-        "table.html": page(report, figures, film),
+        "table.html": page(report, figures, films),
     }
     out.mkdir(parents=True, exist_ok=True)
     for name, text in written.items():

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from reports import verdict
 from reports.claims import AtLead
-from reports.layout import METRICS, Line, Report
+from reports.layout import Block, Line, Report
+from reports.metrics import METRICS
 from reports.numerals import bounds, count, duration, memory, numeral
 from rollbench.spec import Claim
 
@@ -25,24 +27,33 @@ COST_HEADER = (
     "with init",
 )
 CAPTIONS = {  # by the file's stem
-    "fsd_over_leads": "FSD over the lead, with 95 % intervals; in grey the trivial rows and the real-vs-real floor.",
     "fsd_over_leads_paper": "The paper's Figure 4: its scale and its units, no intervals.",
-    "mse_over_leads": "MSE over the climatological variance, with 95 % intervals.",
     "rollouts": "Vorticity of one test trajectory: the truth, and what each method generates from the same context.",
 }
 TRACE_HEADER = ("row", "seed", "run", "data", "model", "clips", "results", "commit", "device")
 
 
-def lead(report: Report, frames: int) -> str:
-    """A lead as a column's head: frames, and seconds where a frame has a duration."""
-    seconds = report.text.frame_seconds
-    return f"@{frames}" if seconds is None else f"@{frames} ({frames * seconds:g} s)"
+def head(block: Block, lead: int | None) -> tuple[str, str]:
+    """A column's head: frames after the context, and as time, "" where a frame has no duration; or the metric."""
+    if lead is None:
+        return block.text.label, ""
+    seconds = block.setting.frame_seconds
+    return f"@{lead}", "" if seconds is None else f"{lead * seconds:g} s"
 
 
-def lead_parts(report: Report, frames: int) -> tuple[str, str]:
-    """A lead as frames and, "" where a frame has no duration, as time."""
-    head, _, time = lead(report, frames).partition(" ")
-    return head, time.strip("()")
+def lead(lead: int | None) -> str:
+    return "whole clip" if lead is None else str(lead)
+
+
+def heading(report: Report, block: Block) -> str:
+    """A block's title: the metric, with the setting where the table has several."""
+    return f"{block.text.label}: {block.setting.name}" if report.text.several else block.text.label
+
+
+def name(report: Report, setting: str, row: str) -> str:
+    """A row's name among all rows of the table: trivial rows stand in every setting."""
+    twice = report.text.several and [r for _, r in report.lines].count(row) > 1
+    return f"{row}, {setting}" if twice else row
 
 
 def metric(name: str) -> str:
@@ -58,7 +69,7 @@ def line(of: Line) -> list[str]:
 def costs(report: Report) -> list[list[str]]:
     """A row of COST_HEADER for each method; sums over seeds."""
     out = []
-    for row, of in report.lines.items():
+    for (_, row), of in report.lines.items():
         cell = of.one
         if of.kind == "method":
             steps = "–" if cell.train_steps is None else str(cell.train_steps)
@@ -70,12 +81,11 @@ def costs(report: Report) -> list[list[str]]:
 def traces(report: Report) -> list[list[str]]:
     """A row of TRACE_HEADER for each row and seed."""
     out = []
-    for row, found in report.traces.items():
-        for t in found:
+    for (setting, row), of in report.lines.items():
+        for t in of.one.traces:
+            keys = [t.data_key, t.model_key, t.clips_key, t.results_key]
             run = run_id(report.tracking, row, t.seed)
-            out.append(
-                [row, str(t.seed), run, t.data_key, t.model_key, t.clips_key, t.results_key, _short(t.commit), t.device]
-            )
+            out.append([name(report, setting, row), str(t.seed), run, *keys, _short(t.commit), t.device])
     return out
 
 
@@ -95,7 +105,7 @@ def tracked(report: Report) -> list[tuple[str, str]]:
 def legend(report: Report) -> str:
     """How to read a cell."""
     parts = [
-        "A cell is the mean over seeds with its 95 % interval [low, high], from resamples of the trajectories (and of "
+        "A cell is the mean over seeds with its 95 % interval [low, high], from resamples of the clips (and of "
         "the seeds where there are several), the same draws for every row. A row of one seed does not say what another "
         "training would give.",
         "Calls / frame: network evaluations per emitted frame; with init: those of the first window included, over the "
@@ -104,10 +114,11 @@ def legend(report: Report) -> str:
     if any(block.text.lowest_is_best for block in report.blocks):
         parts.append("Bold: the best method of its column, and those whose paired interval cannot tell them from it.")
     if report.published:
+        first = report.published[0]
+        parts.append(f"Values of “the paper” are as printed ({first.paper}, Table {first.table}). {verdict.RULE}")
+    if any(block.references for block in report.blocks):
         parts.append(
-            f"Rows marked “{report.paper_label}” are the paper's printed values ({report.published[0].paper}, Table "
-            f"{report.published[0].table}), given for their ranking and shape over leads: no value here is to be set "
-            "against them."
+            "Rows marked “published” are the paper's alone: other people's methods and rows that we do not run."
         )
     return " ".join(parts)
 
@@ -116,6 +127,10 @@ def caption(path: Path) -> str:
     """What a figure or film shows, by its file's name."""
     if path.suffix in (".webp", ".mp4", ".gif"):
         return "The same as a film, all side by side."
+    metric, over, _ = path.stem.partition("_over_leads")
+    if over and metric in METRICS and path.stem not in CAPTIONS:
+        label = METRICS[metric].label
+        return f"{label} over the lead, with 95 % intervals; in grey the trivial rows and the real-vs-real floor."
     return CAPTIONS.get(path.stem, path.stem.replace("_", " ").replace("-", " "))
 
 
@@ -143,6 +158,12 @@ def at(claim: Claim, found: AtLead) -> list[str]:
     """Left, right and the deciding estimate with its interval."""
     value, low, high = bounds(found.estimate, found.low, found.high)
     return [numeral(found.left), numeral(found.right), f"{value} [{low}, {high}]"]
+
+
+def protocols(report: Report) -> list[tuple[str, str]]:
+    """How ours was made, by setting; the name is "" where the table has one."""
+    found = [(setting.name, f"{setting.protocol} {setting.scale_text}".strip()) for setting in report.text.settings]
+    return [(name, text) for name, text in found if text]
 
 
 def published_protocols(report: Report) -> list[str]:

@@ -46,7 +46,7 @@ def results(seeds: tuple[int, ...] = (0,), count: int = 200, rows: tuple[str, ..
                     low, high = value * (1 - 2 * spread), value * (1 + 2 * spread)
                     records.append(
                         {
-                            "table": "table8", "row": row, "kind": kind, "metric": metric, "lead": lead,
+                            "table": "table8", "setting": "", "data": "simulated", "row": row, "kind": kind, "metric": metric, "lead": lead,
                             "scale": "laptop", "seed": seed, "value": value, "low": low, "high": high, "n": 128,
                             "replicates": value * (1.1 + spread * noise), "evaluator": f"{metric}@1",
                             "commit": "ae287dfc1b" * 4,
@@ -70,7 +70,7 @@ def made(*of: object) -> str:
 
 def test_one_seed_keeps_its_value_its_replicates_and_the_evaluators_interval() -> None:
     frame = results()
-    found = cells(frame)
+    found = cells(frame)[""]
     for record in frame.to_dict("records"):
         cell = found[record["row"], record["metric"], record["lead"]]
         assert cell.value == record["value"]
@@ -102,13 +102,13 @@ def test_pooled_seeds_keep_what_the_draws_of_trajectories_share() -> None:
 
 def test_a_cell_of_several_seeds_sums_their_cost_and_knows_their_runs() -> None:
     frame = results(seeds=(0, 1, 5))
-    cell = cells(frame)["MSE (2-1)", "fsd", 4]
+    cell = cells(frame)[""]["MSE (2-1)", "fsd", 4]
     mine = frame[(frame["row"] == "MSE (2-1)") & (frame["metric"] == "fsd") & (frame["lead"] == 4)]
     assert cell.value == pytest.approx(mine["value"].mean(), rel=1e-12)
     assert cell.seeds == (0, 1, 5) and [t.value for t in cell.traces] == list(mine["value"])
     assert [t.results_key for t in cell.traces] == list(mine["results_key"])
     assert cell.train_seconds == pytest.approx(3 * 83.2) and cell.peak_memory_bytes == 812 * 2**20
-    assert cells(frame)["persistence", "fsd", 4].parameters is None
+    assert cells(frame)[""]["persistence", "fsd", 4].parameters is None
 
 
 @pytest.mark.parametrize("column", ["evaluator", "data_key", "model_key", "clips_key", "results_key", "commit"])
@@ -129,7 +129,7 @@ def test_a_number_without_replicates_is_refused(replicates: Any) -> None:
 
 
 def test_a_trivial_row_needs_no_model() -> None:
-    assert cells(results(rows=("persistence", "real vs real")))["real vs real", "fsd", 1].kind == "floor"
+    assert cells(results(rows=("persistence", "real vs real")))[""]["real vs real", "fsd", 1].kind == "floor"
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,9 @@ def test_a_trivial_row_needs_no_model() -> None:
         ("value", float("inf"), "not finite"),
         ("kind", "methods", "did you mean 'method'"),
         ("scale", "smoke", "several of scale"),
-        ("evaluator", "fsd@2", "several of evaluator"),
+        ("evaluator", "fsd@2", r"fsd: .* several of evaluator \['fsd@1', 'fsd@2'\]"),
+        ("data", "stand-in", r"several of data \['simulated', 'stand-in'\]"),
+        ("data", "standin", "did you mean 'stand-in'"),
         ("n", 0, "n = 0"),
         ("seed", 1, "given twice"),
         ("lead", 2, "given twice"),

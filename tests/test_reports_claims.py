@@ -15,16 +15,17 @@ OWN = np.random.default_rng(2).standard_normal(400)
 OWN = (OWN - OWN.mean()) / OWN.std(ddof=1)
 
 
-def cell(row: str, lead: int, value: float, common: float = 0.0, own: float = 0.0, n: int = 64) -> Cell:
+def cell(row: str, lead: int | None, value: float, common: float = 0.0, own: float = 0.0, n: int = 64) -> Cell:
     """A cell whose replicates are value + common · (the same for all rows) + own · (of its own)."""
     trace = Trace(0, value, "data", "model", "clips", "results", "commit", "cpu", 1.0)
     replicates = value + common * COMMON + own * OWN
     rest = dict.fromkeys(("calls_per_frame", "calls_per_frame_total", "parameters", "train_steps", "train_seconds"))
-    return Cell(row=row, kind="method", metric="fsd", lead=lead, scale="laptop", value=value, low=value, high=value, n=n,
-                replicates=replicates, evaluator="fsd@1", peak_memory_bytes=None, seconds=None, traces=(trace,), **rest)  # fmt: skip
+    return Cell(setting="", row=row, kind="method", metric="fsd", lead=lead, scale="laptop", data="simulated", value=value,
+                low=value, high=value, n=n, replicates=replicates, evaluator="fsd@1", peak_memory_bytes=None, seconds=None,
+                traces=(trace,), **rest)  # fmt: skip
 
 
-def table(*cells: Cell) -> dict[tuple[str, str, int], Cell]:
+def table(*cells: Cell) -> dict[tuple[str, str, int | None], Cell]:
     return {(c.row, c.metric, c.lead): c for c in cells}
 
 
@@ -101,6 +102,11 @@ def test_the_leads_asked_for_that_are_there_are_used() -> None:
     absent = decide(claim(leads=(24, 48)), table(*cells))
     assert (absent.verdict, absent.leads) == ("not run", ())
     assert "[24, 48]" in absent.sentence
+
+
+def test_a_claim_about_whole_clips_has_no_lead() -> None:
+    found = decide(claim(), table(cell("A", None, 5, own=1), cell("B", None, 10)))
+    assert (found.verdict, found.sentence, found.leads[0].lead) == ("shows", "Shows.", None)
 
 
 def test_a_row_that_was_not_run_decides_nothing() -> None:

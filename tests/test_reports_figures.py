@@ -44,23 +44,23 @@ def bars(axes: Any) -> dict[str, np.ndarray]:
 
 def test_every_value_and_interval_is_drawn_where_it_belongs(axes: dict[str, Any], tmp_path: Path) -> None:
     frame = results(seeds=(0, 1))
-    figures.fsd_over_leads(frame, (), tmp_path)
-    figures.mse_over_leads(frame, tmp_path)
-    for name, metric in (("fsd_over_leads", "fsd"), ("mse_over_leads-dark", "mse_ratio")):
+    figures.over_leads(frame, "fsd", (), tmp_path)
+    figures.over_leads(frame, "mse_ratio", (), tmp_path)
+    for name, metric in (("fsd_over_leads", "fsd"), ("mse_ratio_over_leads-dark", "mse_ratio")):
         drawn = bars(axes[name])
         assert set(drawn) == {row for row, level in LEVELS.items() if level[0] == "method"}
-        for cell in cells(frame).values():
+        for cell in cells(frame)[""].values():
             if cell.metric == metric and cell.kind == "method":
                 np.testing.assert_allclose(drawn[cell.row][LEADS.index(cell.lead)], (cell.value, cell.low, cell.high))
         others = {
             line.get_label(): line.get_ydata() for line in axes[name].lines if not line.get_label().startswith("_")
         }
-        expected = [cells(frame)["real vs real", metric, lead].value for lead in LEADS]
+        expected = [cells(frame)[""]["real vs real", metric, lead].value for lead in LEADS]
         np.testing.assert_allclose(others["real vs real"], expected)
 
 
 def test_the_papers_curves_have_axes_of_their_own(axes: dict[str, Any], tmp_path: Path) -> None:
-    figures.fsd_over_leads(results(), paper().of("8", "fsd"), tmp_path, rows=paper().rows("8"))
+    figures.over_leads(results(), "fsd", paper().of("8", "fsd"), tmp_path, rows=paper().rows("8"))
     assert set(axes) == {f"fsd_over_leads{part}{suffix}" for part in ("", "_paper") for suffix in ("", "-dark")}
     lines = {line.get_label(): line for line in axes["fsd_over_leads_paper"].lines}
     assert tuple(lines) == paper().rows("8")
@@ -97,7 +97,7 @@ def test_files_are_made_in_light_and_dark_and_twice_the_same(tmp_path: Path) -> 
     made = []
     for folder in ("one", "two"):
         out = tmp_path / folder
-        paths = figures.fsd_over_leads(results(), (), out) + rollout_picture({"truth": field}, (1, 4, 9), out)
+        paths = figures.over_leads(results(), "fsd", (), out) + rollout_picture({"truth": field}, (1, 4, 9), out)
         paths.append(rollout_film({"truth": field, "A": field}, out / "rollouts.webp"))
         made.append({path.name: path.read_bytes() for path in paths})
     names = {

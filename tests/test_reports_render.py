@@ -14,9 +14,9 @@ from test_reports_cells import LEADS, results  # type: ignore[import-not-found]
 
 from reports import latex, markdown, numerals
 from reports.index import index
-from reports.layout import TableText
 from reports.published import paper
 from reports.render import render
+from reports.texts import RowText, SettingText, TableText
 from rollbench.spec import BadInput, Claim
 
 HOSTILE = "<script>alert('x')</script> & 50% of_#1 $x^2$ {~} \\end{table} | *a* `b` é 😀"
@@ -24,11 +24,7 @@ TEXT: dict[str, Any] = {
     "name": "table8",
     "title": "Table 8",
     "caption": "Rollouts of a flow.",
-    "rows": paper().rows("8"),
-    "metrics": ("fsd", "mse_ratio", "mse"),
-    "leads": (*LEADS, 48),
     "published": "8",
-    "frame_seconds": 1.5,
     "claims": (
         Claim("Regression is worse", "Table 8", "fsd", "MSE (2-1)", ">", "Standard Diffusion (2-4)", factor=2.0),
         Claim(
@@ -36,19 +32,28 @@ TEXT: dict[str, Any] = {
         ),
     ),
 }
+SETTING: dict[str, Any] = {
+    "name": "",
+    "rows": paper().rows("8"),
+    "metrics": ("fsd", "mse_ratio", "mse"),
+    "leads": (*LEADS, 48),
+    "frame_seconds": 1.5,
+    "protocol": "FSD over 128 trajectories.",
+}
 WORDS: dict[str, Any] = {
     "command": "python experiments/table8.py --scale laptop",
     "scale_text": "Scale laptop: 32×32 flow.",
-    "protocol": "FSD over 128 trajectories.",
     "tracking": {"uri": "sqlite:////tmp/mlflow.db", "runs": {"MSE (2-1)": {0: "run-of-seed-0"}}},
 }
 FILES = ("table.md", "table.tex", "table.html", "table.json")
 
 
 def written(folder: Path, frame: pd.DataFrame | None = None, **changes: Any) -> dict[str, str]:
-    """The files of a report; `changes` to the table's text or to the words around it."""
-    text = TableText(**TEXT | {k: v for k, v in changes.items() if k in TEXT})
-    words = WORDS | {k: v for k, v in changes.items() if k not in TEXT}
+    """The files of a report; `changes` to the text of the table or of its setting, or to the words around it."""
+    setting = SETTING | {k: v for k, v in changes.items() if k in SETTING and k not in TEXT}
+    setting["rows"] = tuple(map(RowText, setting["rows"]))
+    text = TableText(settings=(SettingText(**setting),), **TEXT | {k: v for k, v in changes.items() if k in TEXT})
+    words = WORDS | {k: v for k, v in changes.items() if k not in TEXT | SETTING}
     page = render(results() if frame is None else frame, text, folder, **words)
     assert page == folder / "table.html"
     return {name: (folder / name).read_text(encoding="utf-8") for name in FILES}
@@ -124,8 +129,9 @@ def test_every_output_has_each_of_our_numbers_and_the_papers(tmp_path: Path) -> 
         assert value.split("·")[0] in files["table.tex"]
     for text in files.values():
         assert "39.59" in text and "5453" in text  # the paper's Standard (2-1) at lead 1 and MSE (2-1) at lead 24
-        assert "paper scale (other scale)" in text
-    assert "paper scale" not in written(tmp_path / "full", frame.assign(scale="paper"))["table.md"]
+        assert "other scale" in text
+    full = written(tmp_path / "full", frame.assign(scale="paper"))["table.md"]
+    assert "the paper: other protocol" in full and "the paper: other scale" not in full
 
 
 def test_the_json_has_all_digits_and_what_made_them(tmp_path: Path) -> None:
@@ -230,7 +236,7 @@ def test_figures_and_film_are_inside_the_page(tmp_path: Path) -> None:
     for name in ("fsd.svg", "fsd-dark.svg", "fsd.png", "film.webp"):
         (tmp_path / name).write_text(drawing)
     paths = [tmp_path / name for name in ("fsd.png", "fsd.svg", "fsd-dark.svg")]
-    files = written(tmp_path, figures=paths, film=tmp_path / "film.webp")
+    files = written(tmp_path, figures=paths, films=[tmp_path / "film.webp"])
     assert re.findall(r"!\[.*\]\((.*)\)", files["table.md"]) == ["fsd.png", "film.webp"]
     page = Page(files["table.html"])
     sources = [attributes["src"] or "" for tag, attributes in page.tags if tag == "img"]
@@ -266,7 +272,9 @@ def test_a_method_that_the_table_does_not_name_is_refused(tmp_path: Path) -> Non
     ("changes", "said"),
     [
         ({"metrics": ("mse_rato",)}, "unknown metric 'mse_rato'; did you mean 'mse_ratio'"),
-        ({"leads": ()}, "needs rows, metrics and leads"),
+        ({"leads": ()}, "'fsd' is given by lead, and there are no leads"),
+        ({"rows": ()}, "needs rows and metrics"),
+        ({"rows": ("MSE (2-1)", "MSE (2-1)")}, r"two rows 'MSE \(2-1\)'"),
         ({"leads": (3,)}, "no result has one of the metrics"),
         ({"published": "88"}, "unknown table '88'"),
     ],

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.figures import fsd_over_leads, mse_over_leads
+from reports.figures import over_leads
 from reports.films import rollout_film, rollout_picture
 from reports.index import index
-from reports.layout import TableText
 from reports.published import paper
 from reports.render import render
+from reports.texts import RowText, SettingText, TableText
 from rollbench.engine.place import Place
 from rollbench.engine.shards import read_split
 from rollbench.physics.frames import vorticity
@@ -30,32 +30,24 @@ def report(works: TableWork, results: pd.DataFrame, place: Place, tracking: dict
     seconds = table.data.frame_interval
     published = [p for p in paper().of(table.published, "fsd") if p.row in names] if table.published else []
     films = _films(works, place.store)
+    results = results.assign(setting="", data="simulated")
     figures = [
-        *fsd_over_leads(results, published, place.out, rows=names, frame_seconds=seconds),
-        *mse_over_leads(results, place.out, rows=names, frame_seconds=seconds),
+        *over_leads(results, "fsd", published, place.out, rows=names, frame_seconds=seconds),
+        *over_leads(results, "mse_ratio", (), place.out, rows=names, frame_seconds=seconds),
         *rollout_picture(films, table.leads, place.out, frame_seconds=seconds),
     ]
     film = rollout_film(films, place.out / "rollouts.webp", frame_seconds=seconds)
-    text = TableText(
-        name=table.name,
-        title=table.title,
-        caption=_caption(works),
-        rows=names,
-        metrics=table.metrics,
-        leads=table.leads,
-        published=table.published,
-        claims=table.claims,
-        frame_seconds=seconds,
-    )
+    rows = tuple(RowText(name) for name in names)
+    setting = SettingText("", rows, table.metrics, table.leads, seconds, protocol=_protocol(works))
+    text = TableText(table.name, table.title, _caption(works), (setting,), table.published, table.claims)
     page = render(
         results,
         text,
         place.out,
         figures=figures,
-        film=film,
+        films=[film],
         command=place.command,
         scale_text=place.scale_text,
-        protocol=_protocol(works),
         tracking=tracking,
     )
     index(place.out.parent)

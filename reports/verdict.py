@@ -1,0 +1,65 @@
+"""Whether a cell reproduces the paper's value: one of five verdicts, or none where the paper prints nothing.
+
+The paper prints a value p without an interval; ours is a value with its 95 % interval. In this order:
+
+    other scale       ours is not at the paper's sizes, or on stand-in data
+    other protocol    the way ours is scored is none of those that the paper's number can be set against: `comparable`
+                      in paper.yaml names them for each table, and none stands there where units, norms or the number
+                      of clips are not stated
+    reproduced        the whole interval lies within ±10 % of p
+    not reproduced    the whole interval lies outside
+    underpowered      the interval contains a border of that range: more clips, or more seeds, would decide
+
+Ten percent is what this field calls the same number: the paper's own tables differ by 7 % for one quantity (Standard
+Diffusion, stride 1: 1369 in Table 3 and 1460 in Table 10), and two ways of resizing move FVD by 6 %.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reports.cells import Cell
+from reports.published import Published
+
+REPRODUCED, FAILED, OPEN = "reproduced", "not reproduced", "underpowered"
+PROTOCOL, SCALE = "other protocol", "other scale"
+TOLERANCE = 0.10
+PAPER = "paper"  # the scale that caps nothing
+
+RULE = (
+    f"Against the paper's value: reproduced if our whole interval lies within {TOLERANCE:.0%} of it, not reproduced if it "
+    "lies outside, underpowered if it contains a border of that range; other protocol if it is not known to be scored "
+    "alike, other scale if ours is smaller than the paper's or on stand-in data, and then nothing is concluded."
+)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict, "" where there is nothing to judge, and its reason in words."""
+
+    verdict: str = ""
+    why: str = ""
+
+
+def judge(cell: Cell, published: Published | None) -> Judgement:
+    """The verdict of a cell against the value that the paper prints in its place."""
+    if published is None:
+        return Judgement()
+    smaller = [f"scale {cell.scale}"] * (cell.scale != PAPER) + ["on stand-in data"] * (cell.data == "stand-in")
+    if smaller:
+        return Judgement(SCALE, ", ".join(smaller))
+    if not alike(cell.evaluator, published.comparable):
+        known = f"; the paper's can be set against {', '.join(published.comparable)}" if published.comparable else ""
+        return Judgement(PROTOCOL, f"scored as {cell.evaluator}{known or ', and how the paper scored is not stated'}")
+    low, value, high = (x / published.number for x in (cell.low, cell.value, cell.high))
+    seeds = f"{len(cell.seeds)} training seed{'s' if len(cell.seeds) > 1 else ''}"
+    why = f"{value - 1:+.1%} against the paper's {published.number:g}, n = {cell.n}, {seeds}"
+    if 1 - TOLERANCE < low and high < 1 + TOLERANCE:
+        return Judgement(REPRODUCED, why)
+    return Judgement(FAILED if high < 1 - TOLERANCE or low > 1 + TOLERANCE else OPEN, why)
+
+
+def alike(evaluator: str, comparable: tuple[str, ...]) -> bool:
+    """Whether a number's evaluator ("fvd@1 kinetics-rollout@1 …") names one of the protocols, at the protocol's counts."""
+    _, _, rest = evaluator.partition(" ")
+    return rest.partition(" ")[0] in comparable and "(" not in rest
