@@ -9,6 +9,9 @@ where it states none (batch size, calls per frame, number of test trajectories) 
 import sys
 from dataclasses import replace
 
+if __name__ == "__main__":
+    import _path  # noqa: F401
+
 from rollbench.cli import run
 from rollbench.datasets.kolmogorov import Kolmogorov
 from rollbench.methods import Ensemble, Regression, Rolling, Standard

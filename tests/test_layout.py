@@ -50,7 +50,7 @@ ROOMS: dict[str, set[str]] = {
     "dryrun": {"store", "pipeline", "estimate", "engine.progress"},
     "cli": {"spec", "scale", "store", "pipeline", "estimate", "dryrun", "tracking", "engine", "experiments",
             "evaluators.command"},
-    "experiments": {"spec", "cli", "methods", "models", "datasets", "training.Training"},
+    "experiments": {"spec", "cli", "methods", "models", "datasets", "training.Training", "_path"},
     "__init__": {"spec", "scale", "store", "diffusion", "methods", "models", "datasets", "training"},
 }  # fmt: skip
 # What a room may import inside a function alone: reading a description of data must not load what simulates it.
