@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
 
 from rollbench.spec import BadInput, canonical, key, plain
-from rollbench.store import Store
+from rollbench.store import Stage, Store
 
 KIND = "corpus"
-VERSION = (
-    1  # part of every corpus' key: raise it when the bytes that ingestion makes change, and say so in CHANGELOG.md
-)
+VERSION = 1  # part of every key: raise it when the bytes that ingestion makes change, and say so in CHANGELOG.md
+# How work is cut, part of what VERSION stands for: a worker's memory stays small whatever the corpus, and there is work for many.
+SHARD_BYTES, LEAST_SHARDS = 32 << 20, 64
 OWN = ("split", "frames")  # the fields in which a corpus may differ from the value that asks for it; see `find`
 
 
@@ -30,6 +34,52 @@ def listing(files: Iterable[tuple[str, int]]) -> str:
 def corpus_key(value: Any, listed: str) -> str:
     """The key of the corpus that a data set value makes from a source with this `listing`."""
     return key({"stage": KIND, "version": VERSION, "corpus": value, "source": listed})
+
+
+@dataclass(frozen=True)
+class CorpusWork:
+    """A corpus to be made: the data set's value, and what it has listed of a source (`datasets.source.Source`)."""
+
+    value: Any
+    source: Any
+
+    @classmethod
+    def of(cls, value: Any, root: str | Path) -> Self:
+        """Looks at the source's names, sizes and headers. Raises BadInput for what is no source of `value`."""
+        return cls(value, value.listed(Path(root).expanduser().absolute()))
+
+    @cached_property
+    def listing(self) -> str:
+        return listing(self.source.files)
+
+    @cached_property
+    def key(self) -> str:
+        return corpus_key(self.value, self.listing)
+
+    def stage(self, store: Store) -> Stage:
+        return store.stage(KIND, self.key)
+
+    @property
+    def title(self) -> str:
+        return f"{self.value.called} {self.value.split}"
+
+    @property
+    def item_bytes(self) -> int:
+        """What an item takes at most when it is stored."""
+        one = math.prod(self.source.shape) * (1 if self.value.kind == "video" else 4)
+        return int(one * self.value.frames * self.source.clips)
+
+    def shards(self) -> list[dict[str, str]]:
+        """The units of work: each a fixed range of the items, as the file's name and the items as JSON."""
+        items = self.source.items
+        count = max(1, min(SHARD_BYTES // self.item_bytes, math.ceil(len(items) / LEAST_SHARDS)))
+        return [
+            {
+                "name": f"part-{n:05d}.arrow",
+                "items": json.dumps([[item.name, *item.at] for item in items[start : start + count]]),
+            }
+            for n, start in enumerate(range(0, len(items), count))
+        ]
 
 
 def manifests(store: Store) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,187 @@
+"""Clips from a video file or a sequence of images, by the decoder's own filter graph (PyAV, which brings ffmpeg along):
+
+    select every stride-th frame → turn upright → crop the central square → scale by area → rgb24
+
+The crop comes first: scaling first and cropping then moves pixels by up to 7 of 255. Frames are taken by their number, whatever
+their times: of a file of variable rate, a clip has frames 0, stride, 2 stride … as stored. A pixel is taken as square.
+
+Decoding stops as soon as the clips are complete. What is left of the file is then read without decoding it (`check`): a torn or
+damaged file is no source of clips, even where the damage lies behind them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ENDINGS = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".gif")
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+FILTERS = ("area", "bilinear", "bicubic", "lanczos")
+CHECKS = ("file", "clip")
+
+# Upright from the directions of a display matrix (a b; c d), where a pixel (x, y) is shown at (a x + c y, b x + d y).
+UPRIGHT: dict[tuple[int, int, int, int], tuple[tuple[str, str], ...]] = {
+    (1, 0, 0, 1): (),
+    (-1, 0, 0, 1): (("hflip", ""),),
+    (1, 0, 0, -1): (("vflip", ""),),
+    (-1, 0, 0, -1): (("hflip", ""), ("vflip", "")),
+    (0, 1, -1, 0): (("transpose", "clock"),),
+    (0, -1, 1, 0): (("transpose", "cclock"),),
+    (0, 1, 1, 0): (("transpose", "cclock_flip"),),
+    (0, -1, -1, 0): (("transpose", "clock_flip"),),
+}
+
+# Bitstream filters that take every packet apart and so find damage without decoding.
+PARSED = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}
+
+
+class Unreadable(Exception):
+    """A video cannot give what is asked of it: the reason, in one line."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How clips are cut from a video: `clips` of `frames` frames, one after the other from the first frame on."""
+
+    size: int
+    frames: int
+    stride: int = 1
+    clips: int = 1
+    crop: str = "centre"
+    filter: str = "area"
+    check: str = "file"
+
+
+def clips_of(path: Path, cut: Cut, fps: float) -> tuple[list[np.ndarray], float]:
+    """The clips [frames, size, size, 3] of a video, at least one, and s between two frames; fps: where the file states none."""
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            stream: Any = container.streams.best("video")
+            if stream is None:
+                raise Unreadable("no video stream")
+            stream.thread_type = "NONE"  # a worker has one core
+            packets = container.demux(stream)
+            clips = _cut(_pictures(_frames(packets), cut), cut)
+            if cut.check == "file":
+                _check(packets, stream, len(clips) * cut.frames * cut.stride)
+            return clips, cut.stride / float(stream.average_rate or fps)
+    except (av.FFmpegError, OSError) as error:
+        raise Unreadable(f"cannot be read ({error.strerror})") from None
+
+
+def clips_of_images(paths: Sequence[Path], cut: Cut, fps: float) -> tuple[list[np.ndarray], float]:
+    """As `clips_of`, of images that are the frames of a video."""
+    return _cut(_pictures(map(_image, paths), cut), cut), cut.stride / fps
+
+
+def _cut(pictures: Iterator[np.ndarray], cut: Cut) -> list[np.ndarray]:
+    clips: list[np.ndarray] = []
+    for _ in range(cut.clips):
+        frames = list(itertools.islice(pictures, cut.frames))
+        if len(frames) < cut.frames:
+            if not clips:
+                raise Unreadable(
+                    f"too short: {len(frames)} frames at stride {cut.stride} where a clip has {cut.frames}"
+                )
+            break
+        clips.append(np.stack(frames))
+    return clips
+
+
+def _frames(packets: Iterable[Any]) -> Iterator[Any]:
+    import av
+
+    count = 0
+    try:
+        for packet in packets:
+            for frame in packet.decode():
+                if frame.is_corrupt:
+                    raise Unreadable(f"damaged at frame {count}")
+                yield frame
+                count += 1
+    except av.FFmpegError as error:
+        raise Unreadable(f"damaged at frame {count} ({error.strerror})") from None
+
+
+def _image(path: Path) -> Any:
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            return next(container.decode(video=0))
+    except (av.FFmpegError, OSError, StopIteration) as error:
+        raise Unreadable(f"{path.name} cannot be read ({getattr(error, 'strerror', 'it is empty')})") from None
+
+
+def _pictures(frames: Iterable[Any], cut: Cut) -> Iterator[np.ndarray]:
+    """Every stride-th frame as it is stored: uint8 [size, size, 3]."""
+    import av
+
+    graph, first = None, ("", 0, 0)
+    for count, frame in enumerate(frames):
+        form = (frame.format.name, frame.width, frame.height)
+        if graph is None:
+            graph, first = _graph(frame, cut), form
+        elif form != first:
+            raise Unreadable(f"changes from {first} to {form} at frame {count}: clips have one size")
+        graph.vpush(frame)
+        try:
+            yield graph.vpull().to_ndarray()
+        except av.BlockingIOError:  # `select` has dropped it
+            continue
+
+
+def _graph(frame: Any, cut: Cut) -> Any:
+    from av.filter import Graph
+
+    crop = [("crop", r"min(iw\,ih):min(iw\,ih)")] if cut.crop == "centre" else []
+    chain = [
+        ("select", rf"not(mod(n\,{cut.stride}))"),
+        *_upright(frame),
+        *crop,
+        ("scale", f"{cut.size}:{cut.size}:flags={cut.filter}"),
+        ("format", "rgb24"),
+        ("buffersink", ""),
+    ]
+    graph: Any = Graph()
+    entry = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format.name, time_base=frame.time_base
+    )
+    graph.link_nodes(entry, *(graph.add(name, arguments or None) for name, arguments in chain)).configure()
+    return graph
+
+
+def _upright(frame: Any) -> tuple[tuple[str, str], ...]:
+    """The filters that show the frame as its file says that it should be shown."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return ()
+    matrix = np.frombuffer(data, np.int32)[[0, 1, 3, 4]]
+    signs = tuple(np.rint(matrix / max(np.abs(matrix).max(), 1)).astype(int).tolist())
+    if signs not in UPRIGHT:
+        raise Unreadable(f"is to be shown at an angle of {frame.rotation} degrees: right angles are followed")
+    return UPRIGHT[signs]
+
+
+def _check(packets: Iterable[Any], stream: Any, decoded: int) -> None:
+    """Read what is left without decoding it."""
+    import av
+    from av.bitstream import BitStreamFilterContext
+
+    name = PARSED.get(stream.codec_context.name)
+    parser = BitStreamFilterContext(name, stream) if name else None
+    try:
+        for packet in packets:
+            if packet.is_corrupt:
+                raise Unreadable(f"damaged behind frame {decoded}")
+            if parser is not None and packet.size:
+                parser.filter(packet)
+    except av.FFmpegError as error:
+        raise Unreadable(f"damaged behind frame {decoded} ({error.strerror})") from None

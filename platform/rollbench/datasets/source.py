@@ -1,0 +1,142 @@
+"""What a data set read from files is: a value whose fields are options, a listing of a source, and clips out of it.
+
+`listed` looks at names, sizes and headers alone and refuses what cannot be a source at all. `read` turns some of its items into
+clips, alike whichever others it is given with them. What cannot be read is never replaced by something else: it comes out as
+`Quarantined`, with its reason, and stands in the corpus' manifest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rollbench.spec import BadInput, nearest
+
+
+@dataclass(frozen=True)
+class Item:
+    """A part of a source that is read at a time: a file, a folder of images, or the clip `at` some place of a file."""
+
+    name: str  # relative to the source
+    at: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Clip:
+    """frames: uint8 [t, y, x, 3] or float32 [t, c, y, x]. source: the item's name. start: the source's frame that comes first.
+    dt: s, between two frames."""
+
+    id: str
+    frames: np.ndarray
+    source: str
+    start: int
+    dt: float
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """What is left out, and why. fatal: the source is refused because of it unless the user says --skip-bad."""
+
+    source: str
+    reason: str
+    fatal: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """One split of a source. files: relative names and bytes of all that it depends on. items: in the order of the corpus' clips.
+    clips: at most so many of each item. shape: channels, y, x of a frame. channels: (name, unit). absent: known to be bad."""
+
+    root: Path
+    files: tuple[tuple[str, int], ...]
+    items: tuple[Item, ...]
+    clips: int
+    shape: tuple[int, int, int]
+    channels: tuple[tuple[str, str], ...]
+    absent: tuple[Quarantined, ...] = ()
+
+
+def option(default: Any, text: str, choices: Sequence[str] = ()) -> Any:
+    """A field of a data set that is also an option of `rollbench ingest`, with its line of help."""
+    return field(default=default, metadata={"help": text, "choices": tuple(choices)})
+
+
+@dataclass(frozen=True)
+class FromFiles:
+    """The base of data sets read from files. splits: the names that `split` may have. tested: those that can serve as the test
+    split, the preferred first. called: its name in commands."""
+
+    split: str = "train"
+
+    splits: ClassVar[tuple[str, ...]] = ("train", "test")
+    tested: ClassVar[tuple[str, ...]] = ("test",)
+    called: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):
+            value, choices = getattr(self, f.name), self.splits if f.name == "split" else f.metadata.get("choices")
+            if choices and value not in choices:
+                raise BadInput(f"{self.called}: {f.name} {value!r} is unknown; {nearest(str(value), choices)}")
+            if f.type == "int" and value < 1:
+                raise BadInput(f"{self.called}: {f.name} = {value} is below 1; the smallest is 1")
+
+    @property
+    def command(self) -> str:
+        """The command that ingests this data set."""
+        words = [f"rollbench ingest {self.called} --source PATH --split train {self.tested[0]}"]
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            if f.name != "split" and value != f.default:
+                words.append(f"--{f.name.replace('_', '-')} {' '.join(value) if isinstance(value, tuple) else value}")
+        return " ".join(words)
+
+    def listed(self, root: Path) -> Source:
+        """What the source has of this split."""
+        raise NotImplementedError
+
+    def read(self, root: Path, items: Sequence[Item]) -> Iterator[Clip | Quarantined]:
+        """The clips of some items, in their order."""
+        raise NotImplementedError
+
+
+def files_under(root: Path, top: Path | None = None) -> list[tuple[str, int]]:
+    """(name relative to `root`, bytes) of every file under `top` (by default `root`), in the order of names; no hidden ones."""
+    found = []
+    for folder, folders, names in os.walk(top or root, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in names:
+            if not name.startswith("."):
+                path = Path(folder, name)
+                found.append((path.relative_to(root).as_posix(), path.stat().st_size))
+    return sorted(found)
+
+
+def require_folder(root: Path, holding: str) -> None:
+    if not root.is_dir():
+        raise BadInput(f"source {str(root)!r} is no folder: give --source the folder with {holding}")
+
+
+def rank(name: str) -> str:
+    """Names in the order of their ranks come in an order that looks random and is the same everywhere."""
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def shared_out(names: Iterable[str], split: str, test_fraction: float) -> set[str]:
+    """The names that belong to a split: the first of them by `rank` are the test split, at least one of several."""
+    ranked = sorted(set(names), key=rank)
+    tests = round(test_fraction * len(ranked))
+    if 0 < test_fraction < 1:
+        if len(ranked) < 2:
+            raise BadInput(
+                f"one {ranked[0]!r} cannot be trained on and tested with: add another, or use --test-fraction 0 (all "
+                "of it is the training split) or 1"
+            )
+        tests = min(max(tests, 1), len(ranked) - 1)
+    return set(ranked[:tests] if split == "test" else ranked[tests:])
