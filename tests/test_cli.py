@@ -29,7 +29,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ),
         (["--scale", "labtop"], "unknown scale 'labtop'; did you mean 'laptop'?"),
         (["--set", "data.viscosity=[-0.1, 0.1]"], "viscosity"),
-        (["--set", "data.frames=5"], "a horizon of 8 exceed the trajectory of 5 frames"),
+        (["--set", "data.frames=5"], "a horizon of 8 exceed the clip of 5 frames"),
         (["--set", "training.step=3"], "did you mean 'steps'?"),
         (["--set", "training.steps"], "has no '='"),
         (["--seeds", "0", "0"], "each once"),
@@ -69,7 +69,7 @@ def test_an_unknown_option_is_one_line_too(root: Path) -> None:
 def test_the_paper_scale_prints_the_papers_sizes_and_runs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(TABLE, ["--scale", "paper", "--dry-run"]) == 0
     text = capsys.readouterr().out
-    assert "198,976 training + 1,024 test trajectories of 200 frames, 256² simulated to 64² stored, 1.31 TB" in text
+    assert "198,976 training + 1,024 test clips, 64×64 frames of a 256×256 flow every 1.5 s, 1.31 TB to make" in text
     assert "200,777,858" in text and "H200-hours" in text and "0 of 46 done" in text
     assert list(Path().iterdir()) == []
 

@@ -44,7 +44,7 @@ ROOMS: dict[str, set[str]] = {
     "reports": {"numpy", "pandas", "pyarrow", "matplotlib", "PIL", "yaml", "spec", "store", "evaluators.uncertainty"},
     "engine": {
         "ray", "torch", "numpy", "pandas", "pyarrow", "safetensors",
-        "spec", "scale", "provenance", "store", "measures", "pipeline", "tracking",
+        "spec", "scale", "provenance", "store", "corpora", "measures", "pipeline", "tracking",
         "diffusion", "methods", "models", "training", "physics", "datasets", "evaluators", "reports",
     },
     "estimate": {"torch", "spec", "pipeline", "models"},

@@ -46,17 +46,18 @@ def test_a_deleted_stage_takes_along_what_hangs_on_it_and_nothing_else(finished:
     prepare(absent(works.works(), store), store)
     assert not works.rows[0].results.stage(store).exists()
     assert works.rows[1].results.stage(store).manifest() is not None
-    works.data.stage(store).remove()
+    works.settings[0].data.stage(store).remove()
     assert len(kinds(works, store)) == len(list(works.works()))
 
 
 def test_damage_is_named_and_the_rest_of_the_stage_kept(finished: tuple[TableWork, Store]) -> None:
     works, store = finished
-    stage = works.data.stage(store)
+    data = works.settings[0].data
+    stage = data.stage(store)
     stage.publish([*(stage.manifest() or {})["files"], stage.write("b.bin", b"cd")])
     (Path(stage.path) / "a.bin").write_bytes(b"xx")
     found = absent(works.works(), store)
-    assert "a.bin" in found[works.data].reason
+    assert "a.bin" in found[data].reason
     prepare(found, store)
     assert set(stage.receipts()) == {"b.bin"}
 
@@ -69,7 +70,8 @@ def test_more_resamples_redo_the_results_alone() -> None:
 
 def test_another_sampler_keeps_data_and_models() -> None:
     before = {w.key for w in lay_out(SMOKE, NAMES).works()}
-    changed = replace(SMOKE, sampling=replace(SMOKE.sampling, sampler="ddim"))
+    (setting,) = SMOKE.settings
+    changed = replace(SMOKE, settings=(replace(setting, sampling=replace(setting.sampling, sampler="ddim")),))
     assert {w.kind for w in lay_out(changed, NAMES).works() if w.key not in before} == {"clips", "features", "results"}
 
 

@@ -1,5 +1,6 @@
 """A scale caps: it never makes a field larger, the paper's scale changes nothing."""
 
+import importlib
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from experiments.table8 import TABLE
 from rollbench.scale import SCALES, Scale, at_scale, default_rows, scale
-from rollbench.spec import BadInput
+from rollbench.spec import BadInput, Table
 
 
 def numbers(value: Any, path: str = "") -> dict[str, float]:
@@ -16,32 +17,46 @@ def numbers(value: Any, path: str = "") -> dict[str, float]:
         return {k: v for f in fields(value) for k, v in numbers(getattr(value, f.name), f"{path}.{f.name}").items()}
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return {path: value}
+    if isinstance(value, tuple):
+        return {k: v for place, each in enumerate(value) for k, v in numbers(each, f"{path}[{place}]").items()}
     return {}
 
 
-def test_the_paper_scale_is_the_identity() -> None:
-    assert at_scale(TABLE, scale("paper")) == TABLE
+@pytest.fixture(params=["table1", "table2", "table3", "table8", "table9", "table10", "sweep_cond_gen"])
+def table(request: pytest.FixtureRequest) -> Table:
+    found: Table = importlib.import_module(f"experiments.{request.param}").TABLE
+    return found
+
+
+def test_the_paper_scale_is_the_identity(table: Table) -> None:
+    assert at_scale(table, scale("paper")) == table
 
 
 @pytest.mark.parametrize("name", SCALES)
-def test_no_scale_enlarges_anything_but_the_learning_rate(name: str) -> None:
-    scaled, full = numbers(at_scale(TABLE, scale(name))), numbers(TABLE)
-    larger = {path for path, value in scaled.items() if value > full[path]}
-    assert larger <= {".training.learning_rate"}
+def test_no_scale_enlarges_anything_but_the_learning_rate(name: str, table: Table) -> None:
+    scaled, full = numbers(at_scale(table, scale(name))), numbers(table)
+    larger = {path.rsplit(".", 1)[-1] for path, value in scaled.items() if value > full[path]}
+    assert larger <= {"learning_rate"}
 
 
-def test_scaling_twice_is_scaling_by_the_smaller() -> None:
-    once = at_scale(TABLE, scale("smoke"))
-    twice = at_scale(at_scale(TABLE, scale("laptop")), scale("smoke"))
-    assert twice.data == once.data and twice.network == once.network and twice.sampling == once.sampling
-    assert twice.training.learning_rate == pytest.approx(once.training.learning_rate)
+def test_scaling_twice_is_scaling_by_the_smaller(table: Table) -> None:
+    once = at_scale(table, scale("smoke"))
+    twice = at_scale(at_scale(table, scale("laptop")), scale("smoke"))
+    for one, two in zip(once.settings, twice.settings, strict=True):
+        assert (two.data, two.network, two.sampling, two.stand_in) == (
+            one.data,
+            one.network,
+            one.sampling,
+            one.stand_in,
+        )
+        assert two.training.learning_rate == pytest.approx(one.training.learning_rate)
 
 
 def test_scales_are_ordered() -> None:
-    names = [f.name for f in fields(Scale) if f.name not in ("name", "learning_rate")]
+    names = [f.name for f in fields(Scale) if f.name not in ("name", "learning_rate", "stand_in")]
     ordered = [SCALES[name] for name in ("smoke", "laptop", "lab", "paper")]
     for small, large in zip(ordered, ordered[1:], strict=False):
-        assert small.learning_rate >= large.learning_rate
+        assert small.learning_rate >= large.learning_rate and small.stand_in >= large.stand_in
         assert all(getattr(small, n) <= getattr(large, n) for n in names)
 
 
@@ -51,6 +66,14 @@ def test_default_rows_are_those_of_highest_priority_in_the_tables_order() -> Non
         "Rolling Diffusion (init noise) (2-4)",
     )
     assert default_rows(TABLE, scale("paper")) == tuple(row.name for row in TABLE.rows)
+
+
+def test_settings_that_a_scale_makes_equal_are_one() -> None:
+    from experiments.efficiency import TABLE as efficiency
+
+    names = [setting.name for setting in at_scale(efficiency, scale("laptop")).settings]
+    assert names == ["1 calls", "2 calls", "4 calls", "8 frames", "8² cells"]
+    assert len(at_scale(efficiency, scale("paper")).settings) == len(efficiency.settings)
 
 
 def test_an_unknown_scale_is_named_with_the_nearest() -> None:

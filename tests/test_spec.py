@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.table8 import TABLE
+from experiments.table8 import SETTING, TABLE
 from rollbench.spec import BadInput, canonical, key, nearest, with_field
 
 plain_values = st.recursive(
@@ -70,7 +70,7 @@ def test_keys_are_stable_over_versions_of_the_code() -> None:
 
 def test_every_field_of_a_table_moves_its_key() -> None:
     assert key(TABLE) != key(replace(TABLE, resamples=TABLE.resamples + 1))
-    assert key(TABLE) != key(with_field(TABLE, "data.viscosity", "[0.0005, 0.004]"))
+    assert key(SETTING) != key(with_field(SETTING, "data.viscosity", "[0.0005, 0.004]"))
 
 
 def test_nearest_names_the_closest_choice_first() -> None:
@@ -78,8 +78,8 @@ def test_nearest_names_the_closest_choice_first() -> None:
 
 
 def test_with_field_reads_a_value_of_the_present_kind() -> None:
-    assert with_field(TABLE, "training.steps", "500").training.steps == 500
-    assert with_field(TABLE, "data.cfl", "1").data.cfl == 1.0
+    assert with_field(SETTING, "training.steps", "500").training.steps == 500
+    assert with_field(SETTING, "data.cfl", "1").data.cfl == 1.0
 
 
 @pytest.mark.parametrize(
@@ -95,11 +95,13 @@ def test_with_field_reads_a_value_of_the_present_kind() -> None:
 )
 def test_with_field_refuses(path: str, text: str, words: str) -> None:
     with pytest.raises(BadInput, match=words):
-        with_field(TABLE, path, text)
+        with_field(SETTING, path, text)
 
 
 def test_a_window_larger_than_the_trajectory_is_refused() -> None:
     with pytest.raises(
-        BadInput, match=r"'Standard Diffusion \(2-8\)': a window of 10 frames is larger than the trajectory of 9"
+        BadInput, match=r"'Standard Diffusion \(2-8\)': a window of 10 frames is larger than the clip of 9"
     ):
-        replace(TABLE, data=replace(TABLE.data, frames=9), sampling=replace(TABLE.sampling, horizon=1), leads=(1,))
+        replace(
+            SETTING, data=replace(SETTING.data, frames=9), sampling=replace(SETTING.sampling, horizon=1), leads=(1,)
+        )

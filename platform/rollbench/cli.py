@@ -3,6 +3,10 @@
     python experiments/table8.py --scale laptop            make a table
     python experiments/table8.py --scale paper --dry-run   say what that would take
     rollbench reproduce table8 --scale laptop              the same from anywhere
+    rollbench ingest kinetics600 --source DIR              turn videos, records or fields into verified shards
+    rollbench inspect KEY                                  show what a stage holds
+    rollbench compare RUN RUN                              set recorded runs beside each other
+    rollbench track                                        send results to a tracking server that was away
     rollbench fvd REAL/ FAKE/                              score two folders of videos
 
 Exit codes: 0 done; 2 the input breaks a rule (one line says which); 1 a row failed; 130 stopped by Ctrl-C.
@@ -15,17 +19,22 @@ import importlib
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from rollbench.spec import BadInput, Table, nearest, with_field
+from rollbench.spec import BadInput, Figure, Table, nearest, with_field
 
 if TYPE_CHECKING:
     from rollbench.pipeline import TableWork
+    from rollbench.store import Store
 
-TABLES = ("table8",)
+EXPERIMENTS = (
+    "table1", "table2", "table3", "table4", "table5", "table6", "table7", "table8", "table9", "table10",
+    "figure3", "figure4", "figure5", "figure6", "figure7", "figure8",
+    "sweep_cond_gen", "search_beta", "efficiency", "robustness",
+)  # fmt: skip
 
 
 class _Parser(argparse.ArgumentParser):
@@ -34,35 +43,47 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`rollbench`: reproduce a table by name, or score two folders of videos."""
+    """`rollbench`: reproduce an experiment by name, ingest and inspect data, compare and send runs, score two folders of videos."""
     from evaluators import command as fvd
+    from rollbench import commands
 
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     parser = _Parser(prog="rollbench", description="Experiments and benchmarks for generative models of sequences.")
-    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
-    one = commands.add_parser("reproduce", help="make a table of the paper")
-    one.add_argument("table", help="one of " + ", ".join(TABLES))
-    _add_options(one)
-    fvd.add_arguments(commands.add_parser("fvd", help="the Fréchet video distance of two folders of videos"))
-    options = parser.parse_args(arguments)
+    subparsers = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
+    one = subparsers.add_parser(
+        "reproduce", help="make a table or figure of the paper, or another experiment", add_help=False
+    )
+    one.add_argument("experiment", help="one of " + ", ".join(EXPERIMENTS))
+    for name, command in commands.COMMANDS.items():
+        command.add_arguments(subparsers.add_parser(name, help=command.HELP))
+    fvd.add_arguments(subparsers.add_parser("fvd", help="the Fréchet video distance of two folders of videos"))
+    options, rest = parser.parse_known_args(arguments)
+    if options.command == "reproduce":
+        return _reproduce(options.experiment, rest)
+    if rest:
+        parser.error(f"unknown arguments {' '.join(rest)}")
     if options.command == "fvd":
-        return fvd.run(options)
-    if options.table not in TABLES:
-        return _refuse(BadInput(f"unknown table {options.table!r}; {nearest(options.table, TABLES)}"))
-    table = importlib.import_module(f"experiments.{options.table}").TABLE
-    return _guarded(table, options, shlex.join(["rollbench", *arguments]))
+        return int(fvd.run(options))
+    return guarded(lambda: commands.COMMANDS[options.command].run(options))
 
 
-def run(table: Table, arguments: Sequence[str] | None = None) -> int:
-    """The `main` of an experiment: its table, with the options of the command line."""
+def _reproduce(name: str, rest: Sequence[str]) -> int:
+    if name not in EXPERIMENTS:
+        return _refuse(BadInput(f"unknown experiment {name!r}; {nearest(name, EXPERIMENTS)}"))
+    return int(importlib.import_module(f"experiments.{name}").main(rest))
+
+
+def run(experiment: Table | Figure, arguments: Sequence[str] | None = None) -> int:
+    """The `main` of an experiment: its table or figure, with the options of the command line."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    script = f"experiments/{table.name}.py"
-    parser = _Parser(prog=script, description=table.title)
-    _add_options(parser)
-    return _guarded(table, parser.parse_args(arguments), shlex.join(["python", script, *arguments]))
+    script = f"experiments/{experiment.name}.py"
+    parser = _Parser(prog=script, description=experiment.title)
+    add_options(parser)
+    options = parser.parse_args(arguments)
+    return guarded(lambda: _run(experiment, options, shlex.join(["python", script, *arguments])))
 
 
-def _add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
     from rollbench.scale import SCALES
 
     add = parser.add_argument
@@ -79,6 +100,12 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("ROLLBENCH_STORAGE", "store"),
         metavar="URI",
         help="where stages lie: a folder or a URI such as s3://bucket/path (default: $ROLLBENCH_STORAGE, else store)",
+    )
+    add(
+        "--data",
+        metavar="SOURCE",
+        help="'real' (ingested before), 'stand-in' (generated here), fields:PATH or folder:PATH (ingested now); "
+        "default: the scale's own",
     )
     add("--out", default="out", metavar="DIR", help="where reports go (default: out)")
     add(
@@ -99,11 +126,13 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add("--dry-run", action="store_true", help="print the plan and its cost, and run nothing")
 
 
-def _guarded(table: Table, options: argparse.Namespace, command: str) -> int:
-    """Run, and turn the user's errors into one line."""
+def guarded(work: Callable[[], int]) -> int:
+    """Do `work`, and turn the user's errors into one line and an exit code."""
+    from evaluators.base import BadInput as BadFiles
+
     try:
-        return _run(table, options, command)
-    except BadInput as error:
+        return work()
+    except (BadInput, BadFiles) as error:
         return _refuse(error)
     except KeyboardInterrupt:
         print("stopped; every finished stage is kept, run the same command to go on", file=sys.stderr)
@@ -118,18 +147,18 @@ def _refuse(error: Exception) -> int:
     return 2
 
 
-def _run(table: Table, options: argparse.Namespace, command: str) -> int:
+def _run(experiment: Table | Figure, options: argparse.Namespace, command: str) -> int:
     from rollbench.store import Store
 
     store = Store(options.storage)
     try:
-        works, scaled, scale_name, needed = _planned(table, options)
+        works, needed = plan(experiment, options, store)
     except ValueError as error:  # the values' own rules
         raise error if isinstance(error, BadInput) else BadInput(str(error)) from None
     if options.dry_run:
         from rollbench.dryrun import describe
 
-        print(describe(works, scale_name, store))
+        print(describe(works, options.scale, store))
         return 0
     from rollbench.engine.place import Place
     from rollbench.engine.progress import Progress
@@ -138,30 +167,35 @@ def _run(table: Table, options: argparse.Namespace, command: str) -> int:
 
     store.check_writable()
     store.check_space(needed)
-    place = Place(store, Path(options.out) / table.name, scale_name, _scale_text(scaled, scale_name), command)
+    place = Place(store, Path(options.out) / experiment.name, options.scale, command)
     tracking = open_tracking(None, Path(store.path) if store.local else Path(options.out))
-    reproduce(works, place, tracking, workers=options.workers, batch=options.batch, progress=Progress())
+    figure = experiment if isinstance(experiment, Figure) else None
+    reproduce(works, place, tracking, workers=options.workers, batch=options.batch, progress=Progress(), figure=figure)
     return 0
 
 
-def _planned(table: Table, options: argparse.Namespace) -> tuple[TableWork, Table, str, int]:
-    """The graph of stages, the table at its scale, the scale's name and the bytes that the stages will take."""
+def plan(experiment: Table | Figure, options: argparse.Namespace, store: Store) -> tuple[TableWork, int]:
+    """The graph of stages of a table (or of a figure's table) as the options ask for it, and the bytes that it will take."""
     from rollbench.estimate import storage_bytes
     from rollbench.pipeline import lay_out
     from rollbench.scale import at_scale, default_rows, scale
+    from rollbench.sources import choose
 
+    table = experiment.table if isinstance(experiment, Figure) else experiment
     caps = scale(options.scale)
-    scaled = _changed(at_scale(table, caps), options)
     for name in ("workers", "batch"):
         if getattr(options, name) < 1:
             raise BadInput(f"--{name} {getattr(options, name)} is below 1; the smallest is 1")
-    if options.workers > scaled.training.micro_batches:
-        most = scaled.training.micro_batches
+    source = options.data or ("stand-in" if caps.stand_in else "real")
+    scaled = choose(_changed(at_scale(table, caps), options), table, source, store, planning=options.dry_run)
+    most = min(setting.training.micro_batches for setting in scaled.settings)
+    if options.workers > most:
         raise BadInput(
             f"--workers {options.workers} exceeds the {most} micro-batches of a global batch; the most is {most}"
         )
-    works = lay_out(scaled, _row_names(scaled, options.rows, default_rows(table, caps)))
-    return works, scaled, caps.name, storage_bytes(works)
+    default = (isinstance(experiment, Figure) and experiment.rows) or default_rows(table, caps)
+    works = lay_out(scaled, _row_names(scaled, options.rows, default))
+    return works, storage_bytes(works)
 
 
 def _changed(table: Table, options: argparse.Namespace) -> Table:
@@ -170,7 +204,10 @@ def _changed(table: Table, options: argparse.Namespace) -> Table:
         path, separator, text = change.partition("=")
         if not separator:
             raise BadInput(f"--set {change!r} has no '='; write FIELD=VALUE, e.g. training.steps=500")
-        table = with_field(table, path, text)
+        if path in ("resamples", "caption", "title"):
+            table = with_field(table, path, text)
+        else:
+            table = replace(table, settings=tuple(with_field(setting, path, text) for setting in table.settings))
     if options.seeds:
         if len(set(options.seeds)) < len(options.seeds) or min(options.seeds) < 0:
             raise BadInput(f"--seeds {options.seeds}: seeds are whole numbers from 0, each once, e.g. --seeds 0 1 2")
@@ -185,15 +222,6 @@ def _row_names(table: Table, asked: Sequence[str] | None, default: Sequence[str]
         return tuple(row.name for row in table.rows)
     wanted = {table.row(name).name for name in asked}
     return tuple(row.name for row in table.rows if row.name in wanted)
-
-
-def _scale_text(table: Table, name: str) -> str:
-    t, s = table.training, table.sampling
-    return (
-        f"scale “{name}”: {table.train_clips} training and {s.contexts} test trajectories, frames of {table.data.frame_grid}² cells from a "
-        f"{table.data.grid}² simulation every {table.data.frame_interval} s, {t.steps} training steps of {t.batch} windows, "
-        f"{s.calls_per_frame} network calls per frame, horizon {s.horizon} frames"
-    )
 
 
 if __name__ == "__main__":

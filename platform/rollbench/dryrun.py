@@ -10,8 +10,9 @@ from rollbench.estimate import (
     PROCESS_BYTES,
     data_bytes,
     flops_per_second,
+    generated_data,
     row_cost,
-    seconds_per_frame,
+    seconds_of_data,
     storage_bytes,
 )
 from rollbench.pipeline import TableWork, absent
@@ -33,22 +34,26 @@ def _stages(works: TableWork, store: Store) -> list[str]:
 
 
 def _sizes(works: TableWork) -> list[str]:
-    table = works.table
-    data, training, sampling = table.data, table.training, table.sampling
-    return [
-        f"data: {table.train_clips:,} training + {sampling.contexts:,} test trajectories of {data.frames} frames, "
-        f"{data.grid}² simulated to {data.frame_grid}² stored, {size(data_bytes(table))}",
-        f"training: {training.steps:,} steps of {training.batch} windows, learning rate {training.learning_rate:.2g}",
-        f"sampling: {sampling.contexts:,} films of {sampling.horizon} frames per row",
-    ]
+    lines = []
+    for work in works.settings:
+        setting = work.setting
+        training, sampling = setting.training, setting.sampling
+        lines += [
+            *([f"setting {setting.name}"] if setting.name else []),
+            f"  data: {setting.train_clips:,} training + {sampling.contexts:,} test clips, {setting.data.describe()}, "
+            f"{size(data_bytes(work.data))} to make",
+            f"  training: {training.steps:,} steps of {training.batch} windows, learning rate {training.learning_rate:.2g}",
+            f"  sampling: {sampling.contexts * sampling.samples:,} films of {sampling.horizon} frames per row",
+        ]
+    return lines
 
 
 def _rows(works: TableWork) -> list[str]:
     head = ("row", "parameters", "calls/frame", "with init", "train PFLOP", "roll PFLOP", "films", "memory")
     lines = ["{:<45} {:>12} {:>11} {:>9} {:>11} {:>10} {:>8} {:>8}".format(*head)]
     for row in works.rows:
-        cost, sampling = row_cost(row, works.table), works.table.sampling
-        plan = row.row.method.plan(sampling.horizon, sampling.calls_per_frame)
+        cost, sampling = row_cost(row), row.setting.sampling
+        plan = row.row.method.plan(sampling.horizon, sampling.calls)
         lines.append(
             f"{f'{row.row.name}, seed {row.seed}':<45} {cost.parameters:>12,} {float(plan.calls_per_frame):>11.3g} "
             f"{float(plan.calls_per_frame_total):>9.3g} {cost.train_flops / 1e15:>11.3g} {cost.roll_flops / 1e15:>10.3g} "
@@ -58,16 +63,16 @@ def _rows(works: TableWork) -> list[str]:
 
 
 def _totals(works: TableWork) -> list[str]:
-    table, cores = works.table, os.cpu_count() or 1
-    costs = {row: row_cost(row, table) for row in works.rows}
+    cores = os.cpu_count() or 1
+    costs = {row: row_cost(row) for row in works.rows}
     flops = sum(costs[group[0]].train_flops for group in works.by_model()) + sum(c.roll_flops for c in costs.values())
     peak = flops_per_second()
-    frames = (table.train_clips + table.sampling.contexts) * table.data.frames
+    making = sum(seconds_of_data(data) for data in generated_data(works))
     memory = max(c.memory for c in costs.values()) + PROCESS_BYTES
     return [
         f"storage: {size(storage_bytes(works))}",
         f"memory: {size(memory)} for the largest training process (float32, one micro-batch)",
-        f"simulation: {duration(frames * seconds_per_frame(table) / cores)} on {cores} cores, calibrated here on one outer step",
+        f"data: {duration(making / cores)} on {cores} cores, calibrated here on a short piece",
         f"networks: {duration(flops / (SUSTAINED * peak) / cores)} on {cores} cores, if {SUSTAINED:.0%} of the {peak / 1e9:.0f} GFLOP/s "
         "that a matrix product reaches here on one core is sustained",
         f"networks on GPUs: {flops / H200 / 3600:,.1f} H200-hours, if {H200 / 1e12:.0f} TFLOP/s in bf16 are sustained",

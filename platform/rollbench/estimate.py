@@ -7,7 +7,7 @@ look at. Time on this device comes from a short calibration; the second column o
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -15,8 +15,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from rollbench.models.uvit import UViT
-from rollbench.pipeline import RowWork, TableWork
-from rollbench.spec import Table
+from rollbench.pipeline import RowWork, TableWork, Work
 
 H200 = (
     300e12  # FLOP/s in bf16 that a well-fed H200 sustains on such networks: an assumption, stated wherever it is used
@@ -66,43 +65,62 @@ class RowCost:
     memory: float
 
 
-def row_cost(row: RowWork, table: Table) -> RowCost:
-    method, training, sampling = row.row.method, table.training, table.sampling
-    shape = table.data.frame_shape
-    cost = model_cost(table.network, shape, method.clean, method.generated)
-    plan = method.plan(sampling.horizon, sampling.calls_per_frame)
-    frame = 4 * shape[0] * shape[1] * shape[2]
+def row_cost(row: RowWork) -> RowCost:
+    method, training, sampling = row.row.method, row.setting.training, row.setting.sampling
+    shape = row.setting.data.frame_shape
+    cost = model_cost(row.setting.network, shape, method.clean, method.generated)
+    plan = method.plan(sampling.horizon, sampling.calls)
+    films = sampling.contexts * sampling.samples
     return RowCost(
         cost.parameters,
         cost.flops * (1 + BACKWARD) * training.batch * training.steps,
         plan.calls,
-        cost.flops * plan.calls * sampling.contexts,
-        sampling.contexts * sampling.horizon * frame,
+        cost.flops * plan.calls * films,
+        films * sampling.horizon * frame_bytes(row.setting.data),
         cost.parameters * STATE_BYTES + cost.activations * training.unit,
     )
 
 
-def data_bytes(table: Table) -> int:
-    """Frames of both splits, float32."""
-    c, y, x = table.data.frame_shape
-    return (table.train_clips + table.sampling.contexts) * table.data.frames * c * y * x * 4
+def frame_bytes(data: Any) -> int:
+    """One stored frame: a byte a pixel of video, else float32."""
+    c, y, x = data.frame_shape
+    return c * y * x * (1 if data.kind == "video" else 4)
+
+
+def data_bytes(data: Work) -> int:
+    """Frames of both splits; none where they were ingested before."""
+    value = data.made_from["data"]
+    if not hasattr(value, "simulate"):
+        return 0
+    return (data.made_from["train"] + data.made_from["test"]) * value.frames * frame_bytes(value)
+
+
+def generated_data(works: TableWork) -> tuple[Work, ...]:
+    """The data stages of a table, each once."""
+    return tuple(dict.fromkeys(w for s in works.settings for w in (s.data, s.tested)))
 
 
 def storage_bytes(works: TableWork) -> int:
     """Data, films, weights and two checkpoints of every row."""
-    costs = [row_cost(row, works.table) for row in works.rows]
-    return int(data_bytes(works.table) + sum(c.film_bytes + c.parameters * (4 + 2 * 16) for c in costs))
+    costs = [row_cost(row) for row in works.rows]
+    made = sum(data_bytes(data) for data in generated_data(works))
+    return int(made + sum(c.film_bytes + c.parameters * (4 + 2 * 16) for c in costs))
 
 
-def seconds_per_frame(table: Table) -> float:
-    """Calibration of the simulation: seconds that one frame of one trajectory takes on one core, from one outer step (after another
-    that warms up), side by side with as many as fit a cache."""
-    lanes = min(table.data.lanes, max(1, 2**17 // table.data.grid**2))
-    data = replace(table.data, frames=1, frame_interval=min(table.data.max_dt, table.data.frame_interval), lanes=lanes)
-    data.simulate(range(lanes))
+def seconds_of_data(data: Work) -> float:
+    """Calibration: seconds that both splits take to generate on one core."""
+    value = data.made_from["data"]
+    if not hasattr(value, "simulate"):
+        return 0.0
+    calibrate = getattr(value, "seconds_per_clip", None) or (lambda: _timed(value))
+    return (data.made_from["train"] + data.made_from["test"]) * float(calibrate())
+
+
+def _timed(value: Any) -> float:
+    value.simulate([0])
     start = time.perf_counter()
-    data.simulate(range(lanes))
-    return (time.perf_counter() - start) / lanes * table.data.frame_interval / data.frame_interval
+    value.simulate([0])
+    return time.perf_counter() - start
 
 
 def flops_per_second() -> float:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from rollbench.spec import Row, Table, key
+from rollbench.measures import Scoring, measures_of
+from rollbench.spec import Row, Setting, Table, key
 from rollbench.store import Stage, Store
 
 # A stage's version is part of its key: raise it when the numbers that the stage makes change, and say so in CHANGELOG.md.
@@ -29,8 +30,8 @@ class Work:
 
     @cached_property
     def key(self) -> str:
-        upstream = {f"{work.kind}_key": work.key for work in self.needs}
-        return key({"stage": self.kind, "version": VERSIONS[self.kind], **upstream, **self.made_from})
+        upstream = [f"{work.kind}/{work.key}" for work in self.needs]
+        return key({"stage": self.kind, "version": VERSIONS[self.kind], "needs": upstream, **self.made_from})
 
     def stage(self, store: Store) -> Stage:
         return store.stage(self.kind, self.key)
@@ -43,6 +44,7 @@ class Work:
 class RowWork:
     """The stages behind one row and seed."""
 
+    setting: Setting
     row: Row
     seed: int
     model: Work
@@ -55,22 +57,36 @@ class RowWork:
 
 
 @dataclass(frozen=True)
-class TableWork:
-    """The stages behind a table."""
+class SettingWork:
+    """The stages behind the rows of one setting. data: what is trained on; tested: where the test clips come from."""
 
-    table: Table
+    setting: Setting
     data: Work
+    tested: Work
     reference: Work
     trivial: Work
     rows: tuple[RowWork, ...]
 
+
+@dataclass(frozen=True)
+class TableWork:
+    """The stages behind a table."""
+
+    table: Table
+    settings: tuple[SettingWork, ...]
+
+    @property
+    def rows(self) -> tuple[RowWork, ...]:
+        return tuple(row for setting in self.settings for row in setting.rows)
+
+    def shared(self) -> tuple[Work, ...]:
+        """What the rows of a setting share, each stage once, each after those it reads."""
+        works = (w for s in self.settings for w in (s.data, s.tested, s.reference, s.trivial))
+        return tuple(dict.fromkeys(works))
+
     def works(self) -> Iterator[Work]:
         """Every stage once, each after those it reads. Rows may share a model."""
-        seen: set[Work] = set()
-        for work in (self.data, self.reference, self.trivial, *(w for row in self.rows for w in row.works())):
-            if work not in seen:
-                seen.add(work)
-                yield work
+        yield from dict.fromkeys((*self.shared(), *(w for row in self.rows for w in row.works())))
 
     def by_model(self) -> list[tuple[RowWork, ...]]:
         """The rows grouped by the model they share, largest window first: the trials of the table."""
@@ -82,25 +98,36 @@ class TableWork:
 
 def lay_out(table: Table, names: Sequence[str]) -> TableWork:
     """The graph of the rows called `names`, one branch for each of the table's seeds."""
-    sampling = table.sampling
-    data = Work("data", "data", {"data": table.data, "train": table.train_clips, "test": sampling.contexts})
-    measured = {"leads": table.leads, "horizon": sampling.horizon, "contexts": sampling.contexts}
-    reference = Work("reference", "reference", measured, (data,))
-    scoring = {"resamples": table.resamples}
-    trivial = Work("results", "trivial forecasts and floor", scoring, (reference,))
+    settings = (_setting(table, setting, set(names)) for setting in table.settings)
+    return TableWork(table, tuple(s for s in settings if s.rows))
+
+
+def _setting(table: Table, setting: Setting, names: set[str]) -> SettingWork:
+    sampling, measures = setting.sampling, measures_of(setting)
+    data = _data(setting.data, setting.train_clips, sampling.contexts)
+    tested = data if setting.tested is None else _data(setting.tested, sampling.contexts, sampling.contexts)
+    seen = {"measures": measures, "horizon": sampling.horizon}
+    reference = Work("reference", "truth", {**seen, "contexts": sampling.contexts, "group": sampling.group}, (tested,))
+    trivial_scoring = Scoring(setting.metrics, table.resamples, setting.protocol, sampling.contexts)
+    trivial = Work("results", "trivial forecasts and floor", {"scoring": trivial_scoring}, (reference,))
+    scoring = Scoring(setting.metrics, table.resamples, setting.protocol, sampling.contexts, sampling.samples)
     rows = []
     for seed in table.seeds:
-        for name in names:
-            row = table.row(name)
+        for row in (row for row in setting.rows if row.name in names):
             trained = row.method.trained_as
-            network = {"network": table.network, "training": table.training, "method": trained, "seed": seed}
+            network = {"network": setting.network, "training": setting.training, "method": trained, "seed": seed}
+            title = f"{row.name}, seed {seed}"
             model = Work("model", f"{type(trained).__name__} {trained.label}, seed {seed}", network, (data,))
-            title = f"{name}, seed {seed}"
-            clips = Work("clips", title, {"method": row.method, "sampling": sampling, "seed": seed}, (model,))
-            features = Work("features", title, {"leads": table.leads}, (clips, data))
-            results = Work("results", title, scoring, (features, reference))
-            rows.append(RowWork(row, seed, model, clips, features, results))
-    return TableWork(table, data, reference, trivial, tuple(rows))
+            made = {"method": row.method, "sampling": sampling, "seed": seed}
+            clips = Work("clips", title, made, (model, tested))
+            features = Work("features", title, seen, (clips, tested))
+            results = Work("results", title, {"scoring": scoring}, (features, reference))
+            rows.append(RowWork(setting, row, seed, model, clips, features, results))
+    return SettingWork(setting, data, tested, reference, trivial, tuple(rows))
+
+
+def _data(value: Any, train: int, test: int) -> Work:
+    return Work("data", value.describe(), {"data": value, "train": train, "test": test})
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ better with larger steps (at the laptop's size the loss on held-out clips falls 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from rollbench.spec import BadInput, Table, nearest
+from rollbench.spec import BadInput, Setting, Table, canonical, nearest
 
 NO_CAP = 2**62
 
@@ -33,18 +34,22 @@ class Scale:
     blocks: int = NO_CAP  # residual blocks per level
     network_grid: int = NO_CAP  # cells per side that the network sees: a frame beyond it is patched
     steps: int = NO_CAP  # optimiser steps
-    batch: int = NO_CAP  # windows per step
+    step_frames: int = NO_CAP  # frames per step: windows per step times the longest window
     micro_batch: int = NO_CAP  # windows per forward pass
     horizon: int = NO_CAP  # frames per film
     calls: int = NO_CAP  # network calls per emitted frame
     group: int = NO_CAP  # films per network call
+    samples: int = NO_CAP  # films per context
     resamples: int = NO_CAP  # bootstrap draws
-    rows: int = NO_CAP  # rows run unless --rows names them
+    rows: int = NO_CAP  # rows of a setting run unless --rows names them
     seeds: int = NO_CAP  # training seeds per row
     learning_rate: float = 0.0  # at least this
+    stand_in: bool = (
+        False  # data sets that must be ingested are replaced by their stand-ins, unless --data says otherwise
+    )
 
     def __post_init__(self) -> None:
-        for field in fields(self)[1:-1]:
+        for field in fields(self)[1:-2]:
             if getattr(self, field.name) < 1:
                 raise BadInput(f"scale {self.name!r}: {field.name} = {getattr(self, field.name)} is below 1")
 
@@ -61,15 +66,17 @@ _CAPS: dict[str, tuple[Any, ...]] = {  #         smoke  laptop     lab
     "blocks":        (   1,      1,      3),
     "network_grid":  (   8,      8,     64),
     "steps":         (  12,  1_000, 50_000),
-    "batch":         (  16,     32,     64),
+    "step_frames":   ( 160,    320,    640),
     "micro_batch":   (   8,     16,     64),
     "horizon":       (   8,     24,     48),
     "calls":         (   2,      4,     16),
     "group":         (  16,     32,     64),
+    "samples":       (   2,      2,      4),
     "resamples":     ( 100,    500,  1_000),
     "rows":          (   2,      5,     11),
     "seeds":         (   1,      1,      3),
     "learning_rate": (5e-3,   5e-3,   5e-4),
+    "stand_in":      (True,   True,  False),
 }
 # fmt: on
 SCALES = {
@@ -86,41 +93,70 @@ def scale(name: str) -> Scale:
 
 
 def at_scale(table: Table, caps: Scale) -> Table:
-    """`table` with every size field at most its cap: an elementwise minimum."""
-    network = table.network.capped(levels=caps.levels, width=caps.width, blocks=caps.blocks, grid=caps.network_grid)
-    t, s = table.training, table.sampling
-    horizon = min(s.horizon, caps.horizon)
+    """`table` with every size field at most its cap: an elementwise minimum. Settings that it makes equal are one, the first."""
     return replace(
         table,
-        data=replace(
-            table.data,
-            grid=min(table.data.grid, caps.grid),
-            frame_grid=min(table.data.frame_grid, caps.frame_grid),
-            frames=min(table.data.frames, caps.frames),
-        ),
-        network=network,
-        training=replace(
-            t,
-            steps=min(t.steps, caps.steps),
-            batch=min(t.batch, caps.batch),
-            micro_batch=min(t.micro_batch, caps.micro_batch),
-            learning_rate=max(t.learning_rate, caps.learning_rate),
-        ),
-        sampling=replace(
-            s,
-            horizon=horizon,
-            calls_per_frame=min(s.calls_per_frame, caps.calls),
-            contexts=min(s.contexts, caps.contexts),
-            group=min(s.group, caps.group),
-        ),
-        train_clips=min(table.train_clips, caps.train_clips),
-        leads=tuple(lead for lead in table.leads if lead <= horizon),
+        settings=_distinct([_capped(setting, caps) for setting in table.settings]),
         seeds=table.seeds[: caps.seeds],
         resamples=min(table.resamples, caps.resamples),
     )
 
 
+def _capped(setting: Setting, caps: Scale) -> Setting:
+    t, s = setting.training, setting.sampling
+    horizon = min(s.horizon, caps.horizon)
+    window = max(row.method.window for row in setting.rows)
+    least = max(setting.clean + horizon, window)
+    batch = min(t.batch, max(1, caps.step_frames // window))
+    micro_batch = min(t.unit, caps.micro_batch, batch)
+    sizes = {"grid": caps.grid, "frame_grid": caps.frame_grid, "frames": caps.frames, "least": least}
+    data, stand_in, tested = (
+        value and value.capped(**sizes) for value in (setting.data, setting.stand_in, setting.tested)
+    )
+    return replace(
+        setting,
+        data=data,
+        stand_in=stand_in,
+        tested=tested,
+        network=setting.network.capped(
+            levels=caps.levels, width=caps.width, blocks=caps.blocks, grid=caps.network_grid
+        ),
+        training=replace(
+            t,
+            steps=min(t.steps, caps.steps),
+            batch=batch - batch % micro_batch,
+            micro_batch=micro_batch,
+            learning_rate=max(t.learning_rate, caps.learning_rate),
+        ),
+        sampling=replace(
+            s,
+            horizon=horizon,
+            calls_per_frame=s.calls_per_frame if s.calls <= caps.calls else caps.calls,
+            contexts=min(s.contexts, caps.contexts),
+            group=min(s.group, caps.group),
+            samples=min(s.samples, caps.samples),
+        ),
+        train_clips=min(setting.train_clips, caps.train_clips),
+        leads=tuple(lead for lead in setting.leads if lead <= horizon),
+    )
+
+
+def _distinct(settings: Sequence[Setting]) -> tuple[Setting, ...]:
+    """Each setting once, whatever it and its rows are called."""
+    found: dict[str, Setting] = {}
+    for setting in settings:
+        nameless = replace(
+            setting, name="", rows=tuple(replace(row, name="", printed="", priority=0) for row in setting.rows)
+        )
+        found.setdefault(canonical(nameless), setting)
+    return tuple(found.values())
+
+
 def default_rows(table: Table, caps: Scale) -> tuple[str, ...]:
-    """The rows a scale runs unless told otherwise: those of lowest priority number, in the table's own order."""
-    chosen = sorted(table.rows, key=lambda row: row.priority)[: caps.rows]
-    return tuple(row.name for row in table.rows if row in chosen)
+    """The rows a scale runs unless told otherwise: of each setting those of lowest priority number, in the table's own order."""
+    chosen = {
+        row.name
+        for setting in table.settings
+        for row in sorted(setting.rows, key=lambda row: row.priority)[: max(1, caps.rows // len(table.settings))]
+    }
+    return tuple(row.name for row in table.rows if row.name in chosen)

@@ -108,14 +108,16 @@ def _read(old: Any, text: str, path: str) -> Any:
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table: its name in the paper (the look-up key of the published numbers) and the method that makes it.
+    """One row of a table: its name and the method that makes it.
 
     priority: rows with the lowest numbers are the ones that a small scale runs (see `Scale.rows`).
+    printed: the row's name in the paper, the look-up key of the published numbers, where it is not `name` itself.
     """
 
     name: str
     method: Any
     priority: int
+    printed: str = ""
 
 
 @dataclass(frozen=True)
@@ -142,79 +144,162 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Sampling:
-    """How films are made and counted: the equal-cost side of a comparison.
-
-    horizon: frames per film. calls_per_frame: network evaluations per emitted frame, equal for every method.
-    contexts: test trajectories, one film (or ensemble mean) each. group: films that one network call carries; fixed, so that the
-    arithmetic does not depend on the batch size or the number of actors.
+class Degradation:
+    """What is done to the context before a film is made from it. noise: white, in standard deviations of the training frames.
+    dropped: the last so many context frames are lost, and the one before stands in their place.
     """
 
-    horizon: int = 48
-    calls_per_frame: int = 32
-    contexts: int = 1024
-    group: int = 32
-    sampler: str = "ancestral"
+    noise: float = 0.0
+    dropped: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("horizon", "calls_per_frame", "contexts", "group"):
-            if getattr(self, name) < 1:
-                raise BadInput(f"{name} = {getattr(self, name)} is below 1: a film needs at least one of each")
-        if self.contexts < 2:
-            raise BadInput(f"contexts = {self.contexts}: a distance between distributions needs at least 2 films")
+        if not (0 <= self.noise < math.inf and self.dropped >= 0):
+            raise BadInput(
+                f"noise = {self.noise}, dropped = {self.dropped}: neither can be negative; 0 leaves the context alone"
+            )
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table of the paper as a value: what is trained on what, what is rolled out, and what is asked of the films.
+class Sampling:
+    """How films are made and counted: the equal-cost side of a comparison.
 
-    published: the number of the paper's table, "" for none. data, network, training: the data set, network size and training
-    settings that all rows share. train_clips: trajectories in the training split; the test split has `sampling.contexts`.
-    metrics, leads: which numbers, and at which frames after the context.
-    resamples: bootstrap draws behind each interval.
+    horizon: frames per film. calls_per_frame: network evaluations per emitted frame, equal for every method; a fraction such as
+    "100/11" where it is no whole number. contexts: test clips. samples: films (or ensemble means) of each. group: films that one
+    network call carries; fixed, so that the arithmetic does not depend on the batch size or the number of actors.
     """
 
-    name: str
-    title: str
-    published: str
+    horizon: int = 48
+    calls_per_frame: int | str = 32
+    contexts: int = 1024
+    group: int = 32
+    samples: int = 1
+    sampler: str = "ancestral"
+    degradation: Degradation | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("horizon", "contexts", "group", "samples"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"{name} = {getattr(self, name)} is below 1: a film needs at least one of each")
+        try:
+            calls = Fraction(self.calls_per_frame)
+        except (ValueError, ZeroDivisionError):
+            raise BadInput(f"calls_per_frame = {self.calls_per_frame!r} is no number; write 32 or 100/11") from None
+        if calls <= 0:
+            raise BadInput(
+                f"calls_per_frame = {self.calls_per_frame} is not positive; a frame of a diffusion costs 1 or more"
+            )
+        if self.contexts < 2:
+            raise BadInput(f"contexts = {self.contexts}: a distance between distributions needs at least 2 films")
+
+    @property
+    def calls(self) -> Fraction:
+        """calls_per_frame as an exact number."""
+        return Fraction(self.calls_per_frame)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What some rows of a table share: what is trained on what, what is rolled out, and what is asked of the films.
+
+    name: tells the settings of one table apart, "" where there is one. printed: the paper's words for it, with which (and with the
+    method's label) its published numbers are found. data: the data set; stand_in: the data set for machines that do not have it.
+    tested: the data set of the test clips where it differs from the one trained on. train_clips: clips in the training split; the
+    test split has `sampling.contexts`. metrics, leads: which numbers, and at which frames after the context. protocol: how the
+    video distance scores clips (`evaluators.protocols`).
+    """
+
     data: Any
     network: Any
     training: Any
     sampling: Sampling
     train_clips: int
     rows: tuple[Row, ...]
-    leads: tuple[int, ...]
     metrics: tuple[str, ...]
+    leads: tuple[int, ...] = ()
+    protocol: str = ""
+    name: str = ""
+    printed: str = ""
+    stand_in: Any = None
+    tested: Any = None
+
+    def __post_init__(self) -> None:
+        frames, horizon = self.data.frames, self.sampling.horizon
+        if not self.rows:
+            raise BadInput(f"setting {self.name!r} has no rows: give at least one")
+        for row in self.rows:
+            window, clean = row.method.window, row.method.clean
+            if window > frames:
+                raise BadInput(
+                    f"row {row.name!r}: a window of {window} frames is larger than the clip of {frames}; "
+                    f"use data.frames >= {window} or a smaller window"
+                )
+            if clean + horizon > frames:
+                raise BadInput(
+                    f"row {row.name!r}: {clean} context frames + a horizon of {horizon} exceed the clip of {frames} "
+                    f"frames; the longest horizon that fits is {frames - clean}"
+                )
+        if self.leads and not 1 <= min(self.leads) <= max(self.leads) <= horizon:
+            raise BadInput(f"leads {self.leads} must lie between 1 and the horizon of {horizon} frames")
+        if self.train_clips < self.sampling.contexts:
+            raise BadInput(
+                f"train_clips = {self.train_clips} is below the {self.sampling.contexts} test clips: the real-vs-real floor "
+                f"compares the test split with as many training clips; use train_clips >= {self.sampling.contexts}"
+            )
+
+    @property
+    def clean(self) -> int:
+        """The longest context of the rows."""
+        return max(row.method.clean for row in self.rows)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the paper as a value: its settings, its rows, and what the paper claims of them.
+
+    published: the number of the paper's table, "" for none. resamples: bootstrap draws behind each interval.
+    """
+
+    name: str
+    title: str
+    published: str
+    settings: tuple[Setting, ...]
+    caption: str = ""
     claims: tuple[Claim, ...] = ()
     seeds: tuple[int, ...] = (0,)
     resamples: int = 1000
 
     def __post_init__(self) -> None:
-        frames, horizon = self.data.frames, self.sampling.horizon
-        if not self.rows:
-            raise BadInput(f"{self.name} has no rows: give at least one")
-        for row in self.rows:
-            window, clean = row.method.window, row.method.clean
-            if window > frames:
-                raise BadInput(
-                    f"row {row.name!r}: a window of {window} frames is larger than the trajectory of {frames}; "
-                    f"use data.frames >= {window} or a smaller window"
-                )
-            if clean + horizon > frames:
-                raise BadInput(
-                    f"row {row.name!r}: {clean} context frames + a horizon of {horizon} exceed the trajectory of {frames} "
-                    f"frames; the longest horizon that fits is {frames - clean}"
-                )
-        if not self.leads or max(self.leads) > horizon or min(self.leads) < 1:
-            raise BadInput(f"leads {self.leads} must lie between 1 and the horizon of {horizon} frames")
-        if self.train_clips < self.sampling.contexts:
-            raise BadInput(
-                f"train_clips = {self.train_clips} is below the {self.sampling.contexts} test trajectories: the real-vs-real floor "
-                f"compares the test split with as many training trajectories; use train_clips >= {self.sampling.contexts}"
-            )
+        if not self.settings:
+            raise BadInput(f"{self.name} has no settings: give at least one")
+        names = [row.name for row in self.rows]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise BadInput(f"{self.name} has two rows {twice[0]!r}: a row's name tells it from all others")
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows of all settings, in the table's order."""
+        return tuple(row for setting in self.settings for row in setting.rows)
 
     def row(self, name: str) -> Row:
         for row in self.rows:
             if row.name == name:
                 return row
         raise BadInput(f"unknown row {name!r}; {nearest(name, [r.name for r in self.rows])}")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the paper: a picture of some rows of a table.
+
+    draw: "rollouts" (frames of each method below each other), "strips" (as rollouts, of several clips) or "over leads" (`metric`).
+    shows: what is drawn of a flow, "vorticity" or "velocity". rows: those drawn, all of the table where it is empty.
+    """
+
+    name: str
+    title: str
+    table: Table
+    draw: str
+    metric: str = ""
+    shows: str = "vorticity"
+    rows: tuple[str, ...] = ()

@@ -76,12 +76,15 @@ def without_secret(uri: str) -> str:
 
 
 def points(rows: Iterable[Mapping[Any, Any]]) -> list[Point]:
-    """Tidy result rows (metric, lead, value, low, high) as points: `fsd`, `fsd_low`, `fsd_high`, the lead as step."""
+    """Tidy result rows (metric, lead, value, low, high) as points: `fsd`, `fsd_low`, `fsd_high`, the lead as step (0
+    for a metric of whole clips)."""
     found: list[Point] = []
     for row in rows:
+        lead = row["lead"]
+        step = 0 if lead is None or lead != lead else int(lead)
         for suffix, column in (("", "value"), ("_low", "low"), ("_high", "high")):
             if row.get(column) is not None:
-                found.append((f"{row['metric']}{suffix}", float(row[column]), int(row["lead"])))
+                found.append((f"{row['metric']}{suffix}", float(row[column]), step))
     return found
 
 

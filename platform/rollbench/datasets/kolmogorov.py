@@ -14,10 +14,11 @@ within a turn of the smallest eddies on every grid.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,8 @@ class Kolmogorov:
     precision: Literal["float32", "float64"] = "float32"
     lanes: int = 16
     seed: int = 0
+
+    kind: ClassVar[str] = "flow"
 
     def __post_init__(self) -> None:
         for name in ("trajectories", "grid", "frame_grid", "frames", "wavenumber", "lanes"):
@@ -103,6 +106,29 @@ class Kolmogorov:
     @property
     def frame_shape(self) -> tuple[int, int, int]:
         return (self.channels, self.frame_grid, self.frame_grid)
+
+    def describe(self) -> str:
+        return f"{self.frame_grid}×{self.frame_grid} frames of a {self.grid}×{self.grid} flow every {self.frame_interval:g} s"
+
+    def capped(self, *, grid: int, frame_grid: int, frames: int, least: int) -> Kolmogorov:
+        """The elementwise minimum with these caps, but no fewer than `least` frames: the first ones are the spin-up."""
+        return replace(
+            self,
+            grid=min(self.grid, grid),
+            frame_grid=min(self.frame_grid, frame_grid),
+            frames=min(self.frames, max(frames, least)),
+        )
+
+    def seconds_per_clip(self) -> float:
+        """Seconds that one trajectory takes on one core: measured on one outer step (after another that warms up), side by side with
+        as many as fit a cache."""
+        lanes = min(self.lanes, max(1, 2**17 // self.grid**2))
+        piece = replace(self, frames=1, frame_interval=min(self.max_dt, self.frame_interval), lanes=lanes)
+        piece.simulate(range(lanes))
+        start = time.perf_counter()
+        piece.simulate(range(lanes))
+        per_frame = (time.perf_counter() - start) / lanes * self.frame_interval / piece.frame_interval
+        return per_frame * self.frames
 
     @property
     def steps_per_frame(self) -> int:

@@ -1,12 +1,15 @@
 """Films to features to numbers: evaluator actors reduce each film to a few vectors, and the vectors become results with intervals.
 
-The features of a film are its spectrum (FSD) and its squared error at each lead. They are stored, so that another bootstrap
-or another number of resamples never goes back to the films.
+What is kept of a film is for `rollbench.measures` to say. It is stored, so that another bootstrap, another protocol on the same
+features or another number of resamples never goes back to the films.
 """
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,178 +17,224 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 import ray.data
+import safetensors.numpy
+import torch
 
-from evaluators import fsd, pixel, uncertainty
+from evaluators import weights
 from rollbench.engine.cluster import WORKER_CPUS
+from rollbench.engine.generate import groups
 from rollbench.engine.progress import Progress
-from rollbench.engine.shards import Split, read_split
+from rollbench.engine.shards import is_video, loaded, read_range, read_split
 from rollbench.engine.stages import Product, write_shards
+from rollbench.measures import Columns, Seen, Sides
 from rollbench.pipeline import Work
 from rollbench.store import Stage, Store, tensor_column, tensor_of
 
-RESULTS = "results.parquet"
+RESULTS, WEIGHTS = "results.parquet", "i3d.safetensors"
 # What any forecast must beat: the last context frame, and the mean training frame.
 TRIVIAL = ("persistence", "climatology")
+PARTS = ("truth", "floor", *TRIVIAL)
+MEAN_CLIPS = 1024  # training clips behind the mean frame: its own error is then a thousandth of the variance
 
 
-def features_of(ids: list[str], films: np.ndarray, truth: np.ndarray) -> pa.Table:
-    """One row per film: its spectrum and its mean squared error at each lead.
+class Evaluator:
+    """An actor that holds the networks of all measures, loaded once, and turns shards of films into shards of columns."""
 
-    films, truth: [clips, leads, channels, y, x] in the data's units (m/s).
-    """
-    spectra = np.stack([fsd.features(films[:, k]) for k in range(films.shape[1])], axis=1)
-    errors = np.stack([pixel.mse(films[:, k], truth[:, k]) for k in range(films.shape[1])], axis=1)
-    return pa.table({"clip_id": ids, "spectrum": tensor_column(spectra), "squared_error": tensor_column(errors)})
+    def __init__(self, work: Work, store: Store) -> None:
+        torch.set_num_threads(1)
+        self.work, self.store, self.stage = work, store, work.stage(store)
+        self.tested, self.horizon = work.needs[-1], work.made_from["horizon"]
+        self.video = is_video(self.tested)
+        with network_weights(store) as path:
+            self.reducers = [measure.reducer(path) for measure in work.made_from["measures"]]
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[Any]]:
+        items = [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
+        receipts = [self._reduce(item) for item in items]
+        return {name: [r[name] for r in receipts] for name in receipts[0]}
+
+    def _reduce(self, item: dict[str, Any]) -> dict[str, Any]:
+        ids, films, truth, past = self.films(item)
+        seen = Seen(films, truth, past, self.video)
+        columns = {name: column for reduce in self.reducers for name, column in reduce(seen).items()}
+        tensors = {name: tensor_column(column) for name, column in columns.items()}
+        return self.stage.write_table(item["name"], pa.table({"clip_id": ids, **tensors}))
+
+    def films(self, item: dict[str, Any]) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
+        raise NotImplementedError
+
+    def real(self, split: str, first: int, count: int) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """Names, scored frames [k, horizon, …] and all frames before them [k, p, …] of real clips."""
+        found = read_range(self.tested, self.store, split, first, count)
+        clips = np.stack(found.clips)
+        return list(found.ids), clips[:, -self.horizon :], clips[:, : clips.shape[1] - self.horizon]
 
 
-def at_leads(clips: Any, leads: tuple[int, ...], horizon: int) -> np.ndarray:
-    """The frames at `leads` (1 is the first after the context) of whole trajectories: [clips, leads, c, y, x]."""
-    return np.stack([clip[[len(clip) - horizon + lead - 1 for lead in leads]] for clip in clips])
+class OfFilms(Evaluator):
+    """Of a row's films."""
+
+    def films(self, item: dict[str, Any]) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
+        clips = self.work.needs[0]
+        receipt = {"name": item["name"], "bytes": int(item["bytes"]), "sha256": item["sha256"]}
+        films = loaded(tensor_of(clips.stage(self.store).read_table(receipt), "frames"), self.video)
+        sampling = clips.made_from["sampling"]
+        films = films.reshape(-1, sampling.samples, *films.shape[1:])
+        first = int(item["name"].split("-")[1].removesuffix(".arrow")) * sampling.group
+        ids, truth, past = self.real("test", first, len(films))
+        return ids, films, truth, past
 
 
-# --- the real side ------------------------------------------------------------------------------------------------------------
-def refer(work: Work, store: Store) -> Product:
-    """Features of the truth, of as many other real trajectories (the floor) and of the trivial forecasts, once per table."""
-    (data,) = work.needs
-    stage, made_from = work.stage(store), work.made_from
-    leads, horizon, contexts = made_from["leads"], made_from["horizon"], made_from["contexts"]
-    test = read_split(data.stage(store), "test", contexts)
-    other = read_split(data.stage(store), "train", contexts)
-    truth = at_leads(test.clips, leads, horizon)
-    still = np.stack([clip[len(clip) - horizon - 1] for clip in test.clips])
-    mean = np.broadcast_to(_mean_frame(data.stage(store)), truth.shape)
-    films = {
-        "truth": truth,
-        "floor": at_leads(other.clips, leads, horizon),
-        "persistence": np.broadcast_to(still[:, None], truth.shape),
-        "climatology": mean,
-    }
-    receipts = [
-        stage.write_table(f"{name}.arrow", features_of(list(test.ids), np.ascontiguousarray(film), truth))
-        for name, film in films.items()
+class OfTruth(Evaluator):
+    """Of the truth, of as many other real clips (the floor) and of the trivial forecasts."""
+
+    def __init__(self, work: Work, store: Store, mean: np.ndarray) -> None:
+        super().__init__(work, store)
+        self.mean = mean
+
+    def films(self, item: dict[str, Any]) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
+        group, part = self.work.made_from["group"], item["part"]
+        first = int(item["group"]) * group
+        count = min(group, self.work.made_from["contexts"] - first)
+        ids, truth, past = self.real("test", first, count)
+        if part == "floor":
+            _, films, past = self.real("train", first, count)
+            return ids, films[:, None], truth, past
+        films = {
+            "truth": truth,
+            "persistence": np.broadcast_to(past[:, -1:], truth.shape),
+            "climatology": np.broadcast_to(self.mean, truth.shape),
+        }[part]
+        return ids, films[:, None], truth, past
+
+
+def refer(
+    work: Work, store: Store, progress: Progress, *, actors: int = 1, batch: int = 1, gpus: float = 0.0
+) -> Product:
+    """Columns of the real side and of the trivial forecasts, once for all rows of a setting."""
+    (tested,) = work.needs
+    items = [
+        {**group, "name": f"{part}-{group['name']}", "part": part}
+        for part in PARTS
+        for group in groups(work.made_from["contexts"], work.made_from["group"])
     ]
-    return Product(receipts)
-
-
-def _mean_frame(data: Stage) -> np.ndarray:
-    """The mean frame [c, y, x] of the training split: what a forecast without information says."""
-    clips = read_split(data, "train").clips
-    return sum(clip.mean(0, dtype=np.float64) for clip in clips) / len(clips)
-
-
-# --- the films' side ----------------------------------------------------------------------------------------------------------
-def extract(work: Work, store: Store, progress: Progress, *, actors: int = 1, batch: int = 1) -> Product:
-    """Reduce a row's films to features with a pool of evaluator actors."""
-    clips, _ = work.needs
-    stage = work.stage(store)
-    films = (clips.stage(store).manifest() or {"files": []})["files"]
-    shards = [{name: film[name] for name in ("name", "bytes", "sha256")} for film in films]
-    extract_with = {"fn_constructor_kwargs": {"work": work, "store": store}, "batch_size": batch}
+    mean = ray.get(ray.remote(_mean_frame).remote(tested, store))
+    made_of = {"work": work, "store": store, "mean": mean}
     return Product(
         write_shards(
-            stage,
-            shards,
-            progress,
-            f"evaluate {work.title}",
-            "groups",
-            lambda items: items.map_batches(
-                Extractor, compute=ray.data.ActorPoolStrategy(size=actors), num_cpus=WORKER_CPUS, **extract_with
-            ),
+            work.stage(store), items, progress, "evaluate the truth", "groups",
+            lambda dataset: _pool(dataset, OfTruth, made_of, actors, batch, gpus),
         )
+    )  # fmt: skip
+
+
+def extract(
+    work: Work, store: Store, progress: Progress, *, actors: int = 1, batch: int = 1, gpus: float = 0.0
+) -> Product:
+    """Columns of a row's films."""
+    films = (work.needs[0].stage(store).manifest() or {"files": []})["files"]
+    items = [{name: film[name] for name in ("name", "bytes", "sha256")} for film in films]
+    made_of = {"work": work, "store": store}
+    return Product(
+        write_shards(
+            work.stage(store), items, progress, f"evaluate {work.title}", "groups",
+            lambda dataset: _pool(dataset, OfFilms, made_of, actors, batch, gpus),
+        )
+    )  # fmt: skip
+
+
+def _pool(dataset: Any, actor: Any, made_of: dict[str, Any], actors: int, batch: int, gpus: float) -> Any:
+    pool = ray.data.ActorPoolStrategy(size=actors)
+    return dataset.map_batches(
+        actor, compute=pool, fn_constructor_kwargs=made_of, batch_size=batch, num_cpus=WORKER_CPUS, num_gpus=gpus
     )
 
 
-class Extractor:
-    """An actor that holds the truth at the leads and turns shards of films into shards of features."""
+def _mean_frame(data: Work, store: Store) -> np.ndarray:
+    """The mean frame [c, y, x] of the training split: what a forecast without information says. Of pixels, whole numbers."""
+    clips = read_split(data, store, "train", MEAN_CLIPS).clips
+    mean = sum(clip.mean(0, dtype=np.float64) for clip in clips) / len(clips)
+    return np.rint(mean).astype(np.uint8) if is_video(data) else mean
 
-    def __init__(self, work: Work, store: Store) -> None:
-        self.clips, data = work.needs
-        self.stage, self.films = work.stage(store), self.clips.stage(store)
-        sampling = self.clips.made_from["sampling"]
-        self.leads = work.made_from["leads"]
-        test: Split = read_split(data.stage(store), "test", sampling.contexts)
-        self.truth = dict(zip(test.ids, at_leads(test.clips, self.leads, sampling.horizon), strict=True))
 
-    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[Any]]:
-        rows = [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
-        receipts = [self._extract(row) for row in rows]
-        return {name: [r[name] for r in receipts] for name in receipts[0]}
+# --- the network of the video distance --------------------------------------------------------------------------------------------
+def keep_weights(store: Store) -> None:
+    """Find or fetch the weights of the video distance and keep them in storage, for actors on machines that reach nothing else.
 
-    def _extract(self, row: dict[str, Any]) -> dict[str, Any]:
-        table = self.films.read_table({"name": row["name"], "bytes": int(row["bytes"]), "sha256": row["sha256"]})
-        ids = table.column("clip_id").to_pylist()
-        films = tensor_of(table, "frames")[:, [lead - 1 for lead in self.leads]]
-        return self.stage.write_table(row["name"], features_of(ids, films, np.stack([self.truth[i] for i in ids])))
+    Raises evaluators.base.BadInput where they cannot be had.
+    """
+    stage = _weights_stage(store)
+    if stage.manifest() is None:
+        stage.publish([stage.write(WEIGHTS, safetensors.numpy.save(weights.load()))], title=weights.IDENTITY)
+
+
+@contextlib.contextmanager
+def network_weights(store: Store) -> Iterator[str | None]:
+    """A path of the weights kept in storage; None where no table needed them."""
+    stage = _weights_stage(store)
+    manifest = stage.manifest()
+    if manifest is None:
+        yield None
+    elif store.local:
+        yield f"{stage.path}/{WEIGHTS}"
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / WEIGHTS
+            path.write_bytes(stage.read(manifest["files"][0]))
+            yield str(path)
+
+
+def _weights_stage(store: Store) -> Stage:
+    return store.stage("weights", weights.IDENTITY.replace(":", "-"))
 
 
 # --- numbers ------------------------------------------------------------------------------------------------------------------
 def score(work: Work, store: Store) -> Product:
-    """Features of a row against the reference: every metric at every lead with its interval, as results.parquet."""
+    """Columns of a row against the reference: every metric at every lead with its interval, as results.parquet."""
     features, reference = work.needs
-    real = _read(reference.stage(store))
-    fake = _concatenate(features.stage(store))
-    return _results(work, store, _numbers(fake, real, work.made_from["resamples"], reference.made_from["leads"]))
+    fake = _columns(features, store)
+    return _results(work, store, _numbers(work, fake, _sides(reference, store)))
 
 
 def score_trivial(work: Work, store: Store) -> Product:
     """The trivial forecasts and the real-vs-real floor, scored like a row."""
     (reference,) = work.needs
-    real, leads = _read(reference.stage(store)), reference.made_from["leads"]
+    sides = _sides(reference, store)
     names = {"floor": ("real vs real", "floor"), **{name: (name, "baseline") for name in TRIVIAL}}
     numbers = (
         {**number, "row": row, "kind": kind}
-        for name, (row, kind) in names.items()
-        for number in _numbers(real[name], real, work.made_from["resamples"], leads)
+        for part, (row, kind) in names.items()
+        for number in _numbers(work, _columns(reference, store, part), sides)
     )
     return _results(work, store, numbers)
 
 
+def _numbers(work: Work, fake: Columns, sides: Sides) -> Iterable[dict[str, Any]]:
+    measures, how = work.needs[0].made_from["measures"], work.made_from["scoring"]
+    return (number for measure in measures for number in measure.numbers(fake, sides, how))
+
+
+def _sides(reference: Work, store: Store) -> Sides:
+    truth = _table(reference, store, "truth")
+    return Sides(tuple(truth.column("clip_id").to_pylist()), _arrays(truth), _columns(reference, store, "climatology"))
+
+
+def _columns(work: Work, store: Store, part: str = "") -> Columns:
+    return _arrays(_table(work, store, part))
+
+
+def _table(work: Work, store: Store, part: str) -> pa.Table:
+    """The columns of all clips, in their order; of a reference those of one part."""
+    stage = work.stage(store)
+    files = (stage.manifest() or {"files": []})["files"]
+    return pa.concat_tables(stage.read_table(f) for f in files if not part or f["name"].startswith(f"{part}-"))
+
+
+def _arrays(table: pa.Table) -> Columns:
+    return {name: tensor_of(table, name) for name in table.column_names if name != "clip_id"}
+
+
 def _results(work: Work, store: Store, numbers: Iterable[dict[str, Any]]) -> Product:
+    frame = pd.DataFrame(list(numbers)).astype({"lead": "float64"})  # not a number: of the whole clip
     sink = pa.BufferOutputStream()
-    pa.parquet.write_table(pa.Table.from_pandas(pd.DataFrame(numbers), preserve_index=False), sink)
+    pa.parquet.write_table(pa.Table.from_pandas(frame, preserve_index=False), sink)
     return Product([work.stage(store).write(RESULTS, sink.getvalue())])
-
-
-def _numbers(
-    fake: dict[str, np.ndarray], real: dict[str, dict[str, np.ndarray]], resamples: int, leads: tuple[int, ...]
-) -> Iterator[dict[str, Any]]:
-    truth, climatology = real["truth"]["spectrum"], real["climatology"]["squared_error"]
-    draws = uncertainty.resamples(
-        len(truth), resamples, seed=0
-    )  # the same for every row: differences can be taken pair by pair
-    for k, lead in enumerate(leads):
-        distance = fsd.distance(truth[:, k], fake["spectrum"][:, k])
-        yield _number(
-            "fsd", lead, distance, fsd.bootstrap(truth[:, k], fake["spectrum"][:, k], draws), fsd.VERSION, len(truth)
-        )
-        error, normal = fake["squared_error"][:, k], climatology[:, k]
-        means, normals = error[draws].mean(1), normal[draws].mean(1)
-        yield _number("mse", lead, error.mean(), means, pixel.VERSION, len(error))
-        yield _number("mse_ratio", lead, error.mean() / normal.mean(), means / normals, pixel.VERSION, len(error))
-
-
-def _number(metric: str, lead: int, value: float, replicates: np.ndarray, evaluator: str, n: int) -> dict[str, Any]:
-    low, high = uncertainty.interval(value, replicates, positive=True)
-    return {
-        "metric": metric,
-        "lead": lead,
-        "value": float(value),
-        "low": float(low),
-        "high": float(high),
-        "n": n,
-        "replicates": replicates.tolist(),
-        "evaluator": evaluator,
-    }
-
-
-def _read(stage: Stage) -> dict[str, dict[str, np.ndarray]]:
-    manifest = stage.manifest() or {"files": []}
-    return {f["name"].removesuffix(".arrow"): _arrays(stage.read_table(f)) for f in manifest["files"]}
-
-
-def _concatenate(stage: Stage) -> dict[str, np.ndarray]:
-    return _arrays(pa.concat_tables(stage.tables()))
-
-
-def _arrays(table: pa.Table) -> dict[str, np.ndarray]:
-    return {name: tensor_of(table, name) for name in ("spectrum", "squared_error")}

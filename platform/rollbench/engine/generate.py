@@ -1,11 +1,12 @@
 """Films from a trained model: a Ray Data pipeline over groups of clips, one model per actor.
 
-A group holds a fixed range of test clips and is one network batch, and each film's noise is seeded by (run seed, clip id, sample).
-So films depend neither on how many groups an actor is handed at a time nor on how many actors there are.
+A group holds a fixed range of test clips, is one network batch for each sample, and each film's noise is seeded by (run seed, clip
+id, sample). So films depend neither on how many groups an actor is handed at a time nor on how many actors there are.
 """
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,10 @@ from rollbench.diffusion.rollout import rollout
 from rollbench.engine.cluster import WORKER_CPUS
 from rollbench.engine.model import load_denoiser
 from rollbench.engine.progress import Progress
-from rollbench.engine.shards import Normalisation, read_split
+from rollbench.engine.shards import Normalisation, read_range, stored
 from rollbench.engine.stages import Product, write_shards
 from rollbench.pipeline import Work
+from rollbench.spec import Degradation
 from rollbench.store import Store, tensor_column
 
 
@@ -31,12 +33,11 @@ def generate(
     actors: processes, each with one model. batch: groups handed to an actor at a time.
     """
     stage, sampling = work.stage(store), work.made_from["sampling"]
-    groups = [{"name": f"part-{g:05d}.arrow", "group": g} for g in range(-(-sampling.contexts // sampling.group))]
     roll = {"fn_constructor_kwargs": {"work": work, "store": store}, "batch_size": batch, "num_gpus": gpus}
     return Product(
         write_shards(
             stage,
-            groups,
+            groups(sampling.contexts, sampling.group),
             progress,
             f"roll out {work.title}",
             "groups",
@@ -47,17 +48,20 @@ def generate(
     )
 
 
+def groups(contexts: int, group: int) -> list[dict[str, Any]]:
+    """The groups of test clips: the unit of work of every stage behind the model."""
+    return [{"name": f"part-{g:05d}.arrow", "group": g} for g in range(-(-contexts // group))]
+
+
 class Roller:
-    """An actor that holds one model and the test split's contexts, and turns group numbers into shards of films."""
+    """An actor that holds one model and turns group numbers into shards of films."""
 
     def __init__(self, work: Work, store: Store) -> None:
         torch.set_num_threads(1)
-        (model,) = work.needs
-        (data,) = model.needs
-        manifest = data.stage(store).manifest()
-        self.work, self.stage = work, work.stage(store)
-        self.normalisation = Normalisation.of(manifest or {})
-        self.split = read_split(data.stage(store), "test")
+        model, self.tested = work.needs
+        (trained_on,) = model.needs
+        self.work, self.store, self.stage = work, store, work.stage(store)
+        self.normalisation = Normalisation.of(trained_on, store)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.denoiser = load_denoiser(model, store).to(self.device)
 
@@ -66,26 +70,48 @@ class Roller:
         return {name: [r[name] for r in receipts] for name in receipts[0]}
 
     def _roll(self, name: str, group: int) -> dict[str, Any]:
+        sampling = self.work.made_from["sampling"]
+        first = group * sampling.group
+        split = read_range(self.tested, self.store, "test", first, min(sampling.group, sampling.contexts - first))
+        past = np.stack([context(clip, self.work.made_from["method"].clean, sampling.horizon) for clip in split.clips])
+        seen = self.normalisation.apply(past)
+        if sampling.degradation is not None:
+            seen = degraded(seen, split.ids, sampling.degradation)
+        films = np.stack([self._sample(seen, split.ids, sample) for sample in range(sampling.samples)], axis=1)
+        frames = stored(films.reshape(-1, *films.shape[2:]), self.normalisation.video)
+        ids = [name for name in split.ids for _ in range(sampling.samples)]
+        samples = list(range(sampling.samples)) * len(split.ids)
+        return self.stage.write_table(
+            name, pa.table({"clip_id": ids, "sample": samples, "frames": tensor_column(frames)})
+        )
+
+    def _sample(self, seen: np.ndarray, ids: Any, sample: int) -> np.ndarray:
+        """One film [k, horizon, c, y, x] of each context, in the data's units."""
         sampling, method = self.work.made_from["sampling"], self.work.made_from["method"]
-        chosen = range(group * sampling.group, min((group + 1) * sampling.group, sampling.contexts))
-        ids = [self.split.ids[i] for i in chosen]
-        past = np.stack([context(self.split.clips[i], method.clean, sampling.horizon) for i in chosen])
         with torch.inference_mode():
             films = rollout(
                 self.denoiser,
                 method,
-                torch.from_numpy(self.normalisation.apply(past)).to(self.device),
+                torch.from_numpy(seen).to(self.device),
                 sampling.horizon,
-                sampling.calls_per_frame,
+                sampling.calls,
                 seed=self.work.made_from["seed"],
                 ids=ids,
+                sample=sample,
                 sampler=sampling.sampler,
             )
-        frames = self.normalisation.undo(films.float().cpu().numpy())
-        return self.stage.write_table(name, pa.table({"clip_id": ids, "frames": tensor_column(frames)}))
+        return self.normalisation.undo(films.float().cpu().numpy())
 
 
-def context(clip: np.ndarray, clean: int, horizon: int) -> np.ndarray:
-    """The `clean` frames before the last `horizon` ones: what is scored is the end of a trajectory, past the flow's spin-up."""
+def context(clip: np.ndarray, count: int, horizon: int) -> np.ndarray:
+    """The `count` frames before the last `horizon` ones: what is scored is the end of a clip, past a flow's spin-up."""
     end = len(clip) - horizon
-    return clip[end - clean : end]
+    return clip[end - count : end]
+
+
+def degraded(seen: np.ndarray, ids: Any, how: Degradation) -> np.ndarray:
+    """Contexts [k, clean, c, y, x] as networks see them, with lost frames replaced and noise added, each clip's its own."""
+    kept = max(1, seen.shape[1] - how.dropped)
+    seen = np.concatenate([seen[:, :kept], np.repeat(seen[:, kept - 1 : kept], seen.shape[1] - kept, axis=1)], axis=1)
+    noise = [np.random.default_rng([1, zlib.crc32(name.encode())]).standard_normal(seen.shape[1:]) for name in ids]
+    return (seen + how.noise * np.stack(noise)).astype(np.float32)

@@ -1,6 +1,7 @@
 """Data to Arrow shards: Ray Data maps shard numbers to shards, each written by the task that made it.
 
-A shard holds a fixed range of trajectories, so its bytes depend neither on the number of workers nor on which one made it.
+A shard holds a fixed range of clips, so its bytes depend neither on the number of workers nor on which one made it. Data that was
+ingested before (`engine.corpus`) stays where it is: its data stage only says which corpora it takes and how many clips of each.
 """
 
 from __future__ import annotations
@@ -10,19 +11,23 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from rollbench.datasets.ingested import Ingested
 from rollbench.engine.progress import Progress
+from rollbench.engine.shards import HALF_RANGE, is_video, stored
 from rollbench.engine.stages import Product, write_shards
 from rollbench.pipeline import Work
-from rollbench.store import Stage, Store, tensor_column
+from rollbench.store import Damaged, Stage, Store, tensor_column
 
-SHARD = 16  # trajectories per shard: small enough for even progress on two cores, large enough to batch the solver
-# Test trajectories are numbered from here, so that more training data leaves the test split as it is.
+SHARD = 16  # clips per shard: small enough for even progress on two cores, large enough to batch the solver
+# Test clips are numbered from here, so that more training data leaves the test split as it is.
 TEST_IDS = 90_000_000
 
 
 def ingest(work: Work, store: Store, progress: Progress) -> Product:
-    """Simulate the trajectories that are not there yet."""
+    """Generate the clips that are not there yet."""
     data, stage = work.made_from["data"], work.stage(store)
+    if isinstance(data, Ingested):
+        return _look(data, work, store)
     splits = {"train": range(work.made_from["train"]), "test": range(TEST_IDS, TEST_IDS + work.made_from["test"])}
     shards = [
         {
@@ -34,22 +39,22 @@ def ingest(work: Work, store: Store, progress: Progress) -> Product:
         for split, ids in splits.items()
         for n, start in enumerate(range(0, len(ids), SHARD))
     ]
-    simulate = {"fn_kwargs": {"data": data, "stage": stage}, "num_cpus": 1}
+    simulate = {"fn_kwargs": {"work": work, "stage": stage}, "num_cpus": 1}
     receipts = write_shards(
         stage, shards, progress, "simulate", "shards", lambda items: items.map(_simulate, **simulate)
     )
-    return Product(receipts, _facts(receipts))
+    return Product(receipts, _facts(receipts, is_video(work)))
 
 
-def _simulate(shard: dict[str, Any], data: Any, stage: Stage) -> dict[str, Any]:
+def _simulate(shard: dict[str, Any], work: Work, stage: Stage) -> dict[str, Any]:
     """The map of the pipeline: one shard's place in, its receipt out."""
     ids = range(shard["first"], shard["first"] + shard["count"])
-    simulated = data.simulate(list(ids))
+    simulated = work.made_from["data"].simulate(list(ids))
     table = pa.table(
         {
             "clip_id": simulated.clip_ids,
             "split": [shard["split"]] * len(ids),
-            "frames": tensor_column(simulated.frames),
+            "frames": tensor_column(stored(simulated.frames, is_video(work))),
             **{name: pa.array(values) for name, values in simulated.parameters.items()},
         }
     )
@@ -64,14 +69,28 @@ def _simulate(shard: dict[str, Any], data: Any, stage: Stage) -> dict[str, Any]:
     )
 
 
-def _facts(receipts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Counts, and each channel's mean and standard deviation over the training split (in the data's units)."""
+def _facts(receipts: list[dict[str, Any]], video: bool) -> dict[str, Any]:
+    """Counts, and what networks see as 0 and 1: of pixels the middle and half of the range, else each channel's mean and standard
+    deviation over the training split (in the data's units)."""
+    clips = {split: sum(r["rows"] for r in receipts if r["split"] == split) for split in ("train", "test")}
     train = sorted((r for r in receipts if r["split"] == "train"), key=lambda r: r["name"])
     count = sum(r["values_per_channel"] for r in train)
     mean = np.sum([r["sum"] for r in train], axis=0) / count
     variance = np.sum([r["sum_of_squares"] for r in train], axis=0) / count - mean**2
-    return {
-        "clips": {split: sum(r["rows"] for r in receipts if r["split"] == split) for split in ("train", "test")},
-        "mean": mean.tolist(),
-        "std": np.sqrt(variance).tolist(),
-    }
+    if video:
+        return {"clips": clips, "mean": [HALF_RANGE] * len(mean), "std": [HALF_RANGE] * len(mean)}
+    return {"clips": clips, "mean": mean.tolist(), "std": np.sqrt(variance).tolist()}
+
+
+def _look(data: Ingested, work: Work, store: Store) -> Product:
+    """What a table takes of corpora that are there."""
+    digests = {}
+    for split, key in (("train", data.train), ("test", data.test)):
+        manifest = store.stage("corpus", key).manifest()
+        if manifest is None:
+            raise Damaged(f"corpus/{key} is not there or unfinished: run `rollbench ingest` again")
+        digests[split] = manifest["digest"]
+        if split == "train":
+            seen = [HALF_RANGE] * data.frame_shape[0] if is_video(work) else None
+            facts = {"mean": seen or manifest["mean"], "std": seen or manifest["std"]}
+    return Product([], {**facts, "corpora": digests, "clips": {s: work.made_from[s] for s in ("train", "test")}})

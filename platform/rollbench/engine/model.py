@@ -13,13 +13,15 @@ from rollbench.store import Damaged, Store
 WEIGHTS = "weights.safetensors"
 
 
-def build_denoiser(model: Work) -> Denoiser:
+def build_denoiser(model: Work, *, recompute: bool = False) -> Denoiser:
     """The network of a model stage, its weights drawn from the stage's seed, read in the parametrisation that its method asks for."""
     made_from, (data,) = model.made_from, model.needs
     method = made_from["method"]
     with torch.random.fork_rng():
         torch.manual_seed(made_from["seed"])
-        network = UViT(made_from["network"], data.made_from["data"].frame_shape, method.clean, method.generated)
+        network = UViT(
+            made_from["network"], data.made_from["data"].frame_shape, method.clean, method.generated, recompute
+        )
     return Denoiser(network, parametrisation=method.parametrisation)
 
 

@@ -1,4 +1,4 @@
-"""Where a table's work goes, and the words that say what it is."""
+"""Where an experiment's work goes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from rollbench.store import Store
 
 @dataclass(frozen=True)
 class Place:
-    """store: of the stages. out: the report's folder. scale, scale_text: its name and what it means. command: what was typed."""
+    """store: of the stages. out: the report's folder. scale: its name. command: what was typed."""
 
     store: Store
     out: Path
     scale: str
-    scale_text: str
     command: str

@@ -9,16 +9,25 @@ from pathlib import Path
 
 from rollbench.engine.place import Place
 from rollbench.engine.progress import Progress, duration
+from rollbench.measures import VideoDistance
 from rollbench.pipeline import Absent, RowWork, TableWork, Work, absent, prepare
-from rollbench.spec import plain
+from rollbench.spec import Figure, plain
 from rollbench.store import Store
 from rollbench.tracking import Run, Tracking, points
 
 
 def reproduce(
-    works: TableWork, place: Place, tracking: Tracking, *, workers: int, batch: int, progress: Progress
+    works: TableWork,
+    place: Place,
+    tracking: Tracking,
+    *,
+    workers: int,
+    batch: int,
+    progress: Progress,
+    figure: Figure | None = None,
 ) -> Path:
-    """Make every stage of `works` that is not there, record each row in MLflow and write the report; returns its page.
+    """Make every stage of `works` that is not there, record each row in MLflow and write the report (of the table, or of a figure of
+    it); returns its page.
 
     Finished stages stay whatever happens afterwards. Raises RuntimeError where a row failed, after the others are done.
     """
@@ -36,7 +45,7 @@ def reproduce(
         from rollbench.engine.results import table_results
 
         results = table_results(works, place.scale, place.store)
-        page = report(works, results, place, tracking=recorder.summary())
+        page = report(works, results, place, tracking=recorder.summary(), figure=figure)
         recorder.keep(place.out)
     progress.line(f"{works.table.name}: done in {duration(time.monotonic() - start)}; the report is {page}")
     return page
@@ -66,16 +75,23 @@ def _make(
     from rollbench.engine import cluster
 
     with cluster.cluster():
-        from rollbench.engine.evaluate import refer, score_trivial
+        from rollbench.engine.evaluate import keep_weights, refer, score_trivial
         from rollbench.engine.ingest import ingest
         from rollbench.engine.stages import make
-        from rollbench.engine.tune import Resources, run_rows
+        from rollbench.engine.tune import EVALUATOR_GPUS, Resources, run_rows
 
         resources = Resources(workers, batch, gpu=cluster.gpus() >= 1)
         resources.check()
-        make(works.data, todo, store, progress, lambda w: ingest(w, store, progress))
-        make(works.reference, todo, store, progress, lambda w: cluster.call(refer, w, store))
-        make(works.trivial, todo, store, progress, lambda w: cluster.call(score_trivial, w, store))
+        share = EVALUATOR_GPUS if resources.gpu else 0.0
+        if any(isinstance(m, VideoDistance) for w in works.shared() for m in w.made_from.get("measures", ())):
+            keep_weights(store)
+        run = {
+            "data": lambda w: ingest(w, store, progress),
+            "reference": lambda w: refer(w, store, progress, actors=workers, batch=batch, gpus=share),
+            "results": lambda w: cluster.call(score_trivial, w, store),
+        }
+        for work in works.shared():
+            make(work, todo, store, progress, run[work.kind])
         groups = [g for g in works.by_model() if any(w in todo for row in g for w in row.works())]
         if groups:
             run_rows(groups, todo, store, resources, progress, on_done)
@@ -98,7 +114,8 @@ class _Recorder:
         if known is None:
             from rollbench.engine.results import history, row_results
 
-            numbers = row_results(row, self.works, self.place.scale, self.place.store)
+            (setting,) = (s for s in self.works.settings if s.setting == row.setting)
+            numbers = row_results(row, setting, self.works.table.name, self.place.scale, self.place.store)
             first = numbers.iloc[0]
             lineage = {
                 name: str(first[name])
@@ -119,10 +136,15 @@ class _Recorder:
         if self.parent is None:
             table = self.works.table
             params = plain(
-                {"scale": self.place.scale, "data": table.data, "network": table.network, "training": table.training}
+                {"scale": self.place.scale}
+                | {
+                    name: {s.setting.name or "only": getattr(s.setting, name) for s in self.works.settings}
+                    for name in ("data", "network", "training")
+                }
             )
+            keys = ",".join(dict.fromkeys(s.data.key for s in self.works.settings))
             self.parent = self.tracking.table_run(
-                table.name, params, {"scale": self.place.scale, "data_key": self.works.data.key}
+                table.name, params, {"scale": self.place.scale, "data_key": keys}
             ).__enter__()
         return self.parent
 

@@ -9,34 +9,48 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
+from rollbench.datasets.ingested import Ingested
 from rollbench.engine.evaluate import RESULTS
 from rollbench.engine.train import HISTORY
-from rollbench.pipeline import RowWork, TableWork, Work
+from rollbench.pipeline import RowWork, SettingWork, TableWork, Work
+from rollbench.spec import Setting, Table
 from rollbench.store import Store
 
 
 def table_results(works: TableWork, scale: str, store: Store) -> pd.DataFrame:
-    """All rows that have results, the trivial forecasts and the floor."""
-    frames = [row_results(row, works, scale, store) for row in works.rows if row.results.stage(store).manifest()]
-    return pd.concat([*frames, _trivial(works, scale, store)], ignore_index=True)
+    """All rows that have results, the trivial forecasts and the floors."""
+    frames = [
+        frame
+        for setting in works.settings
+        for frame in (
+            *(row_results(row, setting, works.table.name, scale, store) for row in setting.rows if _done(row, store)),
+            _trivial(setting, works.table, scale, store),
+        )
+    ]
+    return pd.concat(frames, ignore_index=True)
 
 
-def row_results(row: RowWork, works: TableWork, scale: str, store: Store) -> pd.DataFrame:
+def _done(row: RowWork, store: Store) -> bool:
+    return row.results.stage(store).manifest() is not None
+
+
+def row_results(row: RowWork, works: SettingWork, table: str, scale: str, store: Store) -> pd.DataFrame:
     """The numbers of one row and seed with their cost and lineage."""
     manifests = {work.kind: work.stage(store).manifest() or {} for work in row.works()}
-    numbers = _read(row.results, store)
-    sampling, made = works.table.sampling, {kind: m["made"] for kind, m in manifests.items()}
-    plan = row.row.method.plan(sampling.horizon, sampling.calls_per_frame)
-    return numbers.assign(
-        table=works.table.name,
+    sampling, made = row.setting.sampling, {kind: m["made"] for kind, m in manifests.items()}
+    plan = row.row.method.plan(sampling.horizon, sampling.calls)
+    return _read(row.results, store).assign(
+        table=table,
+        setting=row.setting.name,
         row=row.row.name,
         kind="method",
         scale=scale,
+        data=data_kind(row.setting),
         seed=row.seed,
         calls_per_frame=float(plan.calls_per_frame),
         calls_per_frame_total=float(plan.calls_per_frame_total),
         parameters=manifests["model"]["parameters"],
-        train_steps=works.table.training.steps,
+        train_steps=row.setting.training.steps,
         train_seconds=made["model"]["seconds"],
         peak_memory_bytes=manifests["model"]["peak_memory_bytes"],
         seconds=sum(made[kind]["seconds"] for kind in ("clips", "features", "results")),
@@ -44,6 +58,13 @@ def row_results(row: RowWork, works: TableWork, scale: str, store: Store) -> pd.
         commit=made["results"]["commit"],
         device=made["model"]["device"],
     )
+
+
+def data_kind(setting: Setting) -> str:
+    """Where the clips come from, in a word."""
+    if isinstance(setting.data, Ingested):
+        return "real"
+    return "simulated" if setting.stand_in is None else "stand-in"
 
 
 def history(row: RowWork, store: Store) -> list[tuple[str, float, int]]:
@@ -56,12 +77,15 @@ def history(row: RowWork, store: Store) -> list[tuple[str, float, int]]:
     ]
 
 
-def _trivial(works: TableWork, scale: str, store: Store) -> pd.DataFrame:
+def _trivial(works: SettingWork, table: Table, scale: str, store: Store) -> pd.DataFrame:
+    """The trivial forecasts and the floor of a setting."""
     made = (works.trivial.stage(store).manifest() or {})["made"]
     return _read(works.trivial, store).assign(
-        table=works.table.name,
+        table=table.name,
+        setting=works.setting.name,
         scale=scale,
-        seed=works.table.seeds[0],
+        data=data_kind(works.setting),
+        seed=table.seeds[0],
         calls_per_frame=None,
         calls_per_frame_total=None,
         parameters=None,

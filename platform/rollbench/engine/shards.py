@@ -1,4 +1,10 @@
-"""Clips of a finished data stage as arrays, memory-mapped where the storage is local."""
+"""Frames as they are stored, as networks see them, and as clips of a finished data stage, memory-mapped where the storage is local.
+
+    flow, field   float32 [t, c, y, x] in the data's units       networks see (x − mean) / std of the training split, per channel
+    video         uint8   [t, y, x, c]                           networks see x / 127.5 − 1
+
+In memory frames are always [..., c, y, x].
+"""
 
 from __future__ import annotations
 
@@ -8,26 +14,49 @@ from typing import Any
 
 import numpy as np
 
-from rollbench.store import Damaged, Stage, tensor_of
+from rollbench.datasets.ingested import Ingested
+from rollbench.pipeline import Work
+from rollbench.store import Damaged, Stage, Store, tensor_of
+
+HALF_RANGE = 127.5  # of a pixel
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """x ↦ (x − mean) / std per channel, the statistics of the training split; networks see normalised frames, metrics do not."""
+    """x ↦ (x − mean) / std; networks see normalised frames, metrics do not. mean, std: [c, 1, 1]."""
 
-    mean: np.ndarray  # [c, 1, 1]
-    std: np.ndarray  # [c, 1, 1]
+    mean: np.ndarray
+    std: np.ndarray
+    video: bool
 
     @staticmethod
-    def of(manifest: dict[str, Any]) -> Normalisation:
-        mean, std = (np.asarray(manifest[name], np.float32)[:, None, None] for name in ("mean", "std"))
-        return Normalisation(mean, std)
+    def of(data: Work, store: Store) -> Normalisation:
+        """Of a finished data stage."""
+        facts = data.stage(store).manifest() or {}
+        mean, std = (np.asarray(facts[name], np.float32)[:, None, None] for name in ("mean", "std"))
+        return Normalisation(mean, std, is_video(data))
 
-    def apply(self, frames: Any) -> Any:
-        return (frames - self.mean) / self.std
+    def apply(self, frames: np.ndarray) -> np.ndarray:
+        return (frames.astype(np.float32) - self.mean) / self.std
 
-    def undo(self, frames: Any) -> Any:
-        return frames * self.std + self.mean
+    def undo(self, frames: np.ndarray) -> np.ndarray:
+        """Back to the data's units; pixels to whole numbers from 0 to 255."""
+        physical = frames * self.std + self.mean
+        return np.clip(np.rint(physical), 0, 255).astype(np.uint8) if self.video else physical
+
+
+def is_video(data: Work) -> bool:
+    return bool(data.made_from["data"].kind == "video")
+
+
+def stored(frames: np.ndarray, video: bool) -> np.ndarray:
+    """Frames [..., c, y, x] as they are stored."""
+    return np.ascontiguousarray(np.moveaxis(frames, -3, -1) if video else frames)
+
+
+def loaded(frames: np.ndarray, video: bool) -> np.ndarray:
+    """A view [..., c, y, x] of stored frames."""
+    return np.moveaxis(frames, -1, -3) if video else frames
 
 
 @dataclass(frozen=True)
@@ -38,17 +67,48 @@ class Split:
     clips: Sequence[np.ndarray]
 
 
-def read_split(stage: Stage, split: str, limit: int | None = None) -> Split:
-    """The first `limit` clips of a split (all without it). Raises Damaged for a file that differs from its receipt."""
+def read_split(data: Work, store: Store, split: str, limit: int | None = None) -> Split:
+    """The first `limit` clips of a split (by default as many as the data stage counts).
+
+    Raises Damaged for a file that differs from its receipt.
+    """
+    asked = data.made_from[split]
+    return read_clips(*_files(data, store, split), is_video(data), asked if limit is None else min(asked, limit))
+
+
+def read_range(data: Work, store: Store, split: str, first: int, count: int) -> Split:
+    """The clips first … first + count − 1 of a split, reading no more files than hold them."""
+    stage, files = _files(data, store, split)
+    passed, kept = 0, []
+    for receipt in files:
+        if passed + receipt["rows"] > first and passed < first + count:
+            kept.append(receipt)
+        elif not kept:
+            first, passed = first - receipt["rows"], passed - receipt["rows"]
+        passed += receipt["rows"]
+    found = read_clips(stage, kept, is_video(data), first + count)
+    return Split(found.ids[first:], found.clips[first:])
+
+
+def _files(data: Work, store: Store, split: str) -> tuple[Stage, list[dict[str, Any]]]:
+    """The stage that holds a split's frames and its files: ingested clips lie in the corpus that they were ingested into."""
+    value = data.made_from["data"]
+    ingested = isinstance(value, Ingested)
+    stage = store.stage("corpus", getattr(value, split)) if ingested else data.stage(store)
     manifest = stage.manifest()
     if manifest is None:
         raise Damaged(f"{stage} is unfinished")
+    files = [f for f in manifest["files"] if ingested or f["split"] == split]
+    return stage, sorted(files, key=lambda f: f["name"])
+
+
+def read_clips(stage: Stage, files: Sequence[dict[str, Any]], video: bool, limit: int) -> Split:
     ids: list[str] = []
     clips: list[np.ndarray] = []
-    for receipt in manifest["files"]:
-        if receipt["split"] != split or (limit is not None and len(ids) >= limit):
-            continue
+    for receipt in files:
+        if len(ids) >= limit:
+            break
         table = stage.read_table(receipt)
         ids += table.column("clip_id").to_pylist()
-        clips += list(tensor_of(table, "frames"))
+        clips += list(loaded(tensor_of(table, "frames"), video))
     return Split(ids[:limit], clips[:limit])

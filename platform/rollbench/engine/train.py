@@ -94,9 +94,8 @@ def _report(step: int, metrics: dict[str, float]) -> None:
 def _windows(work: Work, store: Store) -> Windows:
     """The training windows of a method: all runs of W frames of the training split, normalised."""
     (data,) = work.needs
-    stage = data.stage(store)
-    normalisation = Normalisation.of(stage.manifest() or {})
-    clips = read_split(stage, "train").clips
+    normalisation = Normalisation.of(data, store)
+    clips = read_split(data, store, "train").clips
     return Windows(
         clips,
         work.made_from["method"].window,

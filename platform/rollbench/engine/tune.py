@@ -23,6 +23,9 @@ from rollbench.pipeline import RowWork, Work
 from rollbench.spec import BadInput
 from rollbench.store import Store
 
+# Of a GPU, for an evaluator actor: its network is small beside the models, and those wait meanwhile.
+EVALUATOR_GPUS = 0.25
+
 
 @dataclass(frozen=True)
 class Resources:
@@ -121,7 +124,8 @@ def _run_row(row: RowWork, todo: set[Work], store: Store, resources: Resources, 
         said,
         lambda work: generate(work, store, said, actors=n, batch=batch, gpus=float(resources.gpu)),
     )
-    make(row.features, todo, store, said, lambda work: extract(work, store, said, actors=n, batch=batch))
+    share = EVALUATOR_GPUS if resources.gpu else 0.0
+    make(row.features, todo, store, said, lambda work: extract(work, store, said, actors=n, batch=batch, gpus=share))
     make(row.results, todo, store, said, lambda work: score(work, store))
 
 

@@ -1,0 +1,24 @@
+"""Figure 4: FSD over leads. A picture of Table 8.
+
+python experiments/figure4.py --scale laptop
+"""
+
+import sys
+from functools import partial
+
+from experiments.table8 import TABLE
+from rollbench.cli import run
+from rollbench.spec import Figure
+
+FIGURE = Figure(
+    name="figure4",
+    title="FSD over leads",
+    table=TABLE,
+    draw="over leads",
+    metric="fsd",
+)
+
+main = partial(run, FIGURE)
+
+if __name__ == "__main__":
+    sys.exit(main())

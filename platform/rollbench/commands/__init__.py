@@ -1,0 +1,7 @@
+"""The subcommands of `rollbench`: each a module with HELP, `add_arguments(parser)` and `run(options) -> exit code`."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+COMMANDS: dict[str, ModuleType] = {}

@@ -1,0 +1,78 @@
+"""Where a table's clips come from: what was ingested, a stand-in made here, or files that are named on the command line."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rollbench import corpora
+from rollbench.datasets.ingested import Ingested
+from rollbench.spec import BadInput, Setting, Table, nearest
+from rollbench.store import Store
+
+CHOICES = ("real", "stand-in", "fields:PATH", "folder:PATH")
+
+
+def choose(table: Table, published: Table, source: str, store: Store, *, planning: bool = False) -> Table:
+    """`table`, which is `published` at some scale, with the data of every setting taken from `source`.
+
+    "real" is what was ingested (what is simulated anyway is left alone), "stand-in" what a setting declares for machines without
+    it, fields:PATH and folder:PATH are ingested now unless they were before. Raises BadInput for data that is not there, with the
+    command that makes it; while `planning`, nothing is ingested, and such a setting keeps the value that names its data.
+    """
+    kind, _, path = source.partition(":")
+    if not (source in CHOICES[:2] or (kind in ("fields", "folder") and path)):
+        raise BadInput(f"--data {source!r} is no source; {nearest(source, CHOICES)}")
+    uncapped = {setting.name: setting.data for setting in published.settings}
+    settings = []
+    for setting in table.settings:
+        if path:
+            settings.append(_with(setting, _of_files(setting, kind, Path(path), store, planning), store))
+        elif setting.stand_in is None:
+            settings.append(setting)
+        elif source == "stand-in":
+            settings.append(replace(setting, data=setting.stand_in))
+        else:
+            # Frames of the data set's own size, whatever the scale; of a clip no more of them than are asked for.
+            settings.append(
+                _real(setting, replace(uncapped[setting.name], frames=setting.data.frames), store, planning)
+            )
+    return replace(table, settings=tuple(settings))
+
+
+def _real(setting: Setting, value: Any, store: Store, planning: bool) -> Setting:
+    try:
+        found = Ingested.of(*corpora.pair(store, value))
+    except BadInput:
+        if planning:
+            return setting
+        raise
+    return _with(setting, found, store)
+
+
+def _with(setting: Setting, data: Ingested, store: Store) -> Setting:
+    """The setting on ingested data, with no more clips than there are."""
+    train, test = (_count(store, key) for key in (data.train, data.test))
+    sampling = replace(setting.sampling, contexts=min(setting.sampling.contexts, test, train))
+    return replace(
+        setting, data=data, stand_in=None, sampling=sampling, train_clips=min(setting.train_clips, train), tested=None
+    )
+
+
+def _count(store: Store, key: str) -> int:
+    return int((store.stage(corpora.KIND, key).manifest() or {"clips": 0})["clips"])
+
+
+def _of_files(setting: Setting, kind: str, path: Path, store: Store, planning: bool) -> Ingested:
+    """Fields or videos of the user's own, cut into clips as long as the setting needs."""
+    from rollbench.datasets.fields import Fields
+    from rollbench.datasets.folder import Folder
+
+    least = max(setting.clean + setting.sampling.horizon, *(row.method.window for row in setting.rows))
+    value = Fields(frames=least) if kind == "fields" else Folder(frames=least, size=setting.data.frame_shape[-1])
+    if not planning:
+        from rollbench.engine.corpus import ingest_splits
+
+        return Ingested.of(*ingest_splits(value, path, store))
+    return Ingested.of(*corpora.pair(store, value))
