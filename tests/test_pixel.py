@@ -11,6 +11,7 @@ def test_mse_of_bytes_does_not_wrap_around():
     real[1] = 1
     np.testing.assert_array_equal(pixel.mse(fake, real), [65025.0, 1.0])
     np.testing.assert_allclose(pixel.psnr(fake, real, 255), [0.0, 20 * np.log10(255)])
+    np.testing.assert_allclose(pixel.mse(fake, real, 255), [1.0, 255**-2.0])
     assert pixel.psnr(real, real, 255)[0] == np.inf
 
 
@@ -44,6 +45,7 @@ def test_ssim_is_its_definition():
         ])  # fmt: skip
         assert pixel.ssim(fake, real, 255)[clip] == pytest.approx(truth, rel=1e-9)
     np.testing.assert_allclose(pixel.ssim(real, real, 255), 1.0)
+    np.testing.assert_allclose(pixel.ssim(fake / 255.0, real / 255.0, 1.0), pixel.ssim(fake, real, 255), rtol=1e-9)
     assert pixel.by_lead(pixel.ssim, fake, real, 255).shape == (2, 3)
     with pytest.raises(ValueError, match="11 x 11"):
         pixel.ssim(real[:, :, :10], fake[:, :, :10], 255)
@@ -54,6 +56,23 @@ def test_by_lead_is_the_metric_of_each_frame():
     by_lead = pixel.by_lead(pixel.mse, fake, real)
     assert by_lead.shape == (5, 7)
     np.testing.assert_allclose(by_lead[2, 3], np.mean((fake[2, 3] - real[2, 3]) ** 2))
+    with pytest.raises(ValueError, match="differ in shape"):
+        pixel.by_lead(pixel.mse, fake[:, 1:], real)
+
+
+def test_video_and_ensembles_have_an_array_of_clips_and_leads():
+    rng = np.random.default_rng(5)
+    real = rng.integers(0, 256, (3, 4, 16, 16, 3), dtype=np.uint8)
+    ensemble = rng.integers(0, 256, (5, *real.shape), dtype=np.uint8)
+    for metric in (pixel.mse, pixel.psnr, pixel.ssim):
+        found = pixel.by_lead(metric, ensemble[0], real, 255.0)
+        assert found.shape == (3, 4)
+        assert found[1, 2] == metric(ensemble[0, 1:2, 2], real[1:2, 2], 255.0)[0]  # whatever clips are beside
+    crps = pixel.by_lead(pixel.crps, ensemble, real)
+    assert crps.shape == (3, 4)
+    np.testing.assert_allclose(crps.mean(axis=1), pixel.crps(ensemble, real))
+    skill = pixel.by_lead(pixel.spread_skill, ensemble, real)
+    assert skill.shape == (4,) and skill[3] == pixel.spread_skill(ensemble[:, :, 3], real[:, 3])
 
 
 def test_crps_is_its_definition_and_fair():
