@@ -5,14 +5,9 @@ pytorch-fid is also the independent check of our Frechet distance in the tests.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import os
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterable
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -39,7 +34,7 @@ class InceptionFeatures:
 
     def __init__(self, path: str | None = None, device: str | None = None) -> None:
         self.device: torch.device = torch_device(device)
-        state = weights.torch_state(find(path), SHA256)
+        state = weights.torch_state(weights.published(URL, SHA256, path, VARIABLE, "leave --fid out"), SHA256)
         module: Any = pytorch_fid("inception")
         original = module.load_state_dict_from_url
         module.load_state_dict_from_url = lambda *_, **__: state  # what we have checked, and no download of its own
@@ -75,30 +70,6 @@ def frame_features(extractor: InceptionFeatures, clips: Iterable[Clip]) -> Featu
         raise BadInput("no clip could be read")
     bad = tuple(getattr(clips, "bad", ()))
     return Features(np.concatenate(vectors), tuple(ids), tuple(samples), extractor.identity, "inception", 1, bad)
-
-
-def find(path: str | None = None) -> Path:
-    """The Inception weights: the path given or ROLLBENCH_INCEPTION, the cache, else downloaded into the cache."""
-    given = path or os.environ.get(VARIABLE)
-    if given:
-        return Path(given).expanduser()
-    cached = weights.cache_folder() / URL.rsplit("/", 1)[1]
-    if not cached.is_file():
-        try:
-            with urllib.request.urlopen(URL, timeout=60) as answer:
-                data = answer.read()
-        except (urllib.error.URLError, OSError) as error:
-            raise BadInput(
-                f"no Inception weights for FID: {URL} cannot be fetched ({getattr(error, 'reason', error)}); fetch it "
-                f"elsewhere and set {VARIABLE} to the file, or leave --fid out"
-            ) from None
-        if hashlib.sha256(data).hexdigest() != SHA256:
-            raise BadInput(f"{URL} gave a file with another sha256 than the published one")
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        temporary = cached.with_name(f".{cached.name}.{os.getpid()}")
-        temporary.write_bytes(data)
-        os.replace(temporary, cached)
-    return cached
 
 
 def pytorch_fid(name: str) -> ModuleType:

