@@ -1,130 +1,158 @@
-"""Rollouts to look at: a picture of all methods at several leads, and a film of all side by side.
-
-Vorticity is drawn on one symmetric scale for all (blue negative, red positive: matplotlib's "RdBu_r"), taken from the
-truth, so that a method that loses its energy looks pale.
-"""
+"""Rollouts to look at: frames of all methods as a picture, and a film of all side by side (see `panels` for the colours)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import matplotlib
-import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from reports.panels import Films, Panels, evenly, panels
 from reports.theme import DARK, LIGHT, Theme, save, themed
 from rollbench.spec import BadInput
 
-Vorticity = NDArray[np.floating[Any]]
-COLORS = "RdBu_r"
 PANEL, MARGIN, HEAD = 168, 8, 22  # pixels of a panel of the film, around it, and of its name
 SIDE, GAP, LEFT, RIGHT, TOP = 1.2, 0.06, 1.5, 0.8, 0.3  # inches: a panel of the picture, and what is around
-GROUND, INK = "#1b1f24", "#e7e9ec"  # the film is dark on any page, as films are
+GROUND, INK, FRAME = (
+    "#1b1f24",
+    "#e7e9ec",
+    "#f0a030",
+)  # the film is dark on any page, as films are; a given frame's border
+STRIP = 12  # frames of a strip
 
 
 def rollout_picture(
-    films: Mapping[str, Vorticity],
+    films: Films,
     leads: Sequence[int],
     out: Path,
     *,
+    kind: str = "vorticity",
     frame_seconds: float | None = None,
     name: str = "rollouts",
 ) -> list[Path]:
-    """A grid: a line for each film, a column for each lead.
+    """A grid: a line for each film, a column for each lead (the paper's Figures 3 and 7).
 
-    films: name → vorticity [frames, y, x], the truth first; frame i is the lead i + 1. Returns the files, in light
-    and dark.
+    films: name → what is drawn, of a `kind` in panels.KINDS, the truth first; frame i is the lead i + 1. Returns the
+    files, in light and dark.
     """
-    limit = _limit(films)
-    leads = [lead for lead in leads if all(lead <= len(film) for film in films.values())]
-    if not leads:
+    shown = panels(films, kind, frame_seconds)
+    frames = [lead - 1 for lead in leads if lead <= shown.length]
+    if not frames:
         raise BadInput(
             f"no lead lies within the films of {[len(f) for f in films.values()]} frames; use leads from 1 on"
         )
-    return [path for theme in (LIGHT, DARK) for path in _grid(films, leads, limit, out, name, theme, frame_seconds)]
+    return _both(shown, frames, out, name)
 
 
-def _grid(
-    films: Mapping[str, Vorticity],
-    leads: Sequence[int],
-    limit: float,
+def film_strip(
+    films: Films,
     out: Path,
-    name: str,
-    theme: Theme,
-    frame_seconds: float | None,
+    *,
+    context: int,
+    kind: str = "video",
+    frames: Sequence[int] | None = None,
+    frame_seconds: float | None = None,
+    name: str = "strip",
 ) -> list[Path]:
+    """A grid of whole films, the context first and framed (the paper's Figures 5 and 6).
+
+    films: name → what is drawn, the truth first; the first `context` frames of each are those that were given. frames:
+    which of them, from 0; by default the last two of the context and ten evenly spread of what follows.
+    """
+    shown = panels(films, kind, frame_seconds, context)
+    if frames is None:
+        given = range(max(0, context - 2), context)
+        frames = [*given, *(context + k for k in evenly(shown.length - context, STRIP - len(given)))]
+    return _both(shown, [frame for frame in frames if 0 <= frame < shown.length], out, name)
+
+
+def _both(shown: Panels, frames: Sequence[int], out: Path, name: str) -> list[Path]:
+    return [path for theme in (LIGHT, DARK) for path in _grid(shown, frames, out, name, theme)]
+
+
+def _grid(shown: Panels, frames: Sequence[int], out: Path, name: str, theme: Theme) -> list[Path]:
     with themed(theme):
-        width, height = (n * SIDE + (n - 1) * GAP for n in (len(leads), len(films)))
-        figure = Figure(figsize=(LEFT + width + RIGHT, TOP + height + GAP))
-        place = {"left": LEFT / figure.get_figwidth(), "right": 1 - RIGHT / figure.get_figwidth()}
+        right = RIGHT if shown.kind.colors else GAP
+        width, height = (n * SIDE + (n - 1) * GAP for n in (len(frames), len(shown.films)))
+        figure = Figure(figsize=(LEFT + width + right, TOP + height + GAP))
+        place = {"left": LEFT / figure.get_figwidth(), "right": 1 - right / figure.get_figwidth()}
         place |= {"bottom": GAP / figure.get_figheight(), "top": 1 - TOP / figure.get_figheight()}
         place |= {"wspace": GAP / SIDE, "hspace": GAP / SIDE}
-        grid = figure.subplots(len(films), len(leads), squeeze=False, gridspec_kw=place)
-        for line, (label, film) in zip(grid, films.items(), strict=True):
-            for axes, lead in zip(line, leads, strict=True):
-                shown = axes.imshow(
-                    film[lead - 1], cmap=COLORS, vmin=-limit, vmax=limit, interpolation="none", origin="lower"
-                )
+        grid = figure.subplots(len(shown.films), len(frames), squeeze=False, gridspec_kw=place)
+        for line, label in zip(grid, shown.films, strict=True):
+            for axes, frame in zip(line, frames, strict=True):
+                axes.imshow(shown.image(label, frame), interpolation="none")
                 axes.set(xticks=[], yticks=[])
                 axes.grid(visible=False)
-                axes.spines[:].set_visible(False)
+                axes.spines[:].set(visible=frame < shown.context, color=FRAME, linewidth=3)
             line[0].set_ylabel(_lines(label), rotation=0, ha="right", va="center", fontsize=9, labelpad=6)
-        for axes, lead in zip(grid[0], leads, strict=True):
-            axes.set_title(_lead(lead, frame_seconds), fontsize=9)
-        side = figure.add_axes((place["right"] + 0.12 / figure.get_figwidth(), 0.2, 0.12 / figure.get_figwidth(), 0.6))
-        bar = figure.colorbar(shown, cax=side)
-        bar.set_label("vorticity, 1/s", fontsize=8.5)
-        bar.ax.tick_params(labelsize=8)
-        bar.outline.set_visible(False)
+        for axes, frame in zip(grid[0], frames, strict=True):
+            axes.set_title(shown.title(frame), fontsize=9)
+        if shown.kind.colors:
+            _scale(figure, shown, place["right"])
         return save(figure, out, name, theme)
 
 
+def _scale(figure: Figure, shown: Panels, right: float) -> None:
+    """The colour scale beside the panels."""
+    inch = 1 / figure.get_figwidth()
+    colors = ScalarMappable(Normalize(-shown.limit, shown.limit), shown.kind.colors)
+    bar = figure.colorbar(colors, cax=figure.add_axes((right + 0.12 * inch, 0.2, 0.12 * inch, 0.6)))
+    bar.set_label(shown.kind.label, fontsize=8.5)
+    bar.ax.tick_params(labelsize=8)
+    bar.outline.set_visible(False)
+
+
 def rollout_film(
-    films: Mapping[str, Vorticity],
+    films: Films,
     path: Path,
     *,
+    kind: str = "vorticity",
+    context: int = 0,
     frame_seconds: float | None = None,
     frame_milliseconds: int = 160,
 ) -> Path:
     """All films side by side as an animated WebP, each with its name, the lead below.
 
-    films: name → vorticity [frames, y, x], the truth first; the shortest sets the length. Plays for ever.
+    films: name → what is drawn, of a `kind` in panels.KINDS, the truth first; the shortest sets the length. The first
+    `context` frames of each, if any, are those that were given, and are framed. Plays for ever.
     """
-    limit = _limit(films)
-    length = min(map(len, films.values()))
-    frames = [_frame(films, place, limit, frame_seconds) for place in range(length)]
+    shown = panels(films, kind, frame_seconds, context)
+    frames = [_frame(shown, place) for place in range(shown.length)]
     path.parent.mkdir(parents=True, exist_ok=True)
     frames[0].save(path, format="WEBP", save_all=True, append_images=frames[1:], duration=frame_milliseconds, loop=0,
                    quality=82, method=4)  # fmt: skip
     return path
 
 
-def _frame(films: Mapping[str, Vorticity], place: int, limit: float, frame_seconds: float | None) -> Image.Image:
+def _frame(shown: Panels, place: int) -> Image.Image:
     """One picture of the film: the panels, their names, the lead."""
-    columns = len(films) if len(films) <= 4 else min((4, 3), key=lambda n: -len(films) % n)  # the fewest empty places
-    lines = math.ceil(len(films) / columns)
+    count = len(shown.films)
+    columns = count if count <= 4 else min((4, 3), key=lambda n: -count % n)  # the fewest empty places
+    lines = math.ceil(count / columns)
     size = (columns * (PANEL + MARGIN) + MARGIN, lines * (PANEL + HEAD + MARGIN) + MARGIN + HEAD)
     image = Image.new("RGB", size, GROUND)
     draw = ImageDraw.Draw(image)
-    for number, (label, film) in enumerate(films.items()):
+    for number, label in enumerate(shown.films):
         left = MARGIN + (number % columns) * (PANEL + MARGIN)
         top = MARGIN + (number // columns) * (PANEL + HEAD + MARGIN)
         _write(draw, label, left + PANEL / 2, top + HEAD / 2 - 1)
-        image.paste(_panel(film[place], limit), (left, top + HEAD))
-    _write(draw, f"lead {_lead(place + 1, frame_seconds)}", size[0] / 2, size[1] - HEAD / 2 - MARGIN / 2)
+        image.paste(_panel(shown, label, place), (left, top + HEAD))
+        if place < shown.context:
+            draw.rectangle((left, top + HEAD, left + PANEL - 1, top + HEAD + PANEL - 1), outline=FRAME, width=4)
+    said = shown.title(place)
+    _write(draw, said if place < shown.context else f"lead {said}", size[0] / 2, size[1] - HEAD / 2 - MARGIN / 2)
     return image
 
 
-def _panel(field: Vorticity, limit: float) -> Image.Image:
-    """A field in colours, y upwards, enlarged without inventing detail."""
-    scaled = np.clip((field[::-1] + limit) / (2 * limit), 0, 1)
-    colors = matplotlib.colormaps[COLORS](scaled, bytes=True)[..., :3]
-    return Image.fromarray(np.ascontiguousarray(colors)).resize((PANEL, PANEL), Image.Resampling.NEAREST)
+def _panel(shown: Panels, label: str, place: int) -> Image.Image:
+    """A frame enlarged: a field without inventing detail, a video as players do."""
+    smooth = Image.Resampling.NEAREST if shown.kind.colors else Image.Resampling.BICUBIC
+    return Image.fromarray(shown.image(label, place)).resize((PANEL, PANEL), smooth)
 
 
 def _write(draw: ImageDraw.ImageDraw, text: str, x: float, y: float) -> None:
@@ -134,22 +162,6 @@ def _write(draw: ImageDraw.ImageDraw, text: str, x: float, y: float) -> None:
         if draw.textlength(text, font=font) <= PANEL:
             break
     draw.text((x, y), text, fill=INK, font=font, anchor="mm")
-
-
-def _limit(films: Mapping[str, Vorticity]) -> float:
-    """The end of the colour scale: the 99.5 % quantile of the truth's absolute vorticity. Raises BadInput for a wrong
-    shape.
-    """
-    for label, film in films.items():
-        if film.ndim != 3 or not len(film) or not np.all(np.isfinite(film)):
-            raise BadInput(f"the film of {label!r} has shape {film.shape}; it must be finite vorticity [frames, y, x]")
-    if not films:
-        raise BadInput("there is no film to show; give at least the truth")
-    return float(np.quantile(np.abs(next(iter(films.values()))), 0.995)) or 1.0
-
-
-def _lead(lead: int, frame_seconds: float | None) -> str:
-    return f"@{lead}" if frame_seconds is None else f"@{lead} ({lead * frame_seconds:g} s)"
 
 
 def _lines(label: str) -> str:

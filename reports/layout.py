@@ -74,7 +74,8 @@ class Report:
     """Everything that is printed, and nothing that is not decided yet.
 
     scale_text: what the scale is. command: what makes it again. tracking: where the runs are recorded: "uri",
-    "experiment", "run" (the table's), "runs" ({row: run id or {seed: run id}}) and others.
+    "experiment", "run" (the table's), "runs" ({row: run id or {seed: run id}}) and others. config: what was run, as
+    plain values (`spec.plain` of the table at its scale), None where it is not told.
     """
 
     text: TableText
@@ -85,6 +86,7 @@ class Report:
     scale_text: str
     command: str
     tracking: Mapping[str, Any] = field(default_factory=dict)
+    config: Any = None
 
     @property
     def lines(self) -> dict[tuple[str, str], Line]:

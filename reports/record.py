@@ -1,24 +1,42 @@
-"""The report as JSON: every number with all its digits, its keys, and the words around it."""
+"""The report as JSON: every number with all its digits, its keys, and the words around it, sealed by a digest.
+
+`table.json` holds the sha256 of its own content and of `results.parquet` beside it, so that numbers which were edited by
+hand are not taken for numbers that were measured: `load` and `load_results` refuse them.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import io
 import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from reports import words
 from reports.cells import Cell
 from reports.layout import Block, Line, Report
 from reports.texts import SettingText
 from reports.verdict import RULE
+from rollbench.spec import BadInput
+
+TABLE, RESULTS = "table.json", "results.parquet"
 
 
-def record(report: Report) -> str:
-    """The whole report as JSON text. The replicates stay with the results that `results_key` names."""
+def record(report: Report, results: bytes, pictures: Sequence[Path] = ()) -> str:
+    """The whole report as JSON text. results: the bytes of results.parquet, where the replicates stay. pictures: the
+    files of its figures and films.
+    """
     text = report.text
     content = {
         "table": text.name,
         "title": text.title,
+        "published": text.published,
+        "headline": words.headline(report),
+        "judged": words.judged(report),
         "caption": text.caption,
         "scale": report.scale,
         "scale_text": report.scale_text,
@@ -30,8 +48,52 @@ def record(report: Report) -> str:
         "claims": [dataclasses.asdict(verdict) for verdict in report.verdicts],
         "paper": [dataclasses.asdict(value) for value in report.published],
         "rule": RULE,
+        "config": report.config,
+        "pictures": [path.name for path in pictures],
+        "results": {"file": RESULTS, "sha256": hashlib.sha256(results).hexdigest()},
     }
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n"
+    return sealed(content)
+
+
+def sealed(content: Mapping[str, Any]) -> str:
+    """A record as JSON text, with its digest."""
+    plain = json.loads(json.dumps(content, allow_nan=False, default=str))  # as it will be read: tuples are lists
+    return json.dumps(plain | {"digest": digest(plain)}, indent=1, ensure_ascii=False) + "\n"
+
+
+def digest(content: dict[str, Any]) -> str:
+    """The sha256 of a record's content, however its text is laid out."""
+    bare = {name: value for name, value in content.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(bare, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The content of a table.json, or of the one in a folder. Raises BadInput where it is not what `record` wrote."""
+    path = path / TABLE if path.is_dir() else path
+    again = "the numbers are not those that were measured; run the table's command again, it computes nothing twice"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(
+            f"{path} cannot be read ({error.strerror}); give a folder that holds a report's {TABLE}"
+        ) from None
+    except ValueError as error:
+        raise BadInput(f"{path} is no JSON ({error}): {again}") from None
+    if not isinstance(content, dict) or content.get("digest") != digest(content):
+        raise BadInput(f"{path} was changed by hand or torn, its digest does not match: {again}")
+    return content
+
+
+def load_results(folder: Path) -> pd.DataFrame:
+    """The tidy results behind a report. Raises BadInput where they are not those that the report was made from."""
+    wanted = load(folder)["results"]
+    path = folder / wanted["file"]
+    found = path.read_bytes() if path.is_file() else b""
+    if hashlib.sha256(found).hexdigest() != wanted["sha256"]:
+        raise BadInput(
+            f"{path} is missing or was changed, its digest does not match {TABLE}; run the table's command again"
+        )
+    return pd.read_parquet(io.BytesIO(found))
 
 
 def _setting(setting: SettingText) -> dict[str, Any]:

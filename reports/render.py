@@ -1,4 +1,4 @@
-"""The one entry: results in, `out/<table>/` with table.md, table.tex, table.html and table.json out.
+"""The one entry: results in, `out/<table>/` with table.md, table.tex, table.html, table.json and results.parquet out.
 
 The same results give the same bytes: nothing here reads a clock or a machine.
 """
@@ -11,19 +11,19 @@ from typing import Any
 
 import pandas as pd
 
-from reports.cells import cells
+from reports.cells import COLUMNS, cells
 from reports.latex import latex
 from reports.layout import arrange
 from reports.markdown import markdown
 from reports.page import page
 from reports.published import paper
-from reports.record import record
+from reports.record import RESULTS, TABLE, record
 from reports.texts import TableText
 
 
-def _beside(path: Path, out: Path) -> bool:
-    """Whether Markdown can show a picture: it lies in the report's folder and is no drawing for dark pages."""
-    return path.parent == out and path.suffix in (".png", ".webp") and not path.stem.endswith("-dark")
+def _plain(path: Path) -> bool:
+    """Whether Markdown can show a picture: it is no drawing, and not for dark pages."""
+    return path.suffix in (".png", ".webp") and not path.stem.endswith("-dark")
 
 
 def render(
@@ -36,24 +36,28 @@ def render(
     command: str,
     scale_text: str,
     tracking: Mapping[str, Any] | None = None,
+    config: Any = None,
 ) -> Path:
     """Write the report of a table and return the path of its page.
 
     results: tidy, one row per setting × row × metric × lead × seed (reports.cells.COLUMNS). out: the folder to write into, made
     if absent, e.g. out/table8. figures, films: pictures made before (reports.figures, reports.films), embedded in the
-    page. command: what makes the table again. scale_text: what the scale is. tracking: see layout.Report.
+    page. command: what makes the table again. scale_text: what the scale is. tracking, config: see layout.Report.
 
     Raises BadInput for results that must not be printed; see `reports.cells` and `reports.layout`.
     """
-    words = {"command": command, "scale_text": scale_text, "tracking": dict(tracking or {})}
+    words = {"command": command, "scale_text": scale_text, "tracking": dict(tracking or {}), "config": config}
     report = arrange(table, cells(results), paper(), **words)
+    pictures = [path for path in (*figures, *films) if path.parent == out]
+    tidy = results[list(COLUMNS)].to_parquet(index=False)
     written = {
-        "table.md": markdown(report, [path for path in (*figures, *films) if _beside(path, out)]),
+        "table.md": markdown(report, [path for path in pictures if _plain(path)]),
         "table.tex": latex(report),
-        "table.json": record(report),
         "table.html": page(report, figures, films),
+        TABLE: record(report, tidy, pictures),
     }
     out.mkdir(parents=True, exist_ok=True)
     for name, text in written.items():
         (out / name).write_text(text, encoding="utf-8", newline="\n")
+    (out / RESULTS).write_bytes(tidy)
     return out / "table.html"

@@ -4,6 +4,7 @@ own way.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,20 @@ COST_HEADER = (
     "training steps",
     "training",
     "rollout and score",
+    "device-hours",
     "peak memory",
     "calls / frame",
     "with init",
 )
-CAPTIONS = {  # by the file's stem
-    "fsd_over_leads_paper": "The paper's Figure 4: its scale and its units, no intervals.",
-    "rollouts": "Vorticity of one test trajectory: the truth, and what each method generates from the same context.",
+FILMS = (".webp", ".mp4", ".gif")
+DRAWN = {  # what is drawn, by the middle of a file's name
+    "_over_leads_paper": "{metric}: the paper's curves, in its scale and its units, without intervals.",
+    "_over_leads": "{metric} over the lead, with 95 % intervals; in grey the trivial rows and the real-vs-real floor.",
+    "_over_parameter_paper": "{metric}: the paper's values, without intervals.",
+    "_over_parameter": "{metric} over the parameter of the search, with 95 % intervals; in grey the trivial rows and the floor.",
+    "_over_cost": "{metric} over what it costs, with 95 % intervals.",
+    "rollouts": "One test clip: the truth, and what each method generates from the same context.",
+    "strip": "One test clip frame by frame: the truth, and what each method generates. Framed: the context, which is given.",
 }
 TRACE_HEADER = ("row", "seed", "run", "data", "model", "clips", "results", "commit", "device")
 
@@ -56,6 +64,36 @@ def name(report: Report, setting: str, row: str) -> str:
     return f"{row}, {setting}" if twice else row
 
 
+def headline(report: Report) -> list[str]:
+    """What a table says, a sentence for each setting: the best of its first metric at the last lead, and the floor."""
+    first = {block.setting.name: block for block in reversed(report.blocks) if block.text.lowest_is_best}
+    return [_best(report, first[name]) for name in (s.name for s in report.text.settings) if name in first]
+
+
+def _best(report: Report, block: Block) -> str:
+    ends = [(line, cell, line.best[-1]) for line in block.lines if (cell := line.cells[-1]) is not None]
+    methods = sorted((cell.value, line.row, cell) for line, cell, _ in ends if line.kind == "method")
+    floors = [cell for line, cell, _ in ends if line.kind == "floor"]
+    if not methods:
+        return ""
+    _, best, cell = methods[0]
+    value, low, high = bounds(cell.value, cell.low, cell.high)
+    at = " ".join(head(block, block.leads[-1])) if block.leads[-1] is not None else ""
+    others = [line.row for line, _, alike in ends if alike and line.row != best]
+    parts = [
+        f"{heading(report, block)}{f' {at}'.rstrip()}: the lowest of {len(methods)} is {best}, {value} [{low}, {high}]"
+    ]
+    parts += [f"not to be told from {', '.join(others)}"] * bool(others)
+    parts += [f"the floor is {numeral(floor.value)}" for floor in floors]
+    return "; ".join(parts) + "."
+
+
+def judged(report: Report) -> dict[str, int]:
+    """How often each verdict was given."""
+    said = [j.verdict for block in report.blocks for line in block.lines for j in line.judgements if j.verdict]
+    return dict(Counter(said))
+
+
 def metric(name: str) -> str:
     return METRICS[name].label if name in METRICS else name
 
@@ -73,7 +111,8 @@ def costs(report: Report) -> list[list[str]]:
         cell = of.one
         if of.kind == "method":
             steps = "–" if cell.train_steps is None else str(cell.train_steps)
-            spent = [duration(cell.train_seconds), duration(cell.seconds), memory(cell.peak_memory_bytes)]
+            hours = numeral(((cell.train_seconds or 0) + (cell.seconds or 0)) / 3600)
+            spent = [duration(cell.train_seconds), duration(cell.seconds), hours, memory(cell.peak_memory_bytes)]
             out.append([row, count(cell.parameters), steps, *spent, *line(of)[:2]])
     return out
 
@@ -124,14 +163,16 @@ def legend(report: Report) -> str:
 
 
 def caption(path: Path) -> str:
-    """What a figure or film shows, by its file's name."""
-    if path.suffix in (".webp", ".mp4", ".gif"):
+    """What a picture shows, by its file's name: "fsd_over_leads-stride-8" is a metric, a way of drawing and a setting."""
+    if path.suffix in FILMS:
         return "The same as a film, all side by side."
-    metric, over, _ = path.stem.partition("_over_leads")
-    if over and metric in METRICS and path.stem not in CAPTIONS:
-        label = METRICS[metric].label
-        return f"{label} over the lead, with 95 % intervals; in grey the trivial rows and the real-vs-real floor."
-    return CAPTIONS.get(path.stem, path.stem.replace("_", " ").replace("-", " "))
+    for ending, said in DRAWN.items():
+        name, found, rest = path.stem.partition(ending)
+        if found:
+            setting = rest.strip("_-").replace("-", " ")
+            said = said.replace("{metric}", metric(name.strip("_-")))
+            return f"{said} ({setting}.)" if setting else said
+    return path.stem.replace("_", " ").replace("-", " ")
 
 
 def absent(report: Report) -> str:

@@ -14,9 +14,8 @@ from test_reports_cells import LEADS, LEVELS, results  # type: ignore[import-not
 
 from reports import figures, theme
 from reports.cells import cells
-from reports.films import HEAD, MARGIN, PANEL, rollout_film, rollout_picture
+from reports.films import rollout_film, rollout_picture
 from reports.published import paper
-from rollbench.spec import BadInput
 
 
 @pytest.fixture
@@ -108,35 +107,3 @@ def test_files_are_made_in_light_and_dark_and_twice_the_same(tmp_path: Path) -> 
     for suffix, look in (("", theme.LIGHT), ("-dark", theme.DARK)):
         corner = Image.open(tmp_path / "one" / f"rollouts{suffix}.png").convert("RGB").getpixel((0, 0))
         assert corner == tuple(round(255 * c) for c in to_rgb(look.ground))
-
-
-def test_a_film_shows_each_field_in_its_place_with_y_upwards_and_the_truths_scale(tmp_path: Path) -> None:
-    """Truth: +1 in the upper half, −1 in the lower; the method: 0 at first, then twice the truth (it saturates)."""
-    half = np.ones((8, 8))
-    half[:4] = -1.0  # row 0 is the lowest y
-    films = {"truth": np.stack([half, half]), "method": np.stack([0 * half, 2 * half])}
-    image = Image.open(rollout_film(films, tmp_path / "film.webp", frame_seconds=1.5))
-    assert getattr(image, "n_frames", 1) == 2 and image.info["loop"] == 0
-    upper, lower = MARGIN + HEAD + PANEL // 4, MARGIN + HEAD + 3 * PANEL // 4
-    left, right = MARGIN + PANEL // 2, 2 * MARGIN + PANEL + PANEL // 2
-    first = image.convert("RGB")
-    red, blue, white = (np.array(first.getpixel(place)) for place in ((left, upper), (left, lower), (right, upper)))
-    assert red[0] > red[2] + 50 and blue[2] > blue[0] + 50 and min(white) > 230
-    image.seek(1)
-    second = image.convert("RGB")
-    np.testing.assert_allclose(np.array(second.getpixel((right, upper))), red, atol=12)
-
-
-@pytest.mark.parametrize("shape", [(8, 8), (0, 8, 8), (2, 3, 8, 8)])
-def test_a_film_of_the_wrong_shape_is_named(shape: tuple[int, ...], tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="'method' has shape"):
-        rollout_film({"truth": np.ones((2, 8, 8)), "method": np.ones(shape)}, tmp_path / "film.webp")
-
-
-def test_nothing_to_show_is_said(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="no film"):
-        rollout_film({}, tmp_path / "film.webp")
-    with pytest.raises(BadInput, match="no lead lies within"):
-        rollout_picture({"truth": np.ones((2, 8, 8))}, (4, 8), tmp_path)
-    with pytest.raises(BadInput, match="finite"):
-        rollout_picture({"truth": np.full((2, 8, 8), np.nan)}, (1,), tmp_path)
