@@ -5,19 +5,21 @@
     <root>/<kind>/<key>/manifest.json             the receipts together and what made them; written last, so it is the done marker
 
 A folder without a manifest is unfinished work, and whatever it holds of value has a receipt. The digest of a stage is the sha256
-of its files' hashes in the order of their names: two runs agree on the digest exactly when they agree on every byte.
+of its files' hashes in the order of their names: two runs agree on the digest exactly when they agree on every byte. The seal is the
+sha256 of the manifest's other words: one that was altered counts as none, and the stage is published again from its receipts.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,12 +27,15 @@ import pyarrow as pa
 from pyarrow import fs as pafs
 
 from rollbench.spec import BadInput
+from rollbench.storage import Storage, StorageError
 
 SCHEMA_VERSION = 1
-MANIFEST, RECEIPT = "manifest.json", ".receipt"
-REHASH_BYTES = (
-    8 << 30
-)  # `problems` re-reads a stage up to this size; beyond it sizes are compared, and hashes as files are read
+MANIFEST, RECEIPT, SEAL = "manifest.json", ".receipt", "seal"
+# `damage` re-reads a stage up to this size; beyond it sizes are compared, and hashes as files are read.
+REHASH_LOCAL, REHASH_REMOTE = 8 << 30, 256 << 20
+TOGETHER = 16  # requests to an object store at a time
+# A kind, a key, a file's name: one step of a path, which leads nowhere else.
+PLAIN_NAME = re.compile(r"(?!\.)[\w.=+-]{1,200}")
 
 
 class Damaged(Exception):
@@ -41,34 +46,8 @@ def sha256(data: bytes | memoryview | pa.Buffer) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-@dataclass(frozen=True)
-class Store:
-    """The root of all stages: a local path or a URI of pyarrow's (`s3://bucket/path`, `gs://…`)."""
-
-    root: str
-
-    @cached_property
-    def _opened(self) -> tuple[pafs.FileSystem, str]:
-        try:
-            if "://" in self.root:
-                return pafs.FileSystem.from_uri(self.root)
-            return pafs.LocalFileSystem(), str(Path(self.root).expanduser().absolute())
-        except (pa.ArrowInvalid, OSError) as error:
-            raise BadInput(
-                f"storage {self.root!r} cannot be opened ({error}); use a folder or s3://bucket/path"
-            ) from None
-
-    @property
-    def filesystem(self) -> pafs.FileSystem:
-        return self._opened[0]
-
-    @property
-    def path(self) -> str:
-        return self._opened[1]
-
-    @property
-    def local(self) -> bool:
-        return isinstance(self.filesystem, pafs.LocalFileSystem)
+class Store(Storage):
+    """The stages of a place, by kind and key."""
 
     def stage(self, kind: str, key: str) -> Stage:
         return Stage(self, kind, key)
@@ -79,37 +58,6 @@ class Store:
         found = self.filesystem.get_file_info(selector)
         return sorted(info.base_name for info in found if info.type == pafs.FileType.Directory)
 
-    def forget(self, folder: str) -> None:
-        """Delete a folder that is no stage (Ray's notes of a run), by its full path or URI, if it is there."""
-        path = folder if self.local else self.path + folder.removeprefix(self.root.rstrip("/"))
-        if self.filesystem.get_file_info(path).type == pafs.FileType.Directory:
-            self.filesystem.delete_dir(path)
-
-    def check_writable(self) -> None:
-        """Write and delete a small file, so that an unwritable storage is known before any work starts."""
-        probe = f"{self.path}/.probe-{uuid.uuid4().hex}"
-        try:
-            self.filesystem.create_dir(self.path, recursive=True)
-            with self.filesystem.open_output_stream(probe) as out:
-                out.write(b"rollbench")
-            self.filesystem.delete_file(probe)
-        except OSError as error:
-            raise BadInput(
-                f"storage {self.root!r} cannot be written ({error}); choose another with --storage"
-            ) from None
-
-    def check_space(self, needed: int) -> None:
-        """Refuse a plan that needs more bytes than the disk has free; object stores have no such limit."""
-        if not self.local:
-            return
-        free = os.statvfs(self.path)
-        available = free.f_bavail * free.f_frsize
-        if needed > available:
-            raise BadInput(
-                f"the plan needs {needed / 1e9:.1f} GB but storage {self.root!r} has {available / 1e9:.1f} GB free; "
-                "use a smaller --scale or another --storage"
-            )
-
 
 @dataclass(frozen=True)
 class Stage:
@@ -118,6 +66,10 @@ class Stage:
     store: Store
     kind: str
     key: str
+
+    def __post_init__(self) -> None:
+        _plain(self.kind)
+        _plain(self.key)
 
     @property
     def path(self) -> str:
@@ -129,9 +81,9 @@ class Stage:
     # --- writing -------------------------------------------------------------------------------------------------------------
     def write(self, name: str, data: bytes | pa.Buffer, **facts: Any) -> dict[str, Any]:
         """Write a file and then its receipt; returns the receipt {name, bytes, sha256, **facts}."""
-        receipt = {"name": name, "bytes": len(data), "sha256": sha256(data), **facts}
-        self._put(name, data)
-        self._put(f"{name}{RECEIPT}", json.dumps(receipt, sort_keys=True).encode())
+        receipt = {"name": _plain(name), "bytes": len(data), "sha256": sha256(data), **facts}
+        self.put(name, data)
+        self.put(f"{name}{RECEIPT}", json.dumps(receipt, sort_keys=True).encode())
         return receipt
 
     def write_table(self, name: str, table: pa.Table, **facts: Any) -> dict[str, Any]:
@@ -152,76 +104,109 @@ class Stage:
             "files": files,
             **facts,
         }
-        self._put(MANIFEST, json.dumps(manifest, sort_keys=True, indent=1).encode())
+        manifest[SEAL] = _seal(manifest)
+        self.put(MANIFEST, json.dumps(manifest, sort_keys=True, indent=1).encode())
         return manifest
 
-    def _put(self, name: str, data: bytes | pa.Buffer) -> None:
+    def put(self, name: str, data: bytes | pa.Buffer) -> None:
         """One file, whole or not at all: object stores do that by themselves, elsewhere a rename does."""
         filesystem, target = self.store.filesystem, f"{self.path}/{name}"
-        temporary = f"{self.path}/.{name}.{uuid.uuid4().hex}" if self.store.local else target
-        filesystem.create_dir(self.path, recursive=True)
-        try:
-            with filesystem.open_output_stream(temporary) as out:
-                out.write(data)
-            if temporary != target:
+        with self.store.telling("write", target, len(data)):
+            if not self.store.local:
+                with filesystem.open_output_stream(target) as out:
+                    out.write(data)
+                return
+            temporary = f"{self.path}/.{name}.{uuid.uuid4().hex}"
+            filesystem.create_dir(self.path, recursive=True)
+            try:
+                with filesystem.open_output_stream(temporary) as out:
+                    out.write(data)
                 os.replace(temporary, target)
-        except OSError:
-            if temporary != target:
-                Path(temporary).unlink(missing_ok=True)  # a full disk needs its room back
-            raise
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary)
+                raise
+
+    def drop(self, name: str) -> None:
+        """Delete a file, if it is there."""
+        with self.store.telling("delete", f"{self.path}/{name}"), contextlib.suppress(FileNotFoundError):
+            self.store.filesystem.delete_file(f"{self.path}/{name}")
 
     def remove(self) -> None:
-        if self.exists():
-            self.store.filesystem.delete_dir(self.path)
+        with self.store.telling("delete", self.path), contextlib.suppress(FileNotFoundError):
+            if self.exists():
+                self.store.filesystem.delete_dir(self.path)
 
     def reopen(self, damaged: Iterable[str]) -> None:
         """Make a finished stage unfinished again and drop its damaged files, so that only those are made anew."""
         for name in (MANIFEST, *(part for file in damaged for part in (file, file + RECEIPT))):
-            path = f"{self.path}/{name}"
-            if self.store.filesystem.get_file_info(path).type == pafs.FileType.File:
-                self.store.filesystem.delete_file(path)
+            self.drop(_plain(name))
 
     # --- reading -------------------------------------------------------------------------------------------------------------
     def exists(self) -> bool:
-        return self.store.filesystem.get_file_info(self.path).type == pafs.FileType.Directory
+        with self.store.telling("read", self.path):
+            return self.store.filesystem.get_file_info(self.path).type == pafs.FileType.Directory
 
     def manifest(self) -> dict[str, Any] | None:
-        """What the stage holds, or None while it is unfinished."""
-        return self._json(MANIFEST)
+        """What the stage holds, or None while it is unfinished. Raises BadInput for one of a newer version of this project."""
+        manifest = self._json(MANIFEST)
+        if manifest is None or not _is_manifest(manifest):
+            return None
+        if manifest["schema_version"] > SCHEMA_VERSION:
+            raise BadInput(
+                f"{self.path}/{MANIFEST} has schema version {manifest['schema_version']}, and this version of Rollbench reads up to "
+                f"{SCHEMA_VERSION}; use a newer one, or another --storage"
+            )
+        return manifest
 
     def receipts(self) -> dict[str, dict[str, Any]]:
         """The receipts of the files written so far whose files are still there at the right size: what a resumed stage keeps."""
-        if not self.exists():
-            return {}
-        found = self.store.filesystem.get_file_info(pafs.FileSelector(self.path))
-        sizes = {info.base_name: info.size for info in found}
+        sizes = self._sizes()
         names = [name for name in sizes if name.endswith(RECEIPT) and not name.startswith(".")]
-        receipts = [
-            r for r in (self._json(name) for name in names) if r is not None and sizes.get(r["name"]) == r["bytes"]
-        ]
+        read = [self._json(name) for name in names] if self.store.local else self._together(self._json, names)
+        receipts = [r for r in read if r is not None and _is_receipt(r) and sizes.get(r["name"]) == r["bytes"]]
         return {r["name"]: r for r in receipts}
 
+    def _sizes(self) -> dict[str, int]:
+        """The files of the stage and their sizes."""
+        with self.store.telling("list", self.path):
+            found = self.store.filesystem.get_file_info(pafs.FileSelector(self.path, allow_not_found=True))
+        return {info.base_name: info.size for info in found if info.type == pafs.FileType.File}
+
+    @staticmethod
+    def _together(function: Any, items: Iterable[Any]) -> list[Any]:
+        with ThreadPoolExecutor(TOGETHER) as pool:
+            return list(pool.map(function, items))
+
+    def get(self, name: str) -> bytes | None:
+        """The bytes of a small file, or None where there is none."""
+        path = f"{self.path}/{name}"
+        with self.store.telling("read", path), contextlib.suppress(FileNotFoundError):
+            with self.store.filesystem.open_input_stream(path) as source:
+                return bytes(source.read())
+        return None
+
     def _json(self, name: str) -> dict[str, Any] | None:
-        if self.store.filesystem.get_file_info(f"{self.path}/{name}").type != pafs.FileType.File:
+        try:
+            value = json.loads(self.get(name) or b"")
+        except (ValueError, RecursionError):
             return None
-        with self.store.filesystem.open_input_stream(f"{self.path}/{name}") as source:
-            try:
-                value = json.loads(source.read())
-            except ValueError:
-                return None
         return value if isinstance(value, dict) else None
 
     def read(self, receipt: Mapping[str, Any]) -> pa.Buffer:
         """A file's bytes, checked against its receipt; memory-mapped where the storage is local. Raises Damaged."""
-        path = f"{self.path}/{receipt['name']}"
+        path = f"{self.path}/{_plain(receipt['name'])}"
         try:
-            if self.store.local:
-                data = pa.memory_map(path).read_buffer()
-            else:
-                with self.store.filesystem.open_input_file(path) as source:
-                    data = source.read_buffer()
-        except FileNotFoundError:
-            raise Damaged(f"{path} is missing") from None
+            with self.store.telling("read", path):
+                if self.store.local:
+                    data = pa.memory_map(path).read_buffer()
+                else:
+                    with self.store.filesystem.open_input_file(path) as source:
+                        data = source.read_buffer()
+        except StorageError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise Damaged(f"{path} is missing") from None
+            raise
         if len(data) != receipt["bytes"]:
             raise Damaged(f"{path} has {len(data)} bytes where its receipt says {receipt['bytes']}")
         if sha256(data) != receipt["sha256"]:
@@ -243,20 +228,52 @@ class Stage:
         manifest = self.manifest()
         if manifest is None:
             return {MANIFEST: f"{self.path}/{MANIFEST} cannot be read"}
-        found: dict[str, str] = {}
-        rehash = sum(f["bytes"] for f in manifest["files"]) <= REHASH_BYTES
-        for receipt in manifest["files"]:
-            info = self.store.filesystem.get_file_info(f"{self.path}/{receipt['name']}")
-            if info.type != pafs.FileType.File:
-                found[receipt["name"]] = f"{info.path} is missing"
-            elif info.size != receipt["bytes"]:
-                found[receipt["name"]] = f"{info.path} has {info.size} bytes where the manifest says {receipt['bytes']}"
-            elif rehash:
-                try:
+        sizes = self._sizes()
+        limit = REHASH_LOCAL if self.store.local else REHASH_REMOTE
+        rehash = sum(f["bytes"] for f in manifest["files"]) <= limit
+
+        def fault(receipt: Mapping[str, Any]) -> str | None:
+            path, size = f"{self.path}/{receipt['name']}", sizes.get(receipt["name"])
+            if size is None:
+                return f"{path} is missing"
+            if size != receipt["bytes"]:
+                return f"{path} has {size} bytes where the manifest says {receipt['bytes']}"
+            try:
+                if rehash:
                     self.read(receipt)
-                except Damaged as damaged:
-                    found[receipt["name"]] = str(damaged)
-        return found
+            except Damaged as damaged:
+                return str(damaged)
+            return None
+
+        files = manifest["files"]
+        faults = map(fault, files) if self.store.local else self._together(fault, files)
+        return {file["name"]: words for file, words in zip(files, faults, strict=True) if words is not None}
+
+
+def _plain(name: str) -> str:
+    """`name`, if it is one step of a path. Names come from data and from manifests, which anyone may have written."""
+    if PLAIN_NAME.fullmatch(name):
+        return name
+    raise BadInput(f"{name!r} is no name in a storage; one has letters, digits and _ . = + - and starts with no dot")
+
+
+def _seal(manifest: Mapping[str, Any]) -> str:
+    words = {name: value for name, value in manifest.items() if name != SEAL}
+    return sha256(json.dumps(json.loads(json.dumps(words)), sort_keys=True).encode())
+
+
+def _is_manifest(value: Mapping[str, Any]) -> bool:
+    version, files = value.get("schema_version"), value.get("files")
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        return isinstance(version, int)  # what a newer one looks like is not for us to say
+    whole = isinstance(files, list) and all(isinstance(file, dict) and _is_receipt(file) for file in files)
+    return whole and value.get(SEAL, _seal(value)) == _seal(value)
+
+
+def _is_receipt(value: Mapping[str, Any]) -> bool:
+    name, size, digest = value.get("name"), value.get("bytes"), value.get("sha256")
+    named = isinstance(name, str) and PLAIN_NAME.fullmatch(name) is not None
+    return named and type(size) is int and isinstance(digest, str)
 
 
 def tensor_column(array: np.ndarray) -> pa.Array:
