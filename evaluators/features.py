@@ -6,8 +6,9 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +51,21 @@ class Features:
     def __len__(self) -> int:
         return len(self.vectors)
 
+    @classmethod
+    def merged(cls, parts: Sequence[Features]) -> Features:
+        """The features of all parts, at least one: what actors found, put together."""
+        first = parts[0]
+        for part in parts:
+            if part.made != first.made:
+                raise BadInput(f"features of {first.made} and of {part.made} cannot be put together")
+        ids, samples, bad = (
+            tuple(chain.from_iterable(getattr(part, name) for part in parts)) for name in ("ids", "samples", "bad")
+        )
+        vectors = np.concatenate([part.vectors for part in parts])
+        return cls(vectors, ids, samples, first.extractor, first.resize, first.frames, bad)
+
     def __add__(self, other: Features) -> Features:
-        """The features of both sets: what actors found, put together."""
-        if self.made != other.made:
-            raise BadInput(f"features of {self.made} and of {other.made} cannot be put together")
-        return Features(
-            np.concatenate([self.vectors, other.vectors]), self.ids + other.ids, self.samples + other.samples,
-            self.extractor, self.resize, self.frames, self.bad + other.bad,
-        )  # fmt: skip
+        return Features.merged([self, other])
 
     @property
     def made(self) -> str:

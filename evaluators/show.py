@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from evaluators.base import BadInput, optional
 
 if TYPE_CHECKING:
-    from evaluators.fvd import Result
+    from evaluators.scoring import Result
 
 
 def text(result: Result) -> str:

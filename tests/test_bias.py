@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluators import bias, frechet, fvd, uncertainty
+from evaluators import bias, frechet, scoring, uncertainty
 from evaluators.features import Features
 
 SCALES = np.arange(1, 41) ** -0.6
@@ -67,7 +67,9 @@ def test_the_end_at_infinity_is_the_truth(scale, shift):
     """Mean over data sets, N = 200 of d = 40: the value is up to three times the truth, its end at infinity is unbiased."""
     ends, values = [], []
     for k in range(12):
-        pairs = fvd._Pairs(features(gaussian(200, 2 * k), "r"), features(gaussian(200, 2 * k + 1, scale, shift), "f"))
+        pairs = scoring.Pairs(
+            features(gaussian(200, 2 * k), "r"), features(gaussian(200, 2 * k + 1, scale, shift), "f")
+        )
         curve = bias.curve(pairs.subset, 200, seed=k)
         assert [point.n for point in curve] == [25, 50, 100, 125, 150, 175, 200]
         assert np.all(np.diff([point.value for point in curve[:3]]) < 0)
@@ -83,7 +85,7 @@ def test_the_end_at_infinity_is_the_truth(scale, shift):
 def test_the_interval_of_the_end_covers():
     held, errors, ends = [], [], []
     for k in range(150):
-        pairs = fvd._Pairs(features(gaussian(200, 2 * k), "r"), features(gaussian(200, 2 * k + 1, 1.2, 0.3), "f"))
+        pairs = scoring.Pairs(features(gaussian(200, 2 * k), "r"), features(gaussian(200, 2 * k + 1, 1.2, 0.3), "f"))
         value, influence = bias.infinity(bias.curve(pairs.subset, 200, seed=k))
         replicas = uncertainty.replicates(value, influence, uncertainty.resamples(400, 200, k))
         low, high = uncertainty.interval(value, replicas)
@@ -96,7 +98,7 @@ def test_the_interval_of_the_end_covers():
 
 def test_too_few_clips_have_no_end():
     for n in (2, 3):
-        pairs = fvd._Pairs(features(gaussian(n, 0), "r"), features(gaussian(n, 1), "f"))
+        pairs = scoring.Pairs(features(gaussian(n, 0), "r"), features(gaussian(n, 1), "f"))
         curve = bias.curve(pairs.subset, n)
         assert curve[-1].n == n and len({point.n for point in curve}) == len(curve)
     assert np.isnan(bias.infinity(curve[-1:])[0])

@@ -41,8 +41,9 @@ def test_parts_in_any_order_are_the_whole():
         total = parts[order[0]]
         for i in order[1:]:
             total = total + parts[i]
-        assert total.ids == whole.ids
-        np.testing.assert_array_equal(total.vectors, whole.vectors)
+        for found in (total, Features.merged([parts[i] for i in order])):
+            assert found.ids == whole.ids
+            np.testing.assert_array_equal(found.vectors, whole.vectors)
     assert whole.moments().n == 5
     with pytest.raises(BadInput, match="cannot be put together"):
         whole + made([0], "z", resize="halfpixel")

@@ -5,6 +5,8 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from evaluators import frechet, fvd, protocols, show
 from evaluators.base import BadInput
@@ -77,6 +79,38 @@ def test_order_parts_and_moments_do_not_matter():
     merged = sum((Features(real.vectors[i : i + 37], real.ids[i : i + 37], real.samples[i : i + 37], "net:1", "original", 16)
                   .moments() for i in range(37, 300, 37)), start=features(gaussian(300, 0)[:37]).moments())  # fmt: skip
     assert frechet.distance_of_moments(merged, fake.moments()) == pytest.approx(whole.value, rel=1e-9)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 1 << 30), st.sampled_from([1, 3]), st.integers(1, 12))
+def test_shards_of_any_cut_and_order_give_the_whole(seed, samples, count):
+    """Features merged from parts, as actors find them: any rows in any part, parts in any order, on either side."""
+    rng = np.random.default_rng(seed)
+    sides = [features(gaussian(40, 0, d=6)), features(gaussian(40 * samples, 1, d=6, scale=1.2), samples=samples)]
+
+    def cut(whole):
+        parts = np.array_split(rng.permutation(len(whole)), count)
+        return Features.merged([
+            Features(whole.vectors[rows], tuple(whole.ids[i] for i in rows), tuple(whole.samples[i] for i in rows),
+                     "net:1", "original", 16) for rows in parts
+        ])  # fmt: skip
+
+    whole, merged = (fvd.scores(*pair, "x", resamples=30) for pair in (sides, [cut(side) for side in sides]))
+    for reading, result in whole.items():
+        assert merged[reading].value == pytest.approx(result.value, rel=1e-9)
+        np.testing.assert_allclose(merged[reading].replicates, result.replicates, rtol=1e-9)
+
+
+def test_rows_share_their_resamples():
+    """Two models on the same clips: a clip that a resample draws twice is drawn twice for both."""
+    real, fake = features(gaussian(100, 0)), gaussian(100, 1, scale=1.3)
+    first, again = (FVD().score(real, features(fake)) for _ in range(2))
+    np.testing.assert_array_equal(first.replicates, again.replicates)
+    assert len(first.replicates) == 1000
+    near = FVD().score(real, features(fake + 1e-3 * gaussian(100, 2)))
+    apart = FVD(seed=1).score(real, features(fake + 1e-3 * gaussian(100, 2)))
+    assert np.corrcoef(first.replicates, near.replicates)[0, 1] > 0.999
+    assert abs(np.corrcoef(first.replicates, apart.replicates)[0, 1]) < 0.15
 
 
 def test_batches_do_not_matter(metric, reference):
@@ -196,6 +230,13 @@ def test_readings_of_many_samples_per_clip():
     assert debiased.value == pytest.approx(pooled.infinity.value) and debiased.value < pooled.value < mean.value
     assert pooled.sources == 32 and pooled.n == 32 and pooled.m == 160
     assert len({result.name for result in (pooled, mean, debiased)}) == 3
+    every = fvd.scores(real, fake, "x")  # at the cost of one
+    assert {reading: result.value for reading, result in every.items()} == {
+        "pooled": pooled.value, "mean": mean.value, "debiased": debiased.value
+    }  # fmt: skip
+    np.testing.assert_array_equal(every["mean"].replicates, mean.replicates)
+    with pytest.raises(BadInput, match="different measures"):
+        fvd.compare(every["mean"], every["pooled"])
 
 
 def test_counts_are_part_of_a_protocol():
@@ -261,6 +302,17 @@ def test_two_thousand_clips_have_all_their_output():
     """1,000 resamples, floor and N-curve of 2,048 clips."""
     result = FVD().score(features(gaussian(2048, 0, d=400)), features(gaussian(2048, 1, d=400), "f"))
     assert len(result.replicates) == 1000 and result.floor is not None
+
+
+@pytest.mark.slow
+def test_a_hundred_samples_of_each_of_256_clips():
+    """BAIR's counts, in all its readings."""
+    source = gaussian(256, 0, d=400)
+    fake = 0.8 * np.repeat(source, 100, 0) + 0.6 * gaussian(25_600, 1, d=400)
+    every = fvd.scores(features(source), features(fake, samples=100), "x")
+    assert every["pooled"].m == 25_600 and every["pooled"].sources == 256
+    assert every["debiased"].value < every["pooled"].value < every["mean"].value
+    assert all(len(result.replicates) == 1000 for result in every.values())
 
 
 def test_text_json_and_plot_say_it_all(tmp_path):
