@@ -59,7 +59,7 @@ ROOMS: dict[str, set[str]] = {
 }  # fmt: skip
 # What a room may import inside a function alone: reading a description of data must not load what simulates it.
 LAZY = {
-    "datasets": {"torch", "physics", "av", "PIL", "google_crc32c", "h5py", "xarray", "zarr"},
+    "datasets": {"torch", "physics", "av", "PIL", "google_crc32c", "h5py", "scipy", "zarr"},
     "evaluators": {"pyarrow", "av", "safetensors", "matplotlib", "tensorflow", "tensorflow_hub", "torchvision"},
 }
 BESIDE = ("evaluators", "experiments", "reports")

@@ -63,9 +63,9 @@ class Source:
     absent: tuple[Quarantined, ...] = ()
 
 
-def option(default: Any, text: str, choices: Sequence[str] = ()) -> Any:
-    """A field of a data set that is also an option of `rollbench ingest`, with its line of help."""
-    return field(default=default, metadata={"help": text, "choices": tuple(choices)})
+def option(default: Any, text: str, choices: Sequence[str] = (), least: int = 1) -> Any:
+    """A field of a data set that is also an option of `rollbench ingest`, with its line of help. least: of a whole number."""
+    return field(default=default, metadata={"help": text, "choices": tuple(choices), "least": least})
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,10 @@ class FromFiles:
             value, choices = getattr(self, f.name), self.splits if f.name == "split" else f.metadata.get("choices")
             if choices and value not in choices:
                 raise BadInput(f"{self.called}: {f.name} {value!r} is unknown; {nearest(str(value), choices)}")
-            if f.type == "int" and value < 1:
-                raise BadInput(f"{self.called}: {f.name} = {value} is below 1; the smallest is 1")
+            if isinstance(f.default, float):
+                object.__setattr__(self, f.name, float(value))  # 0 and 0.0 are one key
+            if isinstance(f.default, int) and value < (least := f.metadata["least"]):
+                raise BadInput(f"{self.called}: {f.name} = {value} is below {least}; the smallest is {least}")
 
     @property
     def command(self) -> str:
@@ -129,14 +131,18 @@ def rank(name: str) -> str:
 
 
 def shared_out(names: Iterable[str], split: str, test_fraction: float) -> set[str]:
-    """The names that belong to a split: the first of them by `rank` are the test split, at least one of several."""
+    """The names that belong to a split: the first of them by `rank` are the test split."""
     ranked = sorted(set(names), key=rank)
-    tests = round(test_fraction * len(ranked))
-    if 0 < test_fraction < 1:
-        if len(ranked) < 2:
-            raise BadInput(
-                f"one {ranked[0]!r} cannot be trained on and tested with: add another, or use --test-fraction 0 (all "
-                "of it is the training split) or 1"
-            )
-        tests = min(max(tests, 1), len(ranked) - 1)
+    tests = test_count(len(ranked), test_fraction, ranked[0])
     return set(ranked[:tests] if split == "test" else ranked[tests:])
+
+
+def test_count(count: int, test_fraction: float, first: str) -> int:
+    """How many of `count` things are for testing: of several at least one, and not all of them unless the fraction is 1."""
+    if count < 2 and 0 < test_fraction < 1:
+        raise BadInput(
+            f"{first!r} alone cannot be trained on and tested with: give more, or --test-fraction 0 for a training split "
+            "without a test split, or 1"
+        )
+    least, most = (1, count - 1) if 0 < test_fraction < 1 else (0, count)
+    return min(max(round(test_fraction * count), least), most)

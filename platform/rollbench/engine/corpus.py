@@ -87,7 +87,7 @@ def _receipts(
                     lambda items: items.map(_write, compute=compute, **how),
                 )
         except (OSError, ray.exceptions.RayError) as error:
-            raise _storage_error(error, store) from error
+            raise _users(error, store) from error
     found = stage.receipts()
     return [found[shard["name"]] for shard in shards]
 
@@ -191,15 +191,14 @@ def _them(faults: Sequence[Quarantined]) -> str:
     return "it" if len(faults) == 1 else "them"
 
 
-def _storage_error(error: BaseException, store: Store) -> BadInput:
-    """The user's words for a failure to write, wherever in a chain of Ray's errors it stands; others are raised as they are."""
+def _users(error: BaseException, store: Store) -> BaseException:
+    """The user's words for an error of a task, wherever it stands in a chain of Ray's; the error itself if it is not theirs."""
     cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, OSError):
+    while cause is not None and not isinstance(cause, (OSError, BadInput)):
         cause = getattr(cause, "cause", None) or cause.__cause__
-    if cause is None:
-        raise error
-    full = cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    words = "is full" if full else "cannot be written"
+    if not isinstance(cause, OSError):
+        return cause or error
+    words = "is full" if cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "cannot be written"
     return BadInput(
         f"storage {store.root!r} {words} ({cause.strerror or cause}); what is finished is kept: make room and run the same "
         "command to go on"
