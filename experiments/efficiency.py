@@ -13,7 +13,7 @@ from functools import partial
 from experiments.table8 import SETTING
 from rollbench.cli import run
 from rollbench.methods import Rolling, Standard
-from rollbench.spec import Row, Setting, Table
+from rollbench.spec import Curve, Row, Setting, Table
 
 LEADS = (1, 2, 4, 8, 12, 24, 48)
 
@@ -33,15 +33,25 @@ def variant(name: str, priority: int, *, calls: int = 32, horizon: int = 48, fra
     )
 
 
+CALLS = tuple(variant(f"{calls} calls", 1, calls=calls) for calls in (1, 2, 4, 8, 16, 32))
+LENGTHS = tuple(variant(f"{horizon} frames", 2, horizon=horizon) for horizon in (8, 24))
+GRIDS = tuple(variant(f"{grid}² cells", 3, frame_grid=grid) for grid in (8, 16, 32))
+
+
+def points(settings: tuple[Setting, ...]) -> tuple[tuple[str, str, float], ...]:
+    return tuple((row.name, row.name.split(",")[0], float(row.priority)) for s in settings for row in s.rows)
+
+
 TABLE = Table(
     name="efficiency",
     published="",
     title="Quality over cost: calls per frame, length, resolution",
     caption="Block and rolling diffusion (2-4) on Kolmogorov flow.",
-    settings=(
-        *(variant(f"{calls} calls", 1, calls=calls) for calls in (1, 2, 4, 8, 16, 32)),
-        *(variant(f"{horizon} frames", 2, horizon=horizon) for horizon in (8, 24)),
-        *(variant(f"{grid}² cells", 3, frame_grid=grid) for grid in (8, 16, 32)),
+    settings=(*CALLS, *LENGTHS, *GRIDS),
+    curves=(
+        Curve("fsd", "calls_per_frame_total", points(CALLS), lead=24),
+        Curve("fsd", "seconds", points(CALLS), lead=24),
+        Curve("mse_ratio", "seconds", points(GRIDS), lead=24),
     ),
 )
 

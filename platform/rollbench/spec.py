@@ -253,6 +253,20 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """A picture of a search: `metric` (at `lead`, where it has leads) of some rows over a parameter or a cost.
+
+    points: (row, the curve it lies on, its x). x: the words below the axis, or the column of the results that is a cost (then the
+    points' own x is not read).
+    """
+
+    metric: str
+    x: str
+    points: tuple[tuple[str, str, float], ...]
+    lead: int | None = None
+
+
+@dataclass(frozen=True)
 class Table:
     """A table of the paper as a value: its settings, its rows, and what the paper claims of them.
 
@@ -265,6 +279,7 @@ class Table:
     settings: tuple[Setting, ...]
     caption: str = ""
     claims: tuple[Claim, ...] = ()
+    curves: tuple[Curve, ...] = ()
     seeds: tuple[int, ...] = (0,)
     resamples: int = 1000
 

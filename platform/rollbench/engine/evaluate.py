@@ -21,7 +21,7 @@ import safetensors.numpy
 import torch
 
 from evaluators import weights
-from rollbench.engine.cluster import WORKER_CPUS
+from rollbench.engine.cluster import WORKER_CPUS, call
 from rollbench.engine.generate import groups
 from rollbench.engine.progress import Progress
 from rollbench.engine.shards import is_video, loaded, read_range, read_split
@@ -87,9 +87,9 @@ class OfFilms(Evaluator):
 class OfTruth(Evaluator):
     """Of the truth, of as many other real clips (the floor) and of the trivial forecasts."""
 
-    def __init__(self, work: Work, store: Store, mean: np.ndarray) -> None:
+    def __init__(self, work: Work, store: Store, mean: Any) -> None:
         super().__init__(work, store)
-        self.mean = mean
+        self.mean = np.array(mean, np.uint8 if self.video else np.float64)
 
     def films(self, item: dict[str, Any]) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
         group, part = self.work.made_from["group"], item["part"]
@@ -117,7 +117,7 @@ def refer(
         for part in PARTS
         for group in groups(work.made_from["contexts"], work.made_from["group"])
     ]
-    mean = ray.get(ray.remote(_mean_frame).remote(tested, store))
+    mean = call(_mean_frame, tested, store).tolist()  # plain values: an actor that is restarted must find them
     made_of = {"work": work, "store": store, "mean": mean}
     return Product(
         write_shards(

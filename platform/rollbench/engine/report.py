@@ -1,51 +1,36 @@
-"""From finished stages to the report: figures, one test clip rolled out by every row, and the texts that say what was done."""
+"""From finished stages to the report: the texts that say what was done, around the numbers and pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from evaluators import protocols
-from reports.figures import over_leads
-from reports.films import rollout_film, rollout_picture
 from reports.index import index
 from reports.metrics import METRICS
-from reports.published import paper
 from reports.render import render
 from reports.texts import RowText, SettingText, TableText
+from rollbench.engine.pictures import pictures
 from rollbench.engine.place import Place
 from rollbench.engine.results import data_kind
-from rollbench.engine.shards import loaded, read_range
 from rollbench.measures import protocol_of
-from rollbench.physics.frames import vorticity
-from rollbench.pipeline import RowWork, SettingWork, TableWork
+from rollbench.pipeline import TableWork
 from rollbench.spec import Figure, Setting, Table
-from rollbench.store import Store, tensor_of
-
-SHOWN = 0  # the test clip in pictures and films: the first, whatever it looks like
-COLUMNS = 8  # frames of a film in a picture, at most
 
 
 def report(
     works: TableWork, results: pd.DataFrame, place: Place, tracking: dict[str, Any], figure: Figure | None = None
 ) -> Path:
     """Write tables, figures and films into `place.out`; returns the path of its page."""
-    figures: list[Path] = []
-    films: list[Path] = []
-    for work in works.settings:
-        drawn, moving = _pictures(work, results[results["setting"] == work.setting.name], works, place, figure)
-        figures += drawn
-        films += moving
+    drawn = pictures(works, results, place, figure)
     page = render(
         results,
         text(works.table, place.scale, figure),
         place.out,
-        figures=figures,
-        films=films,
+        figures=drawn.figures,
+        films=drawn.films,
         command=place.command,
         scale_text=f"scale “{place.scale}”",
         tracking=tracking,
@@ -126,59 +111,3 @@ def _protocol(setting: Setting, resamples: int) -> str:
     if sampling.degradation is not None:
         words.append(f"Contexts are degraded before sampling: {sampling.degradation}.")
     return " ".join(words)
-
-
-# --- pictures -----------------------------------------------------------------------------------------------------------------
-def _pictures(
-    work: SettingWork, results: pd.DataFrame, works: TableWork, place: Place, figure: Figure | None
-) -> tuple[list[Path], list[Path]]:
-    """Curves over leads, the rollouts of one clip as a picture, and as a film."""
-    setting, rows = work.setting, tuple(row.name for row in work.setting.rows)
-    tail = "" if len(works.settings) == 1 else "-" + "".join(c if c.isalnum() else "-" for c in setting.name)
-    shows = figure.shows if figure else "vorticity"
-    figures: list[Path] = []
-    for metric in setting.metrics:
-        wanted = figure is None or (figure.draw == "over leads" and metric == (figure.metric or metric))
-        if METRICS[metric].whole or not wanted or len(setting.leads) < 2:
-            continue
-        published = (
-            [p for p in paper().of(works.table.published, metric) if p.row in rows] if works.table.published else []
-        )
-        figures += over_leads(
-            results, metric, published, place.out,
-            rows=rows, frame_seconds=setting.data.frame_interval, name=f"{metric}_over_leads{tail}",
-        )  # fmt: skip
-    films = _films(work, place.store, shows)
-    seconds = setting.data.frame_interval
-    leads = setting.leads or _spread(setting.sampling.horizon)
-    figures += rollout_picture(films, leads, place.out, frame_seconds=seconds, name=f"rollouts{tail}")
-    film = rollout_film(films, place.out / f"rollouts{tail}.webp", frame_seconds=seconds)
-    return figures, [film]
-
-
-def _spread(horizon: int) -> tuple[int, ...]:
-    """Leads that tell a film: doubling, then the last."""
-    doubling = [2**i for i in range(horizon.bit_length()) if 2**i < horizon]
-    return (*doubling[-COLUMNS + 1 :], horizon)
-
-
-def _films(work: SettingWork, store: Store, shows: str) -> Mapping[str, np.ndarray]:
-    """One test clip over the horizon, as it is drawn: the truth, then each row's film of the first seed."""
-    horizon = work.setting.sampling.horizon
-    (clip,) = read_range(work.tested, store, "test", SHOWN, 1).clips
-    seeds = [row.seed for row in work.rows]
-    films = {"truth": clip[-horizon:]} | {row.row.name: _film(row, store) for row in work.rows if row.seed == seeds[0]}
-    return {name: drawn(np.ascontiguousarray(film), work.setting.data.kind, shows) for name, film in films.items()}
-
-
-def drawn(film: np.ndarray, kind: str, shows: str) -> np.ndarray:
-    """A film [t, c, y, x] as it is drawn: colours [t, y, x, 3] of a video, vorticity or the first component [t, y, x] of a flow."""
-    if kind == "video":
-        return np.moveaxis(film, 1, -1)
-    return vorticity(film) if kind == "flow" and shows == "vorticity" else film[:, 0]
-
-
-def _film(row: RowWork, store: Store) -> np.ndarray:
-    stage = row.clips.stage(store)
-    first = (stage.manifest() or {})["files"][0]
-    return loaded(tensor_of(stage.read_table(first), "frames"), row.setting.data.kind == "video")[SHOWN]

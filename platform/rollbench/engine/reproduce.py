@@ -87,7 +87,9 @@ def _make(
             keep_weights(store)
         run = {
             "data": lambda w: ingest(w, store, progress),
-            "reference": lambda w: refer(w, store, progress, actors=workers, batch=batch, gpus=share),
+            "reference": lambda w: refer(
+                w, store, progress, actors=max(workers, cluster.cpus()), batch=batch, gpus=share
+            ),
             "results": lambda w: cluster.call(score_trivial, w, store),
         }
         for work in works.shared():

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import ray.data
+import ray.exceptions
 
+from rollbench.engine.claim import claimed
 from rollbench.engine.progress import Progress
 from rollbench.pipeline import Work
 from rollbench.provenance import made
+from rollbench.spec import BadInput
 from rollbench.store import Stage, Store
 
 
@@ -48,12 +52,34 @@ def write_shards(
 
 
 def make(work: Work, todo: set[Work], store: Store, progress: Progress, run: Callable[[Work], Product]) -> None:
-    """Run `run(work)` if the stage is among those to do and nobody has made it meanwhile."""
+    """Run `run(work)` if the stage is among those to do and nobody has made it meanwhile; wait for one who is about to.
+
+    Raises what the stage raised, in one line: BadInput if it was that, wherever it was raised, else RuntimeError.
+    """
     stage = work.stage(store)
     if work not in todo or stage.manifest() is not None:
         return
-    start = time.monotonic()
-    product = run(work)
-    seconds = time.monotonic() - start
-    stage.publish(product.receipts, title=work.title, made=made(seconds), **product.facts)
+    with claimed(stage, progress.line) as ours:
+        if not ours:
+            progress.line(f"  {work.kind:<10} {work.title:<44} {'made by another':>12}   {stage.path}")
+            return
+        start = time.monotonic()
+        try:
+            product = run(work)
+        except ray.exceptions.RayError as error:
+            raise plainly(error) from None
+        seconds = time.monotonic() - start
+        stage.publish(product.receipts, title=work.title, made=made(seconds), **product.facts)
     progress.finished(work.kind, work.title, seconds, stage.path)
+
+
+def plainly(error: Exception) -> BadInput | RuntimeError:
+    """An error that travelled through Ray, in its first cause's own words: Ray Data hands over its type and text as text alone."""
+    text = re.sub(r"\x1b\[\d+m", "", str(error)).split("\n\nThe above exception")[0]
+    causes = re.findall(r"^([\w.]*\b[A-Z]\w*): (.+)", text, re.M)
+    if not causes:
+        return RuntimeError(" ".join(f"{type(error).__name__}: {text}".split())[:600])
+    name, words = causes[-1]
+    if name == f"{BadInput.__module__}.{BadInput.__name__}":
+        return BadInput(words)
+    return RuntimeError(words if name.startswith("rollbench.") else f"{name.rpartition('.')[2]}: {words}")
