@@ -38,7 +38,7 @@ TOGETHER = 16  # requests to an object store at a time
 PLAIN_NAME = re.compile(r"(?!\.)[\w.=+-]{1,200}")
 
 
-class Damaged(Exception):
+class Damaged(RuntimeError):
     """A stored file differs from its receipt: names the file and what is wrong. The stage must be made again."""
 
 
@@ -126,6 +126,23 @@ class Stage:
                 with contextlib.suppress(OSError):
                     os.unlink(temporary)
                 raise
+
+    def put_new(self, name: str, data: bytes) -> bool:
+        """Write a small file unless there is one: whether it was written. On an object store two at the same moment both hear yes."""
+        target = f"{self.path}/{name}"
+        with self.store.telling("write", target, len(data)):
+            if not self.store.local:
+                if self.get(name) is not None:
+                    return False
+                self.put(name, data)
+                return True
+            self.store.filesystem.create_dir(self.path, recursive=True)
+            try:
+                with open(target, "xb") as out:
+                    out.write(data)
+            except FileExistsError:
+                return False
+            return True
 
     def drop(self, name: str) -> None:
         """Delete a file, if it is there."""
