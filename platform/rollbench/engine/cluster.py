@@ -72,7 +72,7 @@ def cluster() -> Iterator[None]:
             **local,
         )
     for handler in logging.getLogger("ray.data").handlers:
-        handler.setLevel(logging.ERROR)
+        handler.setLevel(logging.CRITICAL)  # an error of a stage is told by us, in one line
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False

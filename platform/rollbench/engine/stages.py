@@ -74,9 +74,11 @@ def make(work: Work, todo: set[Work], store: Store, progress: Progress, run: Cal
 
 
 def plainly(error: Exception) -> BadInput | RuntimeError:
-    """An error that travelled through Ray, in its first cause's own words: Ray Data hands over its type and text as text alone."""
-    text = re.sub(r"\x1b\[\d+m", "", str(error)).split("\n\nThe above exception")[0]
-    causes = re.findall(r"^([\w.]*\b[A-Z]\w*): (.+)", text, re.M)
+    """An error that travelled through Ray, in the words of ours: Ray Data hands over its type and its text as text alone."""
+    text = re.sub(r"\x1b\[\d+m", "", str(error))
+    causes = [
+        cause for cause in re.findall(r"^([\w.]*\b[A-Z]\w*): (.+)", text, re.M) if not cause[0].startswith("ray.")
+    ]
     if not causes:
         return RuntimeError(" ".join(f"{type(error).__name__}: {text}".split())[:600])
     name, words = causes[-1]

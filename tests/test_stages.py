@@ -1,0 +1,114 @@
+"""Stages through Ray: a full disk, a user's mistake and a damaged file reach the driver as one line, and a rerun goes on."""
+
+import contextlib
+import io
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollbench.engine.claim import CLAIM
+from rollbench.engine.progress import Progress
+from rollbench.engine.stages import Product, make, write_shards
+from rollbench.pipeline import Work
+from rollbench.spec import BadInput
+from rollbench.store import Stage, Store
+
+SHARD = 300_000  # bytes of each shard
+WORK = Work("data", "shards of bytes", {"count": 8})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_cluster() -> Iterator[None]:
+    from rollbench.engine.cluster import cluster
+
+    with cluster():
+        yield
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of a megabyte."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("mounting a small disk is not permitted here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def run(store: Store, function: Any = None) -> str:
+    """Make the stage, each shard by `function(stage, shard)`; what was said meanwhile."""
+    said = io.StringIO()
+
+    def write(stage: Stage, shard: dict[str, Any]) -> dict[str, Any]:
+        return stage.write(shard["name"], bytes([shard["i"]]) * SHARD)
+
+    progress = Progress(said, every=0.0)
+
+    def shards(work: Work) -> Product:
+        stage = work.stage(store)
+        names = [{"name": f"part-{i}.bin", "i": i} for i in range(8)]
+        pipeline = lambda items: items.map(lambda shard: (function or write)(stage, shard))  # noqa: E731
+        return Product(write_shards(stage, names, progress, "write", "shards", pipeline))
+
+    make(WORK, {WORK}, store, progress, shards)
+    return said.getvalue()
+
+
+def test_a_full_disk_is_told_in_one_line_and_a_rerun_goes_on(small_disk: Path, tmp_path: Path) -> None:
+    store = Store(str(small_disk / "store"))
+    stage = WORK.stage(store)
+    with pytest.raises(RuntimeError) as error:
+        run(store)
+    said = str(error.value)
+    assert said.startswith(f"storage {store}: cannot write {stage.path}/part-") and "\n" not in said
+    assert f"({SHARD:,} bytes)" in said and "No space left on device" in said and "is kept" in said
+    assert stage.manifest() is None and stage.get(CLAIM) is None
+    kept = stage.receipts()
+    assert 1 <= len(kept) <= 3 and not list(Path(stage.path).glob(".*")), "half a file was left"
+    subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
+    written = {name: Path(stage.path, name).stat().st_mtime_ns for name in kept}
+    run(store)
+    assert {name: Path(stage.path, name).stat().st_mtime_ns for name in kept} == written
+    other = Store(str(tmp_path / "elsewhere"))
+    run(other)
+    assert stage.damage() == {} and stage.manifest()["digest"] == WORK.stage(other).manifest()["digest"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "words"),
+    [
+        (BadInput("grid 3 is odd; the nearest even is 4"), BadInput, "grid 3 is odd; the nearest even is 4"),
+        (ValueError("no such frame"), RuntimeError, "ValueError: no such frame"),
+        (KeyError("mean"), RuntimeError, "KeyError: 'mean'"),
+    ],
+)
+def test_an_error_on_a_worker_keeps_its_words(tmp_path: Path, raised: Exception, kind: type, words: str) -> None:
+    def fail(stage: Stage, shard: dict[str, Any]) -> dict[str, Any]:
+        raise raised
+
+    with pytest.raises(kind) as error:
+        run(Store(str(tmp_path)), fail)
+    assert type(error.value) is kind and str(error.value) == words
+
+
+def test_a_path_out_of_the_stage_is_refused_on_a_worker_too(tmp_path: Path) -> None:
+    def escape(stage: Stage, shard: dict[str, Any]) -> dict[str, Any]:
+        return stage.write("../../escaped", b"x")
+
+    with pytest.raises(BadInput, match="'../../escaped' is no name in a storage"):
+        run(Store(str(tmp_path / "store")), escape)
+    with contextlib.suppress(FileNotFoundError):
+        assert not list(tmp_path.rglob("escaped*"))
+
+
+def test_a_stage_that_is_there_is_not_made_again(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    assert "shards of bytes" in run(store)
+    assert run(store) == ""
