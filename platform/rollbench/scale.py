@@ -25,10 +25,12 @@ class Scale:
 
     name: str
     grid: int = NO_CAP  # cells per side of the simulation
-    frame_grid: int = NO_CAP  # cells per side of a frame
+    frame_grid: int = NO_CAP  # cells per side of a frame of a flow
+    pixels: int = NO_CAP  # per side of a frame of a video
     frames: int = NO_CAP  # frames per trajectory
     train_clips: int = NO_CAP  # trajectories in the training split
-    contexts: int = NO_CAP  # trajectories in the test split
+    contexts: int = NO_CAP  # clips in the test split of a flow
+    films: int = NO_CAP  # clips in the test split of a video: each costs a pass through I3D, for every row
     levels: int = NO_CAP  # resolutions of the network
     width: int = NO_CAP  # channels per level
     blocks: int = NO_CAP  # residual blocks per level
@@ -44,9 +46,7 @@ class Scale:
     rows: int = NO_CAP  # rows of a setting run unless --rows names them
     seeds: int = NO_CAP  # training seeds per row
     learning_rate: float = 0.0  # at least this
-    stand_in: bool = (
-        False  # data sets that must be ingested are replaced by their stand-ins, unless --data says otherwise
-    )
+    stand_in: bool = False  # what must be ingested is replaced by its stand-in, unless --data says otherwise
 
     def __post_init__(self) -> None:
         for field in fields(self)[1:-2]:
@@ -58,15 +58,17 @@ class Scale:
 _CAPS: dict[str, tuple[Any, ...]] = {  #         smoke  laptop     lab
     "grid":          (  32,     32,    128),
     "frame_grid":    (  16,     16,     64),
+    "pixels":        (  16,     32,     64),
     "frames":        (  12,     32,    200),
     "train_clips":   (  32,    384,  4_096),
     "contexts":      (  16,    128,    512),
+    "films":         (  12,     64,    512),
     "levels":        (   2,      2,      4),
     "width":         (  16,     64,    256),
     "blocks":        (   1,      1,      3),
     "network_grid":  (   8,      8,     64),
     "steps":         (  12,  1_000, 50_000),
-    "step_frames":   ( 160,    320,    640),
+    "step_frames":   (  80,    160,    640),
     "micro_batch":   (   8,     16,     64),
     "horizon":       (   8,     24,     48),
     "calls":         (   2,      4,     16),
@@ -109,7 +111,9 @@ def _capped(setting: Setting, caps: Scale) -> Setting:
     least = max(setting.clean + horizon, window)
     batch = min(t.batch, max(1, caps.step_frames // window))
     micro_batch = min(t.unit, caps.micro_batch, batch)
-    sizes = {"grid": caps.grid, "frame_grid": caps.frame_grid, "frames": caps.frames, "least": least}
+    video = setting.data.kind == "video"
+    frame_grid, contexts = (caps.pixels, caps.films) if video else (caps.frame_grid, caps.contexts)
+    sizes = {"grid": caps.grid, "frame_grid": frame_grid, "frames": caps.frames, "least": least}
     data, stand_in, tested = (
         value and value.capped(**sizes) for value in (setting.data, setting.stand_in, setting.tested)
     )
@@ -132,7 +136,7 @@ def _capped(setting: Setting, caps: Scale) -> Setting:
             s,
             horizon=horizon,
             calls_per_frame=s.calls_per_frame if s.calls <= caps.calls else caps.calls,
-            contexts=min(s.contexts, caps.contexts),
+            contexts=min(s.contexts, contexts),
             group=min(s.group, caps.group),
             samples=min(s.samples, caps.samples),
         ),

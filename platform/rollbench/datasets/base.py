@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Simulated:
-    """k simulated clips. frames: float32 [k, frames, channels, y, x]; parameters: name -> float64 [k]."""
+    """k simulated clips. frames: float32, of a video uint8, [k, frames, channels, y, x]; parameters: name -> float64 [k]."""
 
     ids: tuple[int, ...]
-    frames: NDArray[np.float32]
+    frames: NDArray[Any]
     parameters: Mapping[str, NDArray[np.float64]]
 
     @property

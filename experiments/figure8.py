@@ -1,0 +1,24 @@
+"""Figure 8: error over the distance from the context. A picture of Table 9.
+
+python experiments/figure8.py --scale laptop
+"""
+
+import sys
+from functools import partial
+
+from experiments.table9 import TABLE
+from rollbench.cli import run
+from rollbench.spec import Figure
+
+FIGURE = Figure(
+    name="figure8",
+    title="Error over the distance from the context",
+    table=TABLE,
+    draw="over leads",
+    metric="mse",
+)
+
+main = partial(run, FIGURE)
+
+if __name__ == "__main__":
+    sys.exit(main())
