@@ -51,7 +51,7 @@ ROOMS: dict[str, set[str]] = {
     "estimate": {"torch", "spec", "pipeline", "models"},
     "dryrun": {"store", "pipeline", "estimate", "engine.progress"},
     "sources": {"spec", "store", "corpora", "datasets", "engine"},
-    "commands": {"spec", "store", "corpora", "datasets", "engine", "tracking"},
+    "commands": {"numpy", "spec", "store", "corpora", "pipeline", "datasets", "engine", "reports", "tracking"},
     "cli": {"spec", "scale", "storage", "store", "pipeline", "estimate", "dryrun", "tracking", "engine", "experiments", "sources",
             "commands", "evaluators.command", "evaluators.base"},
     "experiments": {"spec", "cli", "methods", "models", "datasets", "training.Training", "_path"},

@@ -119,12 +119,23 @@ def pair(store: Store, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         for side in sides:
             if len(side) > 1:
                 keys = " and ".join(f"{m['key']} (of {m['source']})" for m in side[:2])
-                raise BadInput(f"storage {store.root!r} holds two corpora for one split: {keys}; delete one of them")
+                raise BadInput(f"storage {str(store)!r} holds two corpora for one split: {keys}; delete one of them")
         if all(sides):
             return sides[0][0], sides[1][0]
     there = sorted({manifest["split"] for manifest in found})
     missing = f"only the split {' and '.join(there)}" if there else "no corpus"
-    raise BadInput(f"storage {store.root!r} holds {missing} of {_words(value)}; make it with `{value.command}`")
+    raise BadInput(f"storage {str(store)!r} holds {missing} of {_words(value)}; make it with `{value.command}`")
+
+
+def summary(manifest: dict[str, Any]) -> str:
+    """A finished corpus in one line."""
+    size, bad = sum(file["bytes"] for file in manifest["files"]), len(manifest["quarantined"])
+    clips = "1 clip" if manifest["clips"] == 1 else f"{manifest['clips']:,} clips"
+    left = f"; {bad:,} left out, see `rollbench inspect {manifest['key']}`" if bad else ""
+    return (
+        f"{KIND}/{manifest['key']}: {clips} for {manifest['split']}, {manifest['description']}, "
+        f"{size / 1e6:,.1f} MB{left}"
+    )
 
 
 def _identity(fields: dict[str, Any]) -> str:

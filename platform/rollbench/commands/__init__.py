@@ -4,4 +4,6 @@ from __future__ import annotations
 
 from types import ModuleType
 
-COMMANDS: dict[str, ModuleType] = {}
+from rollbench.commands import ingest, inspect
+
+COMMANDS: dict[str, ModuleType] = {"ingest": ingest, "inspect": inspect}

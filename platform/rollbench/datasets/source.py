@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -138,11 +139,11 @@ def shared_out(names: Iterable[str], split: str, test_fraction: float) -> set[st
 
 
 def test_count(count: int, test_fraction: float, first: str) -> int:
-    """How many of `count` things are for testing: of several at least one, and not all of them unless the fraction is 1."""
+    """How many of `count` things are for testing: at least that fraction, and not all of them unless it is 1."""
     if count < 2 and 0 < test_fraction < 1:
         raise BadInput(
             f"{first!r} alone cannot be trained on and tested with: give more, or --test-fraction 0 for a training split "
             "without a test split, or 1"
         )
-    least, most = (1, count - 1) if 0 < test_fraction < 1 else (0, count)
-    return min(max(round(test_fraction * count), least), most)
+    most = count - 1 if test_fraction < 1 else count
+    return min(math.ceil(test_fraction * count - 1e-9), most)

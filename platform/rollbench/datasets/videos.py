@@ -48,7 +48,7 @@ class Videos(FromFiles):
         return replace(self, size=min(self.size, frame_grid), frames=min(self.frames, least))
 
     def describe(self) -> str:
-        return f"{self.frames} frames of {self.size}x{self.size} at stride {self.stride} of {self.called} videos"
+        return f"{self.frames} frames of {self.size}x{self.size} at stride {self.stride}, videos of {self.called}"
 
     def paths(self, root: Path, item: Item) -> list[Path]:
         """The file of a video, or the images that are its frames."""

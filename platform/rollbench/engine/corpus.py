@@ -6,11 +6,11 @@ corpus, and an interrupted ingest goes on from the receipts that are there.
 
 from __future__ import annotations
 
-import errno
 import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,10 @@ import ray.exceptions
 
 from rollbench.corpora import CorpusWork
 from rollbench.datasets.source import Clip, FromFiles, Item, Quarantined
+from rollbench.engine.claim import claimed
 from rollbench.engine.cluster import cluster
 from rollbench.engine.progress import Progress
-from rollbench.engine.stages import write_shards
+from rollbench.engine.stages import plainly, write_shards
 from rollbench.provenance import made
 from rollbench.spec import BadInput, plain
 from rollbench.store import Stage, Store, sha256, tensor_column
@@ -36,40 +37,61 @@ def ingest_splits(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The manifests of the training and the test corpus of a data set and a source, ingested now unless they were before."""
     works = [CorpusWork.of(replace(value, split=split), source) for split in ("train", value.tested[0])]
-    train, test = (ingest_corpus(work, store, progress or Progress(), workers) for work in works)
+    train, test = ingest(works, store, progress or Progress(), workers)
     return train, test
 
 
-def ingest_corpus(
-    work: CorpusWork, store: Store, progress: Progress, workers: int | None = None, skip_bad: bool = False
-) -> dict[str, Any]:
-    """The manifest of a corpus, what is missing of it ingested. workers: shards made at a time, by default one a CPU.
-
-    Raises BadInput, with nothing published, if the storage fails, if no clip is left, or (without `skip_bad`) if the source has
-    a fault that its data set calls fatal. Shards without a fault are kept, so a second run reads the others alone.
-    """
-    stage, start = work.stage(store), time.monotonic()
-    manifest = stage.manifest()
-    if manifest is not None:
-        damage = stage.damage()
-        if not damage:
-            return manifest
-        stage.reopen(damage)
-    store.check_writable()
-    store.check_space(work.item_bytes * len(work.source.items))
-    receipts = _receipts(work, stage, store, progress, workers)
-    bad = [Quarantined(**fault) for receipt in receipts for fault in receipt["quarantined"]] + list(work.source.absent)
-    _refuse(work, stage, receipts, bad, skip_bad)
-    seconds = time.monotonic() - start
-    files = [{name: receipt[name] for name in FILE_FACTS} for receipt in receipts if receipt["rows"]]
-    manifest = stage.publish(files, title=work.title, made=made(seconds), **_facts(work, receipts, bad))
-    progress.finished(stage.kind, work.title, seconds, stage.path)
-    return manifest
-
-
-def _receipts(
-    work: CorpusWork, stage: Stage, store: Store, progress: Progress, workers: int | None
+def ingest(
+    works: Sequence[CorpusWork], store: Store, progress: Progress, workers: int | None = None, skip_bad: bool = False
 ) -> list[dict[str, Any]]:
+    """The manifests of corpora, what is missing of them ingested. workers: shards made at a time, by default one a CPU.
+
+    Raises BadInput, with nothing published of the corpus concerned, if no clip is left, or (without `skip_bad`) if the source
+    has a fault that its data set calls fatal. Shards without a fault are kept, so that a second run reads the others alone.
+    """
+    todo = [work for work in works if not _finished(work.stage(store))]
+    for work in todo:
+        _refuse(work.source.absent, work, skip_bad)
+    if todo:
+        store.check_writable()
+        store.check_space(sum(work.item_bytes * len(work.source.items) for work in todo))
+        with cluster():
+            for work in todo:
+                _ingest(work, work.stage(store), progress, workers, skip_bad)
+    return [work.stage(store).manifest() or {} for work in works]
+
+
+def _finished(stage: Stage) -> bool:
+    """Whether a corpus is there as it was made; what is damaged of it makes room."""
+    if stage.manifest() is None:
+        return False
+    damage = stage.damage()
+    if damage:
+        stage.reopen(damage)
+    return not damage
+
+
+def _ingest(work: CorpusWork, stage: Stage, progress: Progress, workers: int | None, skip_bad: bool) -> None:
+    with claimed(stage, progress.line) as ours:
+        if ours:
+            start = time.monotonic()
+            receipts = _receipts(work, stage, progress, workers)
+            _publish(work, stage, receipts, time.monotonic() - start, skip_bad)
+            progress.finished(stage.kind, work.title, time.monotonic() - start, stage.path)
+
+
+def _refuse(bad: Sequence[Quarantined], work: CorpusWork, skip_bad: bool) -> None:
+    """Raise BadInput for faults that are fatal."""
+    fatal = [fault for fault in bad if fault.fatal]
+    if fatal and not skip_bad:
+        them = "it" if len(fatal) == 1 else "them"
+        raise BadInput(
+            f"{len(fatal)} of the {len(work.source.items) + len(work.source.absent)} clips or files of the source cannot be used, "
+            f"first {fatal[0].source}: {fatal[0].reason}; mend {them}, or --skip-bad leaves {them} out and lists {them}"
+        )
+
+
+def _receipts(work: CorpusWork, stage: Stage, progress: Progress, workers: int | None) -> list[dict[str, Any]]:
     """The receipts of all shards, in their order, those that are missing written now."""
     shards = work.shards()
     todo = {shard["name"] for shard in shards} - set(stage.receipts())
@@ -77,19 +99,26 @@ def _receipts(
         compute = ray.data.TaskPoolStrategy(size=min(workers, len(todo)) if workers else None)
         how = {"fn_kwargs": {"value": work.value, "root": work.source.root, "stage": stage}, "num_cpus": 1}
         try:
-            with cluster():
-                write_shards(
-                    stage,
-                    shards,
-                    progress,
-                    work.title,
-                    "shards",
-                    lambda items: items.map(_write, compute=compute, **how),
-                )
-        except (OSError, ray.exceptions.RayError) as error:
-            raise _users(error, store) from error
+            pipeline = partial(ray.data.Dataset.map, fn=_write, compute=compute, **how)
+            write_shards(stage, shards, progress, work.title, "shards", pipeline)
+        except ray.exceptions.RayError as error:
+            raise plainly(error) from None
     found = stage.receipts()
     return [found[shard["name"]] for shard in shards]
+
+
+def _publish(work: CorpusWork, stage: Stage, receipts: list[dict[str, Any]], seconds: float, skip_bad: bool) -> None:
+    """Write the manifest, or raise BadInput if the corpus cannot be published as it is."""
+    bad = [Quarantined(**fault) for receipt in receipts for fault in receipt["quarantined"]] + list(work.source.absent)
+    faulty = [receipt["name"] for receipt in receipts if any(fault["fatal"] for fault in receipt["quarantined"])]
+    if faulty and not skip_bad:
+        stage.reopen(faulty)  # the source may be mended: they are read again then
+    _refuse(bad, work, skip_bad)
+    if not any(receipt["rows"] for receipt in receipts):
+        stage.remove()
+        raise BadInput(f"the source gives no clip, first {bad[0].source}: {bad[0].reason}")
+    files = [{name: receipt[name] for name in FILE_FACTS} for receipt in receipts if receipt["rows"]]
+    stage.publish(files, title=work.value.describe(), made=made(seconds), **_facts(work, receipts, bad))
 
 
 def _write(shard: dict[str, Any], value: FromFiles, root: Path, stage: Stage) -> dict[str, Any]:
@@ -167,39 +196,3 @@ def _facts(work: CorpusWork, receipts: list[dict[str, Any]], bad: list[Quarantin
         "mean": mean.tolist(),
         "std": np.sqrt(m2 / count).tolist(),
     }
-
-
-def _refuse(
-    work: CorpusWork, stage: Stage, receipts: list[dict[str, Any]], bad: list[Quarantined], skip_bad: bool
-) -> None:
-    """Raise BadInput if the corpus cannot be published as it is."""
-    fatal = [fault for fault in bad if fault.fatal]
-    if fatal and not skip_bad:
-        faulty = [r["name"] for r in receipts if any(fault["fatal"] for fault in r["quarantined"])]
-        stage.reopen(faulty)  # when the source has been mended, they are to be read again
-        raise BadInput(
-            f"{len(fatal)} of the source's {len(work.source.items)} items cannot be used, first {fatal[0].source}: "
-            f"{fatal[0].reason}; mend {_them(fatal)}, or --skip-bad leaves {_them(fatal)} out and lists {_them(fatal)}"
-        )
-    if not any(receipt["rows"] for receipt in receipts):
-        stage.remove()
-        first = f"; first {bad[0].source}: {bad[0].reason}" if bad else ""
-        raise BadInput(f"none of the source's {len(work.source.items)} items gives a clip{first}")
-
-
-def _them(faults: Sequence[Quarantined]) -> str:
-    return "it" if len(faults) == 1 else "them"
-
-
-def _users(error: BaseException, store: Store) -> BaseException:
-    """The user's words for an error of a task, wherever it stands in a chain of Ray's; the error itself if it is not theirs."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, (OSError, BadInput)):
-        cause = getattr(cause, "cause", None) or cause.__cause__
-    if not isinstance(cause, OSError):
-        return cause or error
-    words = "is full" if cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "cannot be written"
-    return BadInput(
-        f"storage {store.root!r} {words} ({cause.strerror or cause}); what is finished is kept: make room and run the same "
-        "command to go on"
-    )
