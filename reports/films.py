@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import matplotlib
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -23,6 +24,7 @@ GROUND, INK, FRAME = (
     "#f0a030",
 )  # the film is dark on any page, as films are; a given frame's border
 STRIP = 12  # frames of a strip
+FONT = str(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"))  # the figures' font: it has Greek letters
 
 
 def rollout_picture(
@@ -157,8 +159,8 @@ def _panel(shown: Panels, label: str, place: int) -> Image.Image:
 
 def _write(draw: ImageDraw.ImageDraw, text: str, x: float, y: float) -> None:
     """Text centred there, smaller if it would not fit its panel."""
-    for size in (14, 13, 12, 11, 10, 9, 8):
-        font = ImageFont.load_default(size)
+    for size in (13, 12, 11, 10, 9, 8, 7):
+        font = ImageFont.truetype(FONT, size)
         if draw.textlength(text, font=font) <= PANEL:
             break
     draw.text((x, y), text, fill=INK, font=font, anchor="mm")

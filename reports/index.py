@@ -68,7 +68,7 @@ def _card(folder: Path, content: Mapping[str, Any]) -> str:
     title = escape(content["title"])
     return (
         f'<li>{_picture(folder, content)}<h3><a href="{name}/table.html">{title}</a></h3>{"".join(said)}'
-        f'<p class="soft"><code>{escape(content["command"])}</code></p><p class="soft">{files}</p></li>'
+        f'<p class="soft"><code>{escape(content["command"])}</code></p><p class="soft files">{files}</p></li>'
     )
 
 

@@ -27,8 +27,8 @@ def latex(report: Report) -> str:
     """All blocks as LaTeX tables, then the costs, with the command and the keys in comments."""
     head = [
         r"% \usepackage{booktabs} in the preamble; table* for two columns.",
-        f"% Made by: {_comment(report.command)}",
-        *(f"% {_comment(' '.join(row))}" for row in words.traces(report)),
+        f"% Made by: {comment(report.command)}",
+        *(f"% {comment(' '.join(row))}" for row in words.traces(report)),
     ]
     return "\n\n".join(["\n".join(head), *(_grid(report, block) for block in report.blocks), _costs(report)]) + "\n"
 
@@ -53,7 +53,7 @@ def _spell(char: str) -> str:
     return base
 
 
-def _comment(text: str) -> str:
+def comment(text: str) -> str:
     """Text that stays within its comment."""
     return " ".join(text.split()).encode("ascii", "replace").decode()
 
@@ -70,9 +70,9 @@ def _grid(report: Report, block: Block) -> str:
     rules = {number for number, row in enumerate(found.rows) if row.rule}
     title = f"{report.text.title}: {words.heading(report, block)}."
     caption = [title, report.text.caption, report.scale_text, block.setting.scale_text, block.text.reference]
-    notes = words.legend(report) if block is report.blocks[0] else ""
+    notes = " ".join(words.legend(report)) if block is report.blocks[0] else ""
     label = f"{report.text.name}-{report.blocks.index(block)}-{block.metric}"
-    return _table(label, " ".join(filter(None, caption)), header, rows, rules, notes)
+    return table(label, " ".join(filter(None, caption)), header, rows, rules, notes)
 
 
 def _name(row: Row) -> str:
@@ -101,24 +101,27 @@ def _number(text: str) -> str:
 def _costs(report: Report) -> str:
     rows = [[escape(cell) for cell in row] for row in words.costs(report)]
     caption = f"{report.text.title}: cost, sums over seeds. {report.scale_text}"
-    return _table(f"{report.text.name}-cost", caption, [escape(name) for name in words.COST_HEADER], rows)
+    return table(f"{report.text.name}-cost", caption, [escape(name) for name in words.COST_HEADER], rows)
 
 
-def _table(
+def table(
     label: str,
     caption: str,
     header: Sequence[str],
     rows: Iterable[Sequence[str]],
     rules: Container[int] = (),
     notes: str = "",
+    columns: str = "",
 ) -> str:
-    """One table; a rule stands before the rows numbered in `rules`, the notes below."""
+    """One table; a rule stands before the rows numbered in `rules`, the notes below. The texts are LaTeX but for label,
+    caption and notes.
+    """
     lines = [
         r"\begin{table}",
         r"\centering\footnotesize\setlength{\tabcolsep}{3pt}\renewcommand{\arraystretch}{1.15}",
         rf"\caption{{{escape(caption)}}}",
         rf"\label{{tab:{label}}}",
-        rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
+        rf"\begin{{tabular}}{{{columns or 'l' + 'r' * (len(header) - 1)}}}",
         r"\toprule",
         " & ".join(header) + r" \\",
         r"\midrule",

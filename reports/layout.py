@@ -185,10 +185,12 @@ def _references(
     for p in paper.of(text.published, metric):
         if _home(text, p) is setting and not {(p.row, None), (p.row, p.setting)} & set(ours):
             found.setdefault((p.row, p.setting), {})[p.lead] = p
-    names = [row for row, _ in found]
+    words_of: dict[str, set[str]] = {}
+    for p in paper.of(text.published, metric):
+        words_of.setdefault(p.row, set()).add(p.setting)
     lines = []
     for (row, words), values in found.items():
-        more = words.removeprefix(setting.printed).strip() if names.count(row) > 1 else ""
+        more = words.removeprefix(setting.printed).strip() if len(words_of[row]) > 1 else ""
         lines.append(Reference(f"{row} {more}".strip(), tuple(values.get(lead) for lead in leads)))
     return tuple(line for line in lines if any(line.published))
 

@@ -17,15 +17,16 @@ def markdown(report: Report, pictures: Sequence[Path] = ()) -> str:
     """The whole report as one Markdown text; the pictures lie beside it."""
     text = report.text
     parts = [f"# {escape(text.title)}", escape(text.caption), f"**{escape(report.scale_text)}**"]
+    parts += map(escape, words.headline(report))
     for block in report.blocks:
         parts += [f"## {escape(words.heading(report, block))}", escape(block.text.reference), _grid(grid(block))]
-    parts += [escape(words.legend(report))]
+    parts += ["\n".join(f"- {escape(said)}" for said in words.legend(report))]
     if report.absent:
         parts += [escape(words.absent(report))]
     if report.verdicts:
         parts += ["## What the paper claims, and what is seen here", escape(words.claims_rule()), _claims(report)]
     parts += [f"![{escape(words.caption(path))}]({quote(path.name)})" for path in pictures]
-    parts += ["## Cost", _table(words.COST_HEADER, [map(escape, row) for row in words.costs(report)])]
+    parts += ["## Cost", table(words.COST_HEADER, [map(escape, row) for row in words.costs(report)])]
     parts += ["## Protocol", *(escape(f"{name}: {said}" if name else said) for name, said in words.protocols(report))]
     parts += map(escape, words.published_protocols(report))
     parts += [
@@ -34,7 +35,7 @@ def markdown(report: Report, pictures: Sequence[Path] = ()) -> str:
         f"```\n{report.command}\n```",
         _bullets(words.tracked(report)),
     ]
-    parts += [_table(words.TRACE_HEADER, [map(_code, row) for row in words.traces(report)])]
+    parts += [table(words.TRACE_HEADER, [map(_code, row) for row in words.traces(report)])]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -44,9 +45,10 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", " ")
 
 
-def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def table(header: Iterable[str], rows: Iterable[Iterable[str]], align: str = "---:") -> str:
+    """A table whose columns, but for the first, are aligned so."""
     header = list(header)
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    lines = [header, ["---"] + [align] * (len(header) - 1), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -59,7 +61,7 @@ def _grid(found: Grid) -> str:
         mark = "↳ " if row.role == THEIRS else ""
         name = escape(row.name) if plain else f"*{mark}{escape(row.name)}*"
         rows.append([name, *map(_place, row.places), *row.ends])
-    return _table(map(escape, header), rows)
+    return table(map(escape, header), rows)
 
 
 def _place(place: Place) -> str:
@@ -77,8 +79,8 @@ def _claims(report: Report) -> str:
         out.append(f"  {escape(words.metric(claim.metric))}: {escape(relation(claim))}. {escape(verdict.sentence)}")
         if verdict.leads:
             rows = [[words.lead(at.lead), at.verdict, *map(escape, words.at(claim, at))] for at in verdict.leads]
-            table = _table(["lead", "verdict", "left", "right", words.estimate(claim)], rows)
-            out.append("\n" + "\n".join("  " + line for line in table.splitlines()) + "\n")
+            lines = table(["lead", "verdict", "left", "right", words.estimate(claim)], rows).splitlines()
+            out.append("\n" + "\n".join("  " + line for line in lines) + "\n")
     return "\n".join(out)
 
 

@@ -16,10 +16,10 @@ from reports.claims import ABSENT, FAILS, SHOWS, Verdict, relation
 from reports.document import document, head, navigation, pictures, plain_table, wide
 from reports.grid import OURS, THEIRS, Place, Row, grid
 from reports.layout import Block, Report
-from reports.verdict import FAILED, REPRODUCED
+from reports.verdict import FAILED, OPEN, REPRODUCED
 
 CLASS = {SHOWS: "shows", FAILS: "fails", ABSENT: "absent"}
-JUDGED = {REPRODUCED: "shows", FAILED: "fails"}
+JUDGED = {REPRODUCED: "judged shows", FAILED: "judged fails", OPEN: "judged open"}
 
 
 def page(report: Report, figures: Sequence[Path] = (), films: Sequence[Path] = ()) -> str:
@@ -33,7 +33,8 @@ def page(report: Report, figures: Sequence[Path] = (), films: Sequence[Path] = (
         f'<p class="scale">{escape(report.scale_text)}</p>',
         *(f'<p class="headline">{escape(sentence)}</p>' for sentence in words.headline(report)),
         *(_block(report, block) for block in report.blocks),
-        f'<p class="soft">{escape(words.legend(report))}</p>',
+        '<ul class="soft">' + "".join(f"<li>{escape(said)}</li>" for said in words.legend(report)) + "</ul>",
+        _reasons(report),
         f'<p class="soft">{escape(words.absent(report))}</p>' if report.absent else "",
         _claims(report),
         f'<h2 id="figures">Figures</h2>\n{shown}' if shown else "",
@@ -83,9 +84,7 @@ def _place(place: Place, anchor: str) -> str:
     """A value, ours with a link to what made it, the paper's with its verdict."""
     if place.source == THEIRS:
         why = f' title="{escape(place.why)}"' if place.why else ""
-        return (
-            f'<td class="theirs"{why}>{escape(place.text)}{_small(place.verdict, JUDGED.get(place.verdict, ""))}</td>'
-        )
+        return f'<td class="theirs"{why}>{escape(place.text)}{_small(place.verdict, JUDGED.get(place.verdict, "judged"))}</td>'
     if not place.low:
         return f"<td>{escape(place.text)}</td>"
     value = f"<b>{place.text}</b>" if place.best else place.text
@@ -105,6 +104,12 @@ def _bold(text: str) -> str:
 def _name(row: str) -> str:
     """A row's name, in which "(2-4)" does not break."""
     return re.sub(r"\(\d+-\d+\)", r'<span class="keep">\g<0></span>', escape(row))
+
+
+def _reasons(report: Report) -> str:
+    found = words.reasons(report)
+    table = plain_table(words.REASON_HEADER, found, text=(1, 2, 3))
+    return f"<details><summary>Each verdict with its reason</summary>{table}</details>" if found else ""
 
 
 def _claims(report: Report) -> str:

@@ -25,9 +25,14 @@ body {
 }
 h1 { font-size: clamp(1.5rem, 1.1rem + 1.8vw, 2.2rem); line-height: 1.2; margin: 0.2rem 0 0.6rem; }
 h2 { font-size: 1.25rem; margin: 2.4rem 0 0.5rem; }
+h3 { font-size: 1.08rem; margin: 0.9rem 0 0.3rem; }
 p { max-width: 48rem; margin: 0.5rem 0; }
 a { color: var(--accent); }
+nav { display: flex; flex-wrap: wrap; gap: 0.2rem 1rem; margin-bottom: 1.2rem; }
+nav a { text-decoration: none; white-space: nowrap; }
 nav, .soft, figcaption { color: var(--soft); font-size: 0.9rem; }
+.headline { font-weight: 500; }
+ul.soft { max-width: 48rem; padding-left: 1.1rem; } ul.soft li { margin: 0.2rem 0; }
 .scale { border-left: 4px solid var(--accent); padding: 0.3rem 0 0.3rem 0.8rem; }
 .wide {
   overflow-x: auto; margin: 0.8rem 0; border: 1px solid var(--line); border-radius: 8px;
@@ -40,18 +45,23 @@ th, td { padding: 0.42rem 0.6rem; text-align: right; white-space: nowrap; vertic
 th:first-child, td:first-child { text-align: left; }
 th.end { white-space: normal; min-width: 3.6rem; }
 .keep { white-space: nowrap; }
-nav a { margin-right: 1rem; display: inline-block; }
 tbody th { white-space: normal; min-width: 9rem; }
 thead th { border-bottom: 1px solid var(--line); color: var(--soft); font-weight: 600; }
 tbody th { font-weight: 600; }
 tbody tr.ours > * { border-top: 1px solid var(--line); }
-tbody tr.first > * { border-top: 2px solid var(--soft); }
+tbody tr.first > * { border-top: 1px solid var(--soft); }
+tbody th a { color: inherit; text-decoration: none; }
+a.number { color: inherit; text-decoration: none; display: block; }
+tbody th a:hover, a.number:hover { color: var(--accent); text-decoration: underline; }
 tbody tr.baseline th, tbody tr.floor th { font-weight: 400; font-style: italic; }
+tr.reference > *, td.theirs { color: var(--paper); font-style: italic; font-weight: 400; }
 tr.paper > * { color: var(--paper); font-style: italic; font-weight: 400; padding-top: 0; font-size: 0.86rem; }
-.interval { display: block; color: var(--soft); font-size: 0.8rem; line-height: 1.2; }
+.interval { display: block; color: var(--soft); font-size: 0.8rem; line-height: 1.25; font-weight: 400; }
+.judged { font-style: normal; }
 td.best { background: var(--best); }
 td.best b { font-weight: 700; }
-td.text, th.text { text-align: left; }
+td.text, th.text, .words td, .words th { text-align: left; }
+.words td { white-space: normal; min-width: 7rem; } .words td.note { min-width: 14rem; color: var(--soft); }
 code, pre {
   font: 0.85rem/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; background: var(--code);
   border-radius: 5px;
@@ -60,26 +70,37 @@ code { padding: 0.1rem 0.3rem; }
 pre { padding: 0.7rem 0.9rem; overflow-x: auto; }
 .verdict {
   display: inline-block; border: 1px solid currentColor; border-radius: 99px; padding: 0 0.65rem;
-  font-size: 0.85rem; font-weight: 600;
+  font-size: 0.85rem; font-weight: 600; white-space: nowrap;
 }
-.shows { color: var(--good); }
-.fails { color: var(--bad); }
-.open { color: var(--open); }
+.shows, .interval.shows { color: var(--good); }
+.fails, .interval.fails { color: var(--bad); }
+.open, .interval.open { color: var(--open); }
 .absent { color: var(--soft); }
 .claim { border-top: 1px solid var(--line); padding: 0.8rem 0; }
 .claim p { margin: 0.3rem 0; }
 figure { margin: 1rem 0; }
-figure img { display: block; max-width: 100%; height: auto; border-radius: 8px; }
-.figures { columns: 30rem 2; column-gap: 1rem; }
-.figures figure { break-inside: avoid; margin: 0 0 1.2rem; }
+figure img, figure video { display: block; max-width: 100%; height: auto; border-radius: 8px; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1.4rem 1rem; }
+.figures figure { margin: 0; min-width: 0; }
+.figures .broad { grid-column: 1 / -1; }
+figcaption { margin-top: 0.35rem; }
 details { margin: 0.5rem 0; } summary { cursor: pointer; color: var(--accent); }
 :target { outline: 2px solid var(--accent); outline-offset: -2px; }
 .cards {
-  display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); gap: 1rem;
+  display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); gap: 1.1rem;
   padding: 0; list-style: none;
 }
-.cards li { border: 1px solid var(--line); border-radius: 8px; background: var(--card); padding: 1rem 1.1rem; }
-.cards h2 { margin: 0 0 0.3rem; font-size: 1.1rem; }
+.cards li {
+  border: 1px solid var(--line); border-radius: 10px; background: var(--card); padding: 0 1.1rem 0.8rem;
+  overflow: hidden; display: flex; flex-direction: column;
+}
+.cards p { margin: 0.35rem 0; }
+.cards .cover {
+  display: block; width: calc(100% + 2.2rem); margin: 0 -1.1rem; height: 9.5rem; object-fit: cover;
+  object-position: left top; border-bottom: 1px solid var(--line);
+}
+.cards .files { margin-top: auto; padding-top: 0.5rem; }
+.cards h3 a { text-decoration: none; }
 @media (max-width: 40rem) {
   body { font-size: 15px; }
   th, td { padding: 0.38rem 0.4rem; }

@@ -38,6 +38,7 @@ DRAWN = {  # what is drawn, by the middle of a file's name
     "rollouts": "One test clip: the truth, and what each method generates from the same context.",
     "strip": "One test clip frame by frame: the truth, and what each method generates. Framed: the context, which is given.",
 }
+REASON_HEADER = ("row", "of", "verdict", "why")
 TRACE_HEADER = ("row", "seed", "run", "data", "model", "clips", "results", "commit", "device")
 
 
@@ -55,7 +56,7 @@ def lead(lead: int | None) -> str:
 
 def heading(report: Report, block: Block) -> str:
     """A block's title: the metric, with the setting where the table has several."""
-    return f"{block.text.label}: {block.setting.name}" if report.text.several else block.text.label
+    return f"{block.text.label} – {block.setting.name}" if report.text.several else block.text.label
 
 
 def name(report: Report, setting: str, row: str) -> str:
@@ -78,11 +79,10 @@ def _best(report: Report, block: Block) -> str:
         return ""
     _, best, cell = methods[0]
     value, low, high = bounds(cell.value, cell.low, cell.high)
-    at = " ".join(head(block, block.leads[-1])) if block.leads[-1] is not None else ""
+    lead, time = head(block, block.leads[-1])
+    at = "" if block.leads[-1] is None else f" {lead} ({time})" if time else f" {lead}"
     others = [line.row for line, _, alike in ends if alike and line.row != best]
-    parts = [
-        f"{heading(report, block)}{f' {at}'.rstrip()}: the lowest of {len(methods)} is {best}, {value} [{low}, {high}]"
-    ]
+    parts = [f"{heading(report, block)}{at}: the lowest of {len(methods)} is {best}, {value} [{low}, {high}]"]
     parts += [f"not to be told from {', '.join(others)}"] * bool(others)
     parts += [f"the floor is {numeral(floor.value)}" for floor in floors]
     return "; ".join(parts) + "."
@@ -141,8 +141,8 @@ def tracked(report: Report) -> list[tuple[str, str]]:
     return [(str(name), str(value)) for name, value in report.tracking.items() if name != "runs"]
 
 
-def legend(report: Report) -> str:
-    """How to read a cell."""
+def legend(report: Report) -> list[str]:
+    """How to read a cell, a paragraph for each kind of thing in it."""
     parts = [
         "A cell is the mean over seeds with its 95 % interval [low, high], from resamples of the clips (and of "
         "the seeds where there are several), the same draws for every row. A row of one seed does not say what another "
@@ -159,7 +159,18 @@ def legend(report: Report) -> str:
         parts.append(
             "Rows marked “published” are the paper's alone: other people's methods and rows that we do not run."
         )
-    return " ".join(parts)
+    return parts
+
+
+def reasons(report: Report) -> list[list[str]]:
+    """A row of REASON_HEADER for each verdict."""
+    return [
+        [line.row, heading(report, block) + ("" if at is None else f" @{at}"), said.verdict, said.why]
+        for block in report.blocks
+        for line in block.lines
+        for at, said in zip(block.leads, line.judgements, strict=True)
+        if said.verdict
+    ]
 
 
 def caption(path: Path) -> str:
@@ -171,7 +182,7 @@ def caption(path: Path) -> str:
         if found:
             setting = rest.strip("_-").replace("-", " ")
             said = said.replace("{metric}", metric(name.strip("_-")))
-            return f"{said} ({setting}.)" if setting else said
+            return f"{said} {setting.capitalize()}." if setting else said
     return path.stem.replace("_", " ").replace("-", " ")
 
 

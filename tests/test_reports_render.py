@@ -113,7 +113,8 @@ def tabulars(text: str) -> list[list[str]]:
         stack += [name] * (kind == "begin")
     assert stack == []
     found = []
-    for columns, inside in re.findall(r"\\begin\{tabular\}\{([lrc]+)\}(.*?)\\end\{tabular\}", body, flags=re.DOTALL):
+    wide = re.sub(r">\{[^{}]*\}p\{[^{}]*\}", "l", body)  # a column of paragraphs is a column
+    for columns, inside in re.findall(r"\\begin\{tabular\}\{([lrc]+)\}(.*?)\\end\{tabular\}", wide, flags=re.DOTALL):
         rows = [row for row in inside.split(r"\\") if re.sub(r"\\(top|mid|bottom)rule", "", row).strip()]
         assert all(len(re.split(r"(?<!\\)&", row)) == len(columns) for row in rows)
         found.append(rows)

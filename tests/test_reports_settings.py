@@ -87,7 +87,7 @@ def test_each_setting_and_metric_has_a_block_of_its_own(tmp_path: Path) -> None:
         *(row for row, (home, *_) in ROWS.items() if home == SLOW), "persistence", "real vs real",
     ]  # fmt: skip
     for name in (FAST, SLOW):
-        assert f"## FVD: {name}" in files["table.md"]
+        assert f"## FVD – {name}" in files["table.md"]
         assert all(f"Protocol of {name}." in files[kind] for kind in ("table.md", "table.html", "table.json"))
     assert [len(rows) for rows in tabulars(files["table.tex"])] == [1 + 4, 1 + 4, 1 + 3 + 1 + 2, 1 + 5]
 
@@ -123,7 +123,7 @@ def test_rows_of_the_paper_that_are_not_ours_stand_in_the_table_as_published(tmp
     """(8-8) is in the paper's table alone; a row that is taken out of ours comes back as published."""
     content = json.loads(written(tmp_path / "a", results())["table.json"])
     assert [block["published_rows"] for block in content["blocks"]] == [
-        [], [], [{"row": "Standard Diffusion", "paper": [157.1]}],
+        [], [], [{"row": "Standard Diffusion (8-8)", "paper": [157.1]}],
     ]  # fmt: skip
     row = "Standard Diffusion (15-1)"
     frame = results()
