@@ -25,8 +25,6 @@ COST_HEADER = (
     "rollout and score",
     "device-hours",
     "peak memory",
-    "calls / frame",
-    "with init",
 )
 FILMS = (".webp", ".mp4", ".gif")
 DRAWN = {  # what is drawn, by the middle of a file's name
@@ -113,7 +111,7 @@ def costs(report: Report) -> list[list[str]]:
             steps = "–" if cell.train_steps is None else str(cell.train_steps)
             hours = numeral(((cell.train_seconds or 0) + (cell.seconds or 0)) / 3600)
             spent = [duration(cell.train_seconds), duration(cell.seconds), hours, memory(cell.peak_memory_bytes)]
-            out.append([row, count(cell.parameters), steps, *spent, *line(of)[:2]])
+            out.append([row, count(cell.parameters), steps, *spent])
     return out
 
 
