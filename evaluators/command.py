@@ -84,8 +84,9 @@ def scored(arguments: argparse.Namespace) -> dict[str, fvd.Result]:
     )  # fmt: skip
     real = metric.reader(arguments.real, stride=arguments.real_stride, skip_bad=arguments.skip_bad)
     fake = metric.reader(arguments.fake, skip_bad=arguments.skip_bad)
-    for reader in (real, fake):
-        reader.files()  # a wrong path is known before the network is loaded
+    first = [next(iter(reader), None) for reader in (real, fake)]  # what cannot fit is known before the network runs
+    if first[0] and first[1] and first[0].frames.shape != first[1].frames.shape:
+        raise BadInput(f"{real.path} holds {first[0].size}, {fake.path} {first[1].size}: make the two sides alike")
 
     inception = fid.InceptionFeatures(device=arguments.device) if arguments.fid else None
 

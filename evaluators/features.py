@@ -24,7 +24,7 @@ class Features:
     """vectors [n, d] of n clips: ids and samples [n], the extractor and resize that made them, frames scored per clip.
 
     Rows are in the order of (id, sample), so that nothing depends on the order in which clips came. `bad` lists the clips left
-    out, each with its reason.
+    out, each with its reason; `size` tells the clips' pixels, "64x48" of x by y, where it is known.
     """
 
     vectors: np.ndarray
@@ -34,6 +34,7 @@ class Features:
     resize: str
     frames: int
     bad: tuple[str, ...] = ()
+    size: str = ""
 
     def __post_init__(self) -> None:
         keys = list(zip(self.ids, self.samples, strict=True))
@@ -56,21 +57,28 @@ class Features:
         """The features of all parts, at least one: what actors found, put together."""
         first = parts[0]
         for part in parts:
-            if part.made != first.made:
+            if not part.fits(first):
                 raise BadInput(f"features of {first.made} and of {part.made} cannot be put together")
         ids, samples, bad = (
             tuple(chain.from_iterable(getattr(part, name) for part in parts)) for name in ("ids", "samples", "bad")
         )
         vectors = np.concatenate([part.vectors for part in parts])
-        return cls(vectors, ids, samples, first.extractor, first.resize, first.frames, bad)
+        return cls(vectors, ids, samples, first.extractor, first.resize, first.frames, bad, first.size)
 
     def __add__(self, other: Features) -> Features:
         return Features.merged([self, other])
 
     @property
     def made(self) -> str:
-        """What made them: two sets can be compared where this is equal."""
-        return f"{self.extractor}, resize {self.resize}, {self.frames} frames"
+        """What made them, in words."""
+        return f"{self.extractor}, resize {self.resize}, {self.frames} frames" + (
+            f" of {self.size}" if self.size else ""
+        )
+
+    def fits(self, other: Features) -> bool:
+        """Whether both were made alike; a size that is not known fits every other."""
+        facts = [(part.extractor, part.resize, part.frames) for part in (self, other)]
+        return facts[0] == facts[1] and len({self.size, other.size} - {""}) < 2
 
     def moments(self) -> Moments:
         return Moments.of(self.vectors)
@@ -79,7 +87,7 @@ class Features:
         """Write an .npz, whole or not at all."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        facts = json.dumps([self.extractor, self.resize, self.frames, list(self.bad)])
+        facts = json.dumps([self.extractor, self.resize, self.frames, list(self.bad), self.size])
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         with temporary.open("wb") as file:
             np.savez(file, vectors=self.vectors, ids=np.array(self.ids, dtype=np.str_), samples=np.array(self.samples),
@@ -91,9 +99,9 @@ class Features:
         """Read what `save` wrote."""
         try:
             with np.load(path, allow_pickle=False) as file:
-                extractor, resize, frames, bad = json.loads(str(file["facts"]))
+                extractor, resize, frames, bad, size = json.loads(str(file["facts"]))
                 ids, samples = file["ids"].tolist(), file["samples"].tolist()
-                return cls(file["vectors"], tuple(ids), tuple(samples), extractor, resize, frames, tuple(bad))
+                return cls(file["vectors"], tuple(ids), tuple(samples), extractor, resize, frames, tuple(bad), size)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise BadInput(f"features {path} cannot be read ({error})") from None
 
@@ -103,7 +111,7 @@ def extract(extractor: Extractor, how: str, clips: Iterable[Clip], batch: int = 
     vectors: list[np.ndarray] = []
     names: list[tuple[str, int]] = []
     waiting: list[Clip] = []
-    frames = 0
+    first: Clip | None = None
 
     def flush() -> None:
         if waiting:
@@ -112,15 +120,17 @@ def extract(extractor: Extractor, how: str, clips: Iterable[Clip], batch: int = 
             waiting.clear()
 
     for clip in clips:
-        frames = frames or len(clip.frames)
-        if len(clip.frames) != frames:
-            raise BadInput(f"clip {clip.id} has {len(clip.frames)} frames where others have {frames}: cut them alike")
+        first = first or clip
+        if clip.frames.shape != first.frames.shape:
+            raise BadInput(f"clip {clip.id} has {clip.size} where others have {first.size}: make them alike")
         waiting.append(clip)
         if len(waiting) == batch:
             flush()
     flush()
-    if not names:
+    if first is None:
         raise BadInput("no clip could be read" + "".join(f"; {reason}" for reason in getattr(clips, "bad", [])[:1]))
     ids, samples = zip(*names, strict=True)
     bad: Any = getattr(clips, "bad", ())
-    return Features(np.concatenate(vectors), ids, samples, extractor.identity, how, frames, tuple(bad))
+    return Features(
+        np.concatenate(vectors), ids, samples, extractor.identity, how, len(first.frames), tuple(bad), first.pixels
+    )

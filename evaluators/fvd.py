@@ -101,7 +101,7 @@ class FVD:
 
     def score(self, real: Features, fake: Features) -> Result:
         """The FVD between features found earlier."""
-        if real.made != fake.made:
+        if not real.fits(fake):
             raise BadInput(f"real features are of {real.made}, generated ones of {fake.made}: make them alike")
         if real.resize != self.protocol.resize:
             raise BadInput(

@@ -37,6 +37,14 @@ class Clip:
     frames: np.ndarray
     where: str = ""
 
+    @property
+    def pixels(self) -> str:
+        return f"{self.frames.shape[2]}x{self.frames.shape[1]}"
+
+    @property
+    def size(self) -> str:
+        return f"{len(self.frames)} frames of {self.pixels}"
+
 
 @dataclass
 class Reader:
@@ -71,9 +79,10 @@ class Reader:
                     continue
                 first = first or clip
                 if clip.frames.shape != first.frames.shape:
+                    cut = clip.pixels == first.pixels
                     raise BadInput(
-                        f"{clip.where} has {_size(clip)} where {first.where} has {_size(first)}: "
-                        "the clips of one set must be alike (--clip cuts them to one length)"
+                        f"{clip.where} has {clip.size} where {first.where} has {first.size}: "
+                        f"the clips of one set must be alike ({'--clip cuts them to one length' if cut else 'resize them first'})"
                     )
                 yield clip
 
@@ -127,7 +136,9 @@ class Reader:
         arrays = _numpy(file)
         frames = arrays["frames"]
         if frames.ndim not in (4, 5) or frames.shape[-1] != 3:
-            raise BadInput(f"{file} holds frames of shape {frames.shape}: [clips, frames, y, x, 3] is needed")
+            raise BadInput(
+                f"{file} holds frames of shape {frames.shape}: [clips, frames, y, x, 3] is needed, colours last"
+            )
         single = frames.ndim == 4
         clips = frames[None] if single else frames
         stem = self._id(file)
@@ -163,11 +174,6 @@ class Reader:
             raise BadInput(f"{file} cannot be read ({_line(error)})") from None
 
 
-def _size(clip: Clip) -> str:
-    frames, y, x, _ = clip.frames.shape
-    return f"{frames} frames of {x}x{y}"
-
-
 def _numpy(file: Path) -> dict[str, np.ndarray]:
     try:
         loaded: Any = np.load(file, allow_pickle=False, mmap_mode="r" if file.suffix.lower() == ".npy" else None)
@@ -183,7 +189,9 @@ def _numpy(file: Path) -> dict[str, np.ndarray]:
     except (OSError, ValueError, EOFError) as error:
         if isinstance(error, BadInput):
             raise
-        raise BadInput(f"{file} cannot be read ({_line(error)})") from None
+        # What numpy takes for a pickle, and what it advises then, is no help to anyone.
+        reason = "no numpy array or archive" if "pickle" in str(error) else _line(error)
+        raise BadInput(f"{file} cannot be read ({reason})") from None
     except Exception as error:  # zipfile's and zlib's own, for a torn archive
         raise BadInput(f"{file} cannot be read ({_line(error)})") from None
 

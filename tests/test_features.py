@@ -74,12 +74,22 @@ def test_extraction_streams_in_batches(batch):
     found = extract(sums, "original", (Clip(f"{i}", 0, clip) for i, clip in enumerate(clips)), batch)
     np.testing.assert_array_equal(found.vectors, clips.sum(axis=(1, 2, 3)))
     assert max(sums.batches) <= batch and sum(sums.batches) == 7
-    assert found.made == "sums:1, resize original, 9 frames"
+    assert found.made == "sums:1, resize original, 9 frames of 4x4"
 
 
 def test_nothing_to_extract_and_mixed_lengths():
     with pytest.raises(BadInput, match="no clip could be read"):
         extract(Sums(), "original", [])
     short = [Clip("a", 0, np.zeros((9, 4, 4, 3), np.uint8)), Clip("b", 0, np.zeros((8, 4, 4, 3), np.uint8))]
-    with pytest.raises(BadInput, match="clip b has 8 frames"):
-        extract(Sums(), "original", short)
+    wide = [Clip("a", 0, np.zeros((9, 4, 4, 3), np.uint8)), Clip("b", 0, np.zeros((9, 4, 6, 3), np.uint8))]
+    for clips, words in ((short, "clip b has 8 frames of 4x4"), (wide, "clip b has 9 frames of 6x4")):
+        with pytest.raises(BadInput, match=words):
+            extract(Sums(), "original", clips)
+
+
+def test_sets_fit_where_nothing_that_is_known_differs():
+    plain, small, large = made([0], "a"), made([1], "b", size="64x64"), made([2], "c", size="128x128")
+    assert plain.fits(small) and plain.fits(large) and small.fits(small)
+    assert not small.fits(large) and not small.fits(made([3], "d", frames=9, size="64x64"))
+    with pytest.raises(BadInput, match="frames of 64x64 and of net:1.*frames of 128x128"):
+        small + large

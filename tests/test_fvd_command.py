@@ -114,6 +114,15 @@ def test_clips_that_are_no_clips(sides, capsys, name, clips, error):
     assert name in (printed := capsys.readouterr().err) and error in printed
 
 
+def test_sides_of_two_sizes_are_not_compared(sides, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(I3DFeatures, "features", lambda *_: pytest.fail("the network ran before the sizes were seen"))
+    (tmp_path / "LARGE").mkdir()
+    np.save(tmp_path / "LARGE" / "c0.npy", FAKE.repeat(2, axis=2).repeat(2, axis=3))
+    assert command.main([sides[0], str(tmp_path / "LARGE")]) == 2
+    printed = capsys.readouterr().err
+    assert "REAL holds 9 frames of 32x32" in printed and "LARGE 9 frames of 64x64: make the two sides alike" in printed
+
+
 def test_one_clip_is_too_few(sides, capsys):
     assert command.main([f"{sides[0]}/c0.npy", sides[1]]) == 2
     assert "at least 2" in capsys.readouterr().err
