@@ -10,6 +10,9 @@ import sys
 from dataclasses import replace
 from functools import partial
 
+if __name__ == "__main__":
+    import _path  # noqa: F401
+
 from experiments.table8 import SETTING
 from rollbench.cli import run
 from rollbench.methods import Rolling, Standard

@@ -7,6 +7,9 @@ import sys
 from dataclasses import replace
 from functools import partial
 
+if __name__ == "__main__":
+    import _path  # noqa: F401
+
 from experiments.table3 import FAST, TABLE
 from rollbench.cli import run
 from rollbench.spec import Figure

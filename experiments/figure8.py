@@ -6,6 +6,9 @@ python experiments/figure8.py --scale laptop
 import sys
 from functools import partial
 
+if __name__ == "__main__":
+    import _path  # noqa: F401
+
 from experiments.table9 import TABLE
 from rollbench.cli import run
 from rollbench.spec import Figure

@@ -10,6 +10,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+if __name__ == "__main__":
+    import _path  # noqa: F401
+
 from experiments.table8 import SETTING
 from rollbench.cli import run
 from rollbench.methods import Regression, Rolling, Standard

@@ -10,6 +10,9 @@ import sys
 from dataclasses import replace
 from functools import partial
 
+if __name__ == "__main__":
+    import _path  # noqa: F401
+
 from experiments.table3 import FAST
 from rollbench.cli import run
 from rollbench.datasets.kinetics import Kinetics600

@@ -9,10 +9,12 @@ one distance (the headline), the mean of 100 distances, and the debiased one are
 import sys
 from functools import partial
 
-from rollbench.datasets.bair import BAIR
-from rollbench.datasets.sprites import Sprites
+if __name__ == "__main__":
+    import _path  # noqa: F401
 
 from rollbench.cli import run
+from rollbench.datasets.bair import BAIR
+from rollbench.datasets.sprites import Sprites
 from rollbench.methods import Rolling, Standard
 from rollbench.models import TABLE5
 from rollbench.spec import Claim, Row, Sampling, Setting, Table

@@ -11,6 +11,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Literal
 
+if __name__ == "__main__":
+    import _path  # noqa: F401
+
 from experiments.table3 import FAST, SLOW
 from rollbench.cli import run
 from rollbench.methods import Rolling, Standard

@@ -9,11 +9,13 @@ import sys
 from dataclasses import replace
 from functools import partial
 
-from rollbench.datasets.sprites import Sprites
+if __name__ == "__main__":
+    import _path  # noqa: F401
 
 from experiments.table3 import FAST
 from rollbench.cli import run
 from rollbench.datasets.kinetics import Kinetics600
+from rollbench.datasets.sprites import Sprites
 from rollbench.methods import Rolling, Standard
 from rollbench.spec import Claim, Row, Table
 

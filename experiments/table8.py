@@ -2,8 +2,9 @@
 
     python experiments/table8.py --scale laptop
 
-Eleven rows, one network, one training budget, and equal network calls per emitted frame. Sizes are the paper's (Tables 4 and 7);
-where it states none (batch size, calls per frame, number of test trajectories) ours stand here and are part of every number's key.
+The paper's eleven rows and two of diffusion forcing: one network, one training budget, and equal network calls per emitted frame.
+Sizes are the paper's (Tables 4 and 7); where it states none (batch size, calls per frame, number of test trajectories) ours stand here
+and are part of every number's key.
 """
 
 import sys
@@ -15,7 +16,7 @@ if __name__ == "__main__":
 
 from rollbench.cli import run
 from rollbench.datasets.kolmogorov import Kolmogorov
-from rollbench.methods import Ensemble, Regression, Rolling, Standard
+from rollbench.methods import DiffusionForcing, Ensemble, Regression, Rolling, Standard
 from rollbench.models import TABLE4
 from rollbench.spec import Claim, Row, Sampling, Setting, Table
 from rollbench.training import Training
@@ -43,6 +44,8 @@ SETTING = Setting(
         Row("Rolling Diffusion (init noise) (2-4)", Rolling(2, 4, init="clip"), priority=2),
         Row("Rolling Diffusion (init noise) (2-8)", Rolling(2, 8, init="clip"), priority=6),
         Row("Rolling 10-Ensemble (2-8)", Ensemble(Rolling(2, 8, init="clip"), members=10), priority=11),
+        Row("Diffusion Forcing (2-4)", DiffusionForcing(2, 4), priority=12),
+        Row("Diffusion Forcing (2-8)", DiffusionForcing(2, 8), priority=13),
     ),
 )  # fmt: skip
 

@@ -52,9 +52,10 @@ ROOMS: dict[str, set[str]] = {
     "dryrun": {"store", "pipeline", "estimate", "engine.progress"},
     "sources": {"spec", "store", "corpora", "datasets", "engine"},
     "commands": {"numpy", "spec", "store", "corpora", "pipeline", "datasets", "engine", "reports", "tracking"},
-    "cli": {"spec", "scale", "storage", "store", "pipeline", "estimate", "dryrun", "tracking", "engine", "experiments", "sources",
+    "hyperparameters": {"spec", "models"},
+    "cli": {"reports.index", "reports.settings_table", "spec", "scale", "storage", "store", "pipeline", "estimate", "dryrun", "tracking", "engine", "experiments", "sources",
             "commands", "evaluators.command", "evaluators.base"},
-    "experiments": {"spec", "cli", "methods", "models", "datasets", "training.Training", "_path"},
+    "experiments": {"spec", "cli", "methods", "models", "datasets", "training.Training", "hyperparameters", "_path"},
     "__init__": {"spec", "scale", "store", "diffusion", "methods", "models", "datasets", "training"},
 }  # fmt: skip
 # What a room may import inside a function alone: reading a description of data must not load what simulates it.

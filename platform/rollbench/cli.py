@@ -19,7 +19,7 @@ import importlib
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -81,6 +81,29 @@ def run(experiment: Table | Figure, arguments: Sequence[str] | None = None) -> i
     add_options(parser)
     options = parser.parse_args(arguments)
     return guarded(lambda: _run(experiment, options, shlex.join(["python", script, *arguments])))
+
+
+def print_settings(
+    number: str, ours: Mapping[str, object], notes: Mapping[str, str], arguments: Sequence[str] | None = None
+) -> int:
+    """The `main` of a table of settings: the values that the code uses, beside the paper's."""
+    from reports.index import index
+    from reports.settings_table import settings_table
+
+    script = f"experiments/table{number}.py"
+    parser = _Parser(prog=script, description=f"Table {number}: settings, ours beside the paper's.")
+    parser.add_argument("--out", default="out", metavar="DIR", help="where reports go (default: out)")
+    options = parser.parse_args(arguments)
+
+    def work() -> int:
+        page = settings_table(
+            number, ours, Path(options.out) / f"table{number}", command=f"python {script}", notes=notes
+        )
+        index(Path(options.out))
+        print(page)
+        return 0
+
+    return guarded(work)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -163,14 +186,14 @@ def _run(experiment: Table | Figure, options: argparse.Namespace, command: str) 
     from rollbench.engine.place import Place
     from rollbench.engine.progress import Progress
     from rollbench.engine.reproduce import reproduce
-    from rollbench.tracking import open_tracking
+    from rollbench.tracking import tracking_uri
 
     store.check_writable()
     store.check_space(needed)
     place = Place(store, Path(options.out) / experiment.name, options.scale, command)
-    tracking = open_tracking(None, Path(store.path) if store.local else Path(options.out))
+    mlflow = tracking_uri(None, store, options.out)
     figure = experiment if isinstance(experiment, Figure) else None
-    reproduce(works, place, tracking, workers=options.workers, batch=options.batch, progress=Progress(), figure=figure)
+    reproduce(works, place, mlflow, workers=options.workers, batch=options.batch, progress=Progress(), figure=figure)
     return 0
 
 
