@@ -190,7 +190,7 @@ def _numpy(file: Path) -> dict[str, np.ndarray]:
         if isinstance(error, BadInput):
             raise
         # What numpy takes for a pickle, and what it advises then, is no help to anyone.
-        reason = "no numpy array or archive" if "pickle" in str(error) else _line(error)
+        reason = "no array of numbers" if "pickle" in str(error) else _line(error)
         raise BadInput(f"{file} cannot be read ({reason})") from None
     except Exception as error:  # zipfile's and zlib's own, for a torn archive
         raise BadInput(f"{file} cannot be read ({_line(error)})") from None

@@ -104,8 +104,8 @@ def bad_files(folder):
     with pa.ipc.new_file(str(folder / "columns.arrow"), pa.schema([("x", pa.int64())])):
         pass
     return {
-        "empty.mp4": "cannot be read", "text.mp4": "cannot be read", "torn.mkv": "torn.mkv", "torn.npz": "no numpy array",
-        "layout.npz": r"\[clips, frames, y, x, 3\]", "names.npz": "a, b", "objects.npz": "cannot be read",
+        "empty.mp4": "cannot be read", "text.mp4": "cannot be read", "torn.mkv": "torn.mkv", "torn.npz": "cannot be read",
+        "layout.npz": r"\[clips, frames, y, x, 3\]", "names.npz": "a, b", "objects.npz": "no array of numbers",
         "range.npz": "scale them to", "ids.npz": "3 clips, 1 ids", "torn.arrow": "cannot be read",
         "flow.arrow": "colours last", "columns.arrow": "columns x",
     }  # fmt: skip
