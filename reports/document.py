@@ -10,7 +10,7 @@ from collections.abc import Container, Iterable, Sequence
 from html import escape
 from pathlib import Path
 
-from reports import words
+from reports.captions import caption
 from reports.style import STYLE
 
 TYPES = {".png": "image/png", ".svg": "image/svg+xml", ".webp": "image/webp", ".gif": "image/gif", ".mp4": "video/mp4"}
@@ -79,15 +79,15 @@ def _chosen(figures: Sequence[Path]) -> list[Path]:
 
 def _figure(path: Path) -> str:
     dark = path.with_stem(path.stem + "-dark")
-    name = words.caption(path)
+    name = caption(path)
     source = f'<source media="(prefers-color-scheme: dark)" srcset="{embed(dark)}">' if dark.exists() else ""
-    caption = f"<figcaption>{escape(name)}</figcaption>"
-    style = "" if "_over_" in path.stem else ' class="broad"'
-    return f'<figure{style}><picture>{source}<img src="{embed(path)}" alt="{escape(name)}"></picture>{caption}</figure>'
+    below = f"<figcaption>{escape(name)}</figcaption>"
+    style = "" if "_over" in path.stem else ' class="broad"'
+    return f'<figure{style}><picture>{source}<img src="{embed(path)}" alt="{escape(name)}"></picture>{below}</figure>'
 
 
 def _film(path: Path) -> str:
-    name = words.caption(path)
+    name = caption(path)
     tag = "<video controls loop muted playsinline" if path.suffix == ".mp4" else f'<img alt="{escape(name)}"'
     end = "></video>" if path.suffix == ".mp4" else ">"
     return f'<figure class="broad film">{tag} src="{embed(path)}"{end}<figcaption>{escape(name)}</figcaption></figure>'

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.ticker import NullLocator
 
+from reports.captions import of_setting
 from reports.cells import Cell, cells
 from reports.curves import DASHES, band, blank, legend, method, style, values
 from reports.metrics import METRICS
@@ -90,7 +91,8 @@ def _draw(
         values(axes, metric, METRICS[metric].label)
         _leads(axes, sorted({cell.lead or 0 for curve in curves for cell in curve}), frame_seconds)
         legend(axes, theme)
-        return save(figure, out, name, theme)
+        about = f"{METRICS[metric].label} over the lead, with 95 % intervals; in grey the trivial rows and the real-vs-real floor."
+        return save(figure, out, name, theme, of_setting(about, curves[0][0].setting))
 
 
 def _draw_published(
@@ -106,7 +108,8 @@ def _draw_published(
         values(axes, metric, f"{METRICS[metric].label}, as the paper prints it")
         _leads(axes, sorted({p.lead or 0 for p in published}), frame_seconds)
         legend(axes, theme)
-        return save(figure, out, name, theme)
+        about = f"{METRICS[metric].label} as the paper prints it: its scale and its units, no intervals."
+        return save(figure, out, name, theme, about)
 
 
 def _leads(axes: Any, leads: Sequence[int], frame_seconds: float | None) -> None:

@@ -12,6 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
+from reports.captions import exif, of_setting
 from reports.panels import Films, Panels, evenly, panels
 from reports.theme import DARK, LIGHT, Theme, save, themed
 from rollbench.spec import BadInput
@@ -34,12 +35,13 @@ def rollout_picture(
     *,
     kind: str = "vorticity",
     frame_seconds: float | None = None,
+    setting: str = "",
     name: str = "rollouts",
 ) -> list[Path]:
     """A grid: a line for each film, a column for each lead (the paper's Figures 3 and 7).
 
-    films: name → what is drawn, of a `kind` in panels.KINDS, the truth first; frame i is the lead i + 1. Returns the
-    files, in light and dark.
+    films: name → what is drawn, of a `kind` in panels.KINDS, the truth first; frame i is the lead i + 1. setting:
+    named in the description where a table has several. Returns the files, in light and dark.
     """
     shown = panels(films, kind, frame_seconds)
     frames = [lead - 1 for lead in leads if lead <= shown.length]
@@ -47,7 +49,8 @@ def rollout_picture(
         raise BadInput(
             f"no lead lies within the films of {[len(f) for f in films.values()]} frames; use leads from 1 on"
         )
-    return _both(shown, frames, out, name)
+    about = f"{_what(shown)} of one test clip: the truth, and what each method generates from the same context."
+    return _both(shown, frames, out, name, of_setting(about, setting))
 
 
 def film_strip(
@@ -58,6 +61,7 @@ def film_strip(
     kind: str = "video",
     frames: Sequence[int] | None = None,
     frame_seconds: float | None = None,
+    setting: str = "",
     name: str = "strip",
 ) -> list[Path]:
     """A grid of whole films, the context first and framed (the paper's Figures 5 and 6).
@@ -69,14 +73,20 @@ def film_strip(
     if frames is None:
         given = range(max(0, context - 2), context)
         frames = [*given, *(context + k for k in evenly(shown.length - context, STRIP - len(given)))]
-    return _both(shown, [frame for frame in frames if 0 <= frame < shown.length], out, name)
+    about = "Frames of one test clip: the truth, and what each method generates; framed, those that are given."
+    chosen = [frame for frame in frames if 0 <= frame < shown.length]
+    return _both(shown, chosen, out, name, of_setting(about, setting))
 
 
-def _both(shown: Panels, frames: Sequence[int], out: Path, name: str) -> list[Path]:
-    return [path for theme in (LIGHT, DARK) for path in _grid(shown, frames, out, name, theme)]
+def _what(shown: Panels) -> str:
+    return shown.kind.label.partition(",")[0].capitalize() or "Frames"
 
 
-def _grid(shown: Panels, frames: Sequence[int], out: Path, name: str, theme: Theme) -> list[Path]:
+def _both(shown: Panels, frames: Sequence[int], out: Path, name: str, about: str) -> list[Path]:
+    return [path for theme in (LIGHT, DARK) for path in _grid(shown, frames, out, name, theme, about)]
+
+
+def _grid(shown: Panels, frames: Sequence[int], out: Path, name: str, theme: Theme, about: str) -> list[Path]:
     with themed(theme):
         right = RIGHT if shown.kind.colors else GAP
         width, height = (n * SIDE + (n - 1) * GAP for n in (len(frames), len(shown.films)))
@@ -96,7 +106,7 @@ def _grid(shown: Panels, frames: Sequence[int], out: Path, name: str, theme: The
             axes.set_title(shown.title(frame), fontsize=9)
         if shown.kind.colors:
             _scale(figure, shown, place["right"])
-        return save(figure, out, name, theme)
+        return save(figure, out, name, theme, about)
 
 
 def _scale(figure: Figure, shown: Panels, right: float) -> None:
@@ -116,6 +126,7 @@ def rollout_film(
     kind: str = "vorticity",
     context: int = 0,
     frame_seconds: float | None = None,
+    setting: str = "",
     frame_milliseconds: int = 160,
 ) -> Path:
     """All films side by side as an animated WebP, each with its name, the lead below.
@@ -126,8 +137,9 @@ def rollout_film(
     shown = panels(films, kind, frame_seconds, context)
     frames = [_frame(shown, place) for place in range(shown.length)]
     path.parent.mkdir(parents=True, exist_ok=True)
+    about = of_setting(f"{_what(shown)} of one test clip as a film, the truth and all methods side by side.", setting)
     frames[0].save(path, format="WEBP", save_all=True, append_images=frames[1:], duration=frame_milliseconds, loop=0,
-                   quality=82, method=4)  # fmt: skip
+                   quality=82, method=4, exif=exif(about))  # fmt: skip
     return path
 
 

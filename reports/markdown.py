@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from reports import words
+from reports.captions import caption
 from reports.claims import relation
 from reports.grid import OURS, THEIRS, Grid, Place, grid
 from reports.layout import Report
@@ -25,7 +26,7 @@ def markdown(report: Report, pictures: Sequence[Path] = ()) -> str:
         parts += [escape(words.absent(report))]
     if report.verdicts:
         parts += ["## What the paper claims, and what is seen here", escape(words.claims_rule()), _claims(report)]
-    parts += [f"![{escape(words.caption(path))}]({quote(path.name)})" for path in pictures]
+    parts += [f"![{escape(caption(path))}]({quote(path.name)})" for path in pictures]
     parts += ["## Cost", table(words.COST_HEADER, [map(escape, row) for row in words.costs(report)])]
     parts += ["## Protocol", *(escape(f"{name}: {said}" if name else said) for name, said in words.protocols(report))]
     parts += map(escape, words.published_protocols(report))

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from reports.captions import of_setting
 from reports.cells import Cell, cells
 from reports.curves import DASHES, band, blank, legend, method, style, values
 from reports.metrics import METRICS
@@ -126,7 +127,10 @@ def _draw(plot: _Plot, chosen: Mapping[str, Look], out: Path, name: str, theme: 
         values(axes, metric, METRICS[metric].label)
         _parameter(axes, plot.x_label, plot.log)
         legend(axes, theme)
-        return save(figure, out, name, theme)
+        grey = "; in grey the trivial rows and the real-vs-real floor" if plot.bands else ""
+        about = f"{METRICS[metric].label} over {plot.x_label}, with 95 % intervals{grey}."
+        settings = {cell.setting for points in plot.curves.values() for _, cell in points}
+        return save(figure, out, name, theme, of_setting(about, settings.pop() if len(settings) == 1 else ""))
 
 
 def _draw_published(
@@ -146,7 +150,8 @@ def _draw_published(
         values(axes, metric, f"{METRICS[metric].label}, as the paper prints it")
         _parameter(axes, x_label, log=False)
         legend(axes, theme)
-        return save(figure, out, name, theme)
+        about = f"{METRICS[metric].label} over {x_label} as the paper prints it, without intervals."
+        return save(figure, out, name, theme, about)
 
 
 def _parameter(axes: Any, label: str, log: bool) -> None:

@@ -88,11 +88,11 @@ def themed(theme: Theme) -> Iterator[None]:
         yield
 
 
-def save(figure: Figure, out: Path, name: str, theme: Theme) -> list[Path]:
-    """The figure as PNG and SVG; nothing in them depends on the day."""
+def save(figure: Figure, out: Path, name: str, theme: Theme, about: str) -> list[Path]:
+    """The figure as PNG and SVG, which say in words what they show; nothing in them depends on the day."""
     out.mkdir(parents=True, exist_ok=True)
     paths = [out / f"{name}{theme.suffix}{kind}" for kind in (".png", ".svg")]
     for path in paths:
-        metadata = {"Date": None} if path.suffix == ".svg" else None
+        metadata = {"Description": about} | ({"Date": None} if path.suffix == ".svg" else {})
         figure.savefig(path, dpi=160, bbox_inches="tight", pad_inches=0.12, metadata=metadata)
     return paths

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from reports import verdict
@@ -26,16 +25,6 @@ COST_HEADER = (
     "device-hours",
     "peak memory",
 )
-FILMS = (".webp", ".mp4", ".gif")
-DRAWN = {  # what is drawn, by the middle of a file's name
-    "_over_leads_paper": "{metric}: the paper's curves, in its scale and its units, without intervals.",
-    "_over_leads": "{metric} over the lead, with 95 % intervals; in grey the trivial rows and the real-vs-real floor.",
-    "_over_parameter_paper": "{metric}: the paper's values, without intervals.",
-    "_over_parameter": "{metric} over the parameter of the search, with 95 % intervals; in grey the trivial rows and the floor.",
-    "_over_cost": "{metric} over what it costs, with 95 % intervals.",
-    "rollouts": "One test clip: the truth, and what each method generates from the same context.",
-    "strip": "One test clip frame by frame: the truth, and what each method generates. Framed: the context, which is given.",
-}
 REASON_HEADER = ("row", "of", "verdict", "why")
 TRACE_HEADER = ("row", "seed", "run", "data", "model", "clips", "results", "commit", "device")
 
@@ -169,19 +158,6 @@ def reasons(report: Report) -> list[list[str]]:
         for at, said in zip(block.leads, line.judgements, strict=True)
         if said.verdict
     ]
-
-
-def caption(path: Path) -> str:
-    """What a picture shows, by its file's name: "fsd_over_leads-stride-8" is a metric, a way of drawing and a setting."""
-    if path.suffix in FILMS:
-        return "The same as a film, all side by side."
-    for ending, said in DRAWN.items():
-        name, found, rest = path.stem.partition(ending)
-        if found:
-            setting = rest.strip("_-").replace("-", " ")
-            said = said.replace("{metric}", metric(name.strip("_-")))
-            return f"{said} {setting.capitalize()}." if setting else said
-    return path.stem.replace("_", " ").replace("-", " ")
 
 
 def absent(report: Report) -> str:

@@ -13,6 +13,7 @@ from PIL import Image
 from test_reports_cells import LEADS, LEVELS, results  # type: ignore[import-not-found]
 
 from reports import figures, theme
+from reports.captions import caption
 from reports.cells import cells
 from reports.films import rollout_film, rollout_picture
 from reports.published import paper
@@ -23,7 +24,7 @@ def axes(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """The axes of each figure that was drawn, by its file's stem; no file is written."""
     drawn: dict[str, Any] = {}
 
-    def keep(figure: Any, out: Path, name: str, look: theme.Theme) -> list[Path]:
+    def keep(figure: Any, out: Path, name: str, look: theme.Theme, about: str) -> list[Path]:
         drawn[name + look.suffix] = figure.axes[0]
         return [out / f"{name}{look.suffix}.svg"]
 
@@ -107,3 +108,19 @@ def test_files_are_made_in_light_and_dark_and_twice_the_same(tmp_path: Path) -> 
     for suffix, look in (("", theme.LIGHT), ("-dark", theme.DARK)):
         corner = Image.open(tmp_path / "one" / f"rollouts{suffix}.png").convert("RGB").getpixel((0, 0))
         assert corner == tuple(round(255 * c) for c in to_rgb(look.ground))
+
+
+def test_a_picture_says_in_words_what_it_shows(tmp_path: Path) -> None:
+    """In its file, so that pages and people who get the file alone can read it; the setting first where there are several."""
+    frame = results().assign(setting="stride 8")
+    field = np.zeros((4, 8, 8)) + np.arange(8)
+    paths = figures.over_leads(frame, "fsd", paper().of("8", "fsd"), tmp_path)
+    paths += rollout_picture({"truth": field}, (1, 4), tmp_path, kind="velocity", setting="stride 8")
+    paths.append(rollout_film({"truth": field}, tmp_path / "film.webp", setting="<b>"))
+    said = {path.name: caption(path) for path in paths}
+    assert said["fsd_over_leads.svg"] == said["fsd_over_leads-dark.png"] == said["fsd_over_leads.png"]
+    assert said["fsd_over_leads.svg"].startswith("stride 8: FSD over the lead, with 95 % intervals")
+    assert said["fsd_over_leads_paper.png"].startswith("FSD as the paper prints it")
+    assert said["rollouts.svg"].startswith("stride 8: Horizontal velocity of one test clip: the truth")
+    assert said["film.webp"] == "<b>: Vorticity of one test clip as a film, the truth and all methods side by side."
+    assert caption(tmp_path / "no_such-film.mp4") == "no such film"

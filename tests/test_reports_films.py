@@ -23,7 +23,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """The figures that were drawn, by their files' stems; no file is written."""
     kept: dict[str, Any] = {}
 
-    def keep(figure: Any, out: Path, name: str, look: Theme) -> list[Path]:
+    def keep(figure: Any, out: Path, name: str, look: Theme, about: str) -> list[Path]:
         kept[name + look.suffix] = figure
         return [out / f"{name}{look.suffix}.svg"]
 

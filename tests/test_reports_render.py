@@ -283,14 +283,3 @@ def test_a_method_that_the_table_does_not_name_is_refused(tmp_path: Path) -> Non
 def test_a_table_that_says_nonsense_is_refused(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=said):
         written(tmp_path, **changes)
-
-
-def test_the_index_lists_the_tables_in_order_and_links_only_what_is_there(tmp_path: Path) -> None:
-    assert "No table has been made yet" in index(tmp_path / "empty").read_text()
-    for name in ("table10", "table2", "table8"):
-        written(tmp_path / name, name=name, title=f"The {name}")
-    (tmp_path / "notes").mkdir()
-    page = Page(index(tmp_path).read_text(encoding="utf-8"))
-    links = [attributes["href"] or "" for tag, attributes in page.tags if tag == "a"]
-    assert [link for link in links if link.endswith("html")] == [f"table{n}/table.html" for n in (2, 8, 10)]
-    assert all((tmp_path / link).is_file() for link in links)

@@ -27,7 +27,7 @@ POINTS = {
 def axes(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     drawn: dict[str, Any] = {}
 
-    def keep(figure: Any, out: Path, name: str, look: Theme) -> list[Path]:
+    def keep(figure: Any, out: Path, name: str, look: Theme, about: str) -> list[Path]:
         drawn[name + look.suffix] = figure.axes[0]
         return [out / f"{name}{look.suffix}.svg"]
 
