@@ -196,8 +196,8 @@ def test_values_that_are_not_finite_are_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", u=data)
     value = Fields(frames=4, dims=AXES[1:], test_fraction=0)
     first, second = value.read(tmp_path, value.listed(tmp_path).items)
-    words = "2 values are not finite, the first of 'u/1' at frame 5, y 2, x 3"
-    assert isinstance(first, Clip) and second == Quarantined("a.npz#00000@000004", words, fatal=True)
+    words = "trajectory 0, frames 4 to 7: 2 values are not finite, the first of 'u/1' at frame 5, y 2, x 3"
+    assert isinstance(first, Clip) and second == Quarantined("a.npz", words, fatal=True)
 
 
 U, FLAT = TRUTH[0], TRUTH[0, 0]

@@ -27,6 +27,7 @@ ENDINGS = (*HDF5, ".zarr", ".npz", ".npy")
 DIMENSION_ALONE = (
     "not a netCDF variable"  # what NetCDF 4 calls the empty array that stands for a dimension without values
 )
+ALONE = "array"  # the name of an array that is a file by itself
 Index = tuple[int | slice, ...]
 
 
@@ -128,7 +129,7 @@ def _zarr(path: Path) -> Iterator[list[Variable]]:
     import zarr
 
     opened: Any = zarr.open(str(path), mode="r")
-    members = [(path.stem, opened)] if isinstance(opened, zarr.Array) else opened.members(max_depth=None)
+    members = [(ALONE, opened)] if isinstance(opened, zarr.Array) else opened.members(max_depth=None)
     arrays: dict[str, Any] = {name: data for name, data in members if isinstance(data, zarr.Array)}
     found = []
     for name, data in sorted(arrays.items()):
@@ -143,7 +144,7 @@ def _zarr(path: Path) -> Iterator[list[Variable]]:
 @contextlib.contextmanager
 def _numpy(path: Path) -> Iterator[list[Variable]]:
     if path.suffix.lower() == ".npy":
-        arrays = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False)}
+        arrays = {ALONE: np.load(path, mmap_mode="r", allow_pickle=False)}
     else:
         with zipfile.ZipFile(path) as archive:
             arrays = {m.filename.removesuffix(".npy"): _member(path, archive, m) for m in archive.infolist()}

@@ -50,7 +50,8 @@ class Field:
             return ""
         time, channel, y, x = bad[0]
         name = self.channels[channel][0]
-        return f"{len(bad)} values are not finite, the first of {name!r} at frame {times[time]}, y {y}, x {x}"
+        many = f"{len(bad)} values are not finite, the first" if len(bad) > 1 else "1 value is not finite, that"
+        return f"{many} of {name!r} at frame {times[time]}, y {y}, x {x}"
 
 
 def field_of(found: Sequence[Variable], wanted: Sequence[str], dims: Sequence[str], dt: float, where: str) -> Field:

@@ -132,13 +132,17 @@ class Fields(FromFiles):
                 for item in group:
                     trajectory, start = item.at
                     times = range(start, start + self._span, self.stride)
-                    where = f"{name}#{trajectory:05d}@{start:06d}"
                     try:
                         frames = field.read(trajectory, times)
                         wrong = field.not_finite(frames, times)
                     except (OSError, RuntimeError, ValueError) as error:  # a damaged file
                         wrong = f"cannot be read ({' '.join(str(error).split())})"
-                    yield Quarantined(where, wrong, fatal=True) if wrong else Clip(where, frames, name, start, dt)
+                    place = f"trajectory {trajectory}, frames {start} to {times[-1]}"
+                    yield (
+                        Quarantined(name, f"{place}: {wrong}", fatal=True)
+                        if wrong
+                        else Clip(f"{name}#{trajectory:05d}@{start:06d}", frames, name, start, dt)
+                    )
 
 
 def _base(root: Path) -> Path:

@@ -27,6 +27,7 @@ from rollbench.engine.progress import Progress
 from rollbench.engine.stages import plainly, write_shards
 from rollbench.provenance import made
 from rollbench.spec import BadInput, plain
+from rollbench.storage import StorageError
 from rollbench.store import Stage, Store, sha256, tensor_column
 
 FILE_FACTS = ("name", "bytes", "sha256", "rows")  # of a receipt, that the manifest keeps
@@ -49,7 +50,11 @@ def ingest(
     Raises BadInput, with nothing published of the corpus concerned, if no clip is left, or (without `skip_bad`) if the source
     has a fault that its data set calls fatal. Shards without a fault are kept, so that a second run reads the others alone.
     """
-    todo = [work for work in works if not _finished(work.stage(store))]
+    try:
+        todo = [work for work in works if not _finished(work.stage(store))]
+    except StorageError:
+        store.check_writable()  # says it to the user, if that is why
+        raise
     for work in todo:
         _refuse(work.source.absent, work, skip_bad)
     if todo:
@@ -110,9 +115,9 @@ def _receipts(work: CorpusWork, stage: Stage, progress: Progress, workers: int |
 def _publish(work: CorpusWork, stage: Stage, receipts: list[dict[str, Any]], seconds: float, skip_bad: bool) -> None:
     """Write the manifest, or raise BadInput if the corpus cannot be published as it is."""
     bad = [Quarantined(**fault) for receipt in receipts for fault in receipt["quarantined"]] + list(work.source.absent)
-    faulty = [receipt["name"] for receipt in receipts if any(fault["fatal"] for fault in receipt["quarantined"])]
-    if faulty and not skip_bad:
-        stage.reopen(faulty)  # the source may be mended: they are read again then
+    faulty = {fault.source for fault in bad if fault.fatal}
+    if faulty and not skip_bad:  # the source may be mended: all that such files have given is read again then
+        stage.reopen(s["name"] for s in work.shards() if any(name in faulty for name, *_ in json.loads(s["items"])))
     _refuse(bad, work, skip_bad)
     if not any(receipt["rows"] for receipt in receipts):
         stage.remove()
