@@ -11,23 +11,26 @@ from rollbench.datasets.ingested import Ingested
 from rollbench.spec import BadInput, Setting, Table, nearest
 from rollbench.store import Store
 
-CHOICES = ("real", "stand-in", "fields:PATH", "folder:PATH")
+CHOICES = ("real", "stand-in", "fields:PATH", "folder:PATH", "corpora:TRAIN,TEST")
 
 
 def choose(table: Table, published: Table, source: str, store: Store, *, planning: bool = False) -> Table:
     """`table`, which is `published` at some scale, with the data of every setting taken from `source`.
 
     "real" is what was ingested (what is simulated anyway is left alone), "stand-in" what a setting declares for machines without
-    it, fields:PATH and folder:PATH are ingested now unless they were before. Raises BadInput for data that is not there, with the
+    it, fields:PATH and folder:PATH are ingested now unless they were before, corpora:TRAIN,TEST names two that were by their keys (or
+    the beginnings of them). Raises BadInput for data that is not there, with the
     command that makes it; while `planning`, nothing is ingested, and such a setting keeps the value that names its data.
     """
     kind, _, path = source.partition(":")
-    if not (source in CHOICES[:2] or (kind in ("fields", "folder") and path)):
+    if not (source in CHOICES[:2] or (kind in ("fields", "folder", "corpora") and path)):
         raise BadInput(f"--data {source!r} is no source; {nearest(source, CHOICES)}")
     uncapped = {setting.name: setting.data for setting in published.settings}
     settings = []
     for setting in table.settings:
-        if path:
+        if kind == "corpora":
+            settings.append(_with(setting, _named(path, store), store))
+        elif path:
             settings.append(_with(setting, _of_files(setting, kind, Path(path), store, planning), store))
         elif setting.stand_in is None:
             settings.append(setting)
@@ -64,15 +67,30 @@ def _count(store: Store, key: str) -> int:
     return int((store.stage(corpora.KIND, key).manifest() or {"clips": 0})["clips"])
 
 
+def _named(keys: str, store: Store) -> Ingested:
+    """The data set of two corpora, given by the beginnings of their keys."""
+    there = list(corpora.manifests(store))
+    found = []
+    for key in keys.split(","):
+        alike = [m for m in there if m["key"].startswith(key)]
+        if len(alike) != 1 or keys.count(",") != 1:
+            listed = ", ".join(f"{m['key']} ({m['split']})" for m in there) or "none"
+            raise BadInput(f"--data corpora:{keys}: two corpora are needed, by their keys; there are {listed}")
+        found += alike
+    return Ingested.of(*found)
+
+
 def _of_files(setting: Setting, kind: str, path: Path, store: Store, planning: bool) -> Ingested:
     """Fields or videos of the user's own, cut into clips as long as the setting needs."""
     from rollbench.datasets.fields import Fields
     from rollbench.datasets.folder import Folder
 
     least = max(setting.clean + setting.sampling.horizon, *(row.method.window for row in setting.rows))
-    value = Fields(frames=least) if kind == "fields" else Folder(frames=least, size=setting.data.frame_shape[-1])
-    if not planning:
-        from rollbench.engine.corpus import ingest_splits
+    value: Any = Fields(frames=least, kind="flow" if setting.data.kind == "flow" else "field")
+    if kind == "folder":
+        value = Folder(frames=least, size=setting.data.frame_shape[-1])
+    if planning:
+        return Ingested.of(*corpora.pair(store, value))
+    from rollbench.engine.corpus import ingest_splits
 
-        return Ingested.of(*ingest_splits(value, path, store))
-    return Ingested.of(*corpora.pair(store, value))
+    return Ingested.of(*ingest_splits(value, path, store))

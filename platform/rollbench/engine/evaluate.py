@@ -17,7 +17,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 import ray.data
-import safetensors.numpy
 import torch
 
 from evaluators import weights
@@ -30,7 +29,7 @@ from rollbench.measures import Columns, Seen, Sides
 from rollbench.pipeline import Work
 from rollbench.store import Stage, Store, tensor_column, tensor_of
 
-RESULTS, WEIGHTS = "results.parquet", "i3d.safetensors"
+RESULTS, WEIGHTS, MEAN = "results.parquet", "i3d.safetensors", "mean-frame.arrow"
 # What any forecast must beat: the last context frame, and the mean training frame.
 TRIVIAL = ("persistence", "climatology")
 PARTS = ("truth", "floor", *TRIVIAL)
@@ -87,9 +86,9 @@ class OfFilms(Evaluator):
 class OfTruth(Evaluator):
     """Of the truth, of as many other real clips (the floor) and of the trivial forecasts."""
 
-    def __init__(self, work: Work, store: Store, mean: Any) -> None:
+    def __init__(self, work: Work, store: Store) -> None:
         super().__init__(work, store)
-        self.mean = np.array(mean, np.uint8 if self.video else np.float64)
+        (self.mean,) = tensor_of(self.stage.read_table(self.stage.receipts()[MEAN]), "mean")
 
     def films(self, item: dict[str, Any]) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
         group, part = self.work.made_from["group"], item["part"]
@@ -117,14 +116,14 @@ def refer(
         for part in PARTS
         for group in groups(work.made_from["contexts"], work.made_from["group"])
     ]
-    mean = call(_mean_frame, tested, store).tolist()  # plain values: an actor that is restarted must find them
-    made_of = {"work": work, "store": store, "mean": mean}
-    return Product(
-        write_shards(
-            work.stage(store), items, progress, "evaluate the truth", "groups",
-            lambda dataset: _pool(dataset, OfTruth, made_of, actors, batch, gpus),
-        )
+    stage = work.stage(store)
+    mean = stage.receipts().get(MEAN) or call(_write_mean_frame, tested, stage, store)
+    made_of = {"work": work, "store": store}
+    receipts = write_shards(
+        stage, items, progress, "evaluate the truth", "groups",
+        lambda dataset: _pool(dataset, OfTruth, made_of, actors, batch, gpus),
     )  # fmt: skip
+    return Product([mean, *receipts])
 
 
 def extract(
@@ -149,11 +148,12 @@ def _pool(dataset: Any, actor: Any, made_of: dict[str, Any], actors: int, batch:
     )
 
 
-def _mean_frame(data: Work, store: Store) -> np.ndarray:
+def _write_mean_frame(data: Work, stage: Stage, store: Store) -> dict[str, Any]:
     """The mean frame [c, y, x] of the training split: what a forecast without information says. Of pixels, whole numbers."""
     clips = read_split(data, store, "train", MEAN_CLIPS).clips
     mean = sum(clip.mean(0, dtype=np.float64) for clip in clips) / len(clips)
-    return np.rint(mean).astype(np.uint8) if is_video(data) else mean
+    frame = np.rint(mean).astype(np.uint8) if is_video(data) else mean
+    return stage.write_table(MEAN, pa.table({"mean": tensor_column(frame[None])}))
 
 
 # --- the network of the video distance --------------------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ def keep_weights(store: Store) -> None:
     """
     stage = _weights_stage(store)
     if stage.manifest() is None:
-        stage.publish([stage.write(WEIGHTS, safetensors.numpy.save(weights.load()))], title=weights.IDENTITY)
+        stage.publish([stage.write(WEIGHTS, weights.export().read_bytes())], title=weights.IDENTITY)
 
 
 @contextlib.contextmanager
