@@ -1,40 +1,42 @@
 """Where numbers are recorded for people to browse and compare: MLflow. The only file that imports it.
 
     experiment "rollbench"
-      └─ a run per table (the parent)
+      └─ a run per table (the parent): what its rows share as parameters, its report as artifacts
            └─ a run per row and seed (a child): metrics by lead as steps, training history, parameters, lineage as tags
 
 MLFLOW_TRACKING_URI names a server or a database; without it everything goes into a sqlite file of one's own. Nothing is
-read back for computing: the store holds the numbers, MLflow shows them. `Tracking.find` tells what is recorded already.
+read back for computing: the store holds the numbers, MLflow shows them. A run carries the key of its record as the tag
+`record`, by which it is found again: sending a record twice, or one half of it and then all, gives one run.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
+import hashlib
 import os
-import re
 import socket
 import sqlite3
-import tempfile
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
+from rollbench.outbox import Record
 from rollbench.spec import BadInput
+from rollbench.storage import Storage, absolute, reason, without_secret
 
-# Read by mlflow as it is imported: no list of migrations, no "View run at …", no telemetry, no search for git.
+# Read by mlflow as it is imported: no list of migrations, no "View run at …", no telemetry, no search for git. What cannot be
+# sent waits in the outbox, so that a server that is away is asked by us, again and again, instead of once for four minutes.
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
@@ -42,50 +44,52 @@ from mlflow.exceptions import MlflowException
 
 EXPERIMENT = "rollbench"
 TIMEOUT = 5.0  # seconds that a server may take to say that it is there
-METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100  # mlflow's limits on one batch
-PARAM_LENGTH, TAG_LENGTH, KEY_LENGTH = 6000, 8000, 250  # mlflow's limits in characters
-
-Point = tuple[str, float, int]  # metric, value, step
-
-
-class Unavailable(RuntimeError):
-    """Recording failed for longer than mlflow's own retries (some minutes). The store has the numbers: run again."""
+METRICS_PER_CALL, PARAMS_PER_CALL, RUNS_PER_CALL = 1000, 100, 1000  # mlflow's limits on one batch
+PARAM_LENGTH, TAG_LENGTH, KEY_LENGTH = 6000, 8000, 250  # mlflow's limits in characters; a stage's manifest has it all
+RECORD, PARENT = "record", "mlflow.parentRunId"
 
 
-def open_tracking(uri: str | None, default_root: Path) -> Tracking:
-    """The place to record to: `uri`, else MLFLOW_TRACKING_URI, else the file mlflow.db in `default_root`.
+class TrackingError(RuntimeError):
+    """MLflow does not do what was asked: one line that says why."""
 
-    Raises BadInput within about `TIMEOUT` seconds where it cannot be reached or opened, naming it and two ways out.
-    """
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path(default_root).absolute()}/mlflow.db"
+
+class Unavailable(TrackingError):
+    """MLflow is away: no connection, no answer, or an error of its own. Another time it may work."""
+
+
+def tracking_uri(uri: str | None, store: Storage, out: str | Path) -> str:
+    """Where to record: `uri`, else MLFLOW_TRACKING_URI, else a sqlite file beside the stages (of a store that is no folder: in `out`)."""
+    folder = store.path if store.local else absolute(str(out))
+    return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder}/mlflow.db"
+
+
+def open_tracking(uri: str) -> Tracking:
+    """MLflow at `uri`, within about `TIMEOUT` seconds. Raises Unavailable where nobody answers now, and BadInput for a place that
+    can never serve: no such kind of place, no database, no permission."""
     try:
         if uri.startswith("sqlite:///"):
             return _open_file(Path(uri.removeprefix("sqlite:///")).absolute())
         _check_server(uri)
         return _open(uri, artifacts=None)  # the server's own place for artifacts
+    except Unavailable as error:
+        raise Unavailable(f"MLflow at {without_secret(uri)} cannot be reached ({error})") from None
     except Exception as error:  # mlflow, its databases and its clouds raise what they like
         raise BadInput(
-            f"MLflow at {without_secret(uri)} cannot be used ({_first_line(error)}); start it or correct "
-            "MLFLOW_TRACKING_URI, or unset it to record into a sqlite file beside the results"
+            f"MLflow at {without_secret(uri)} cannot be used ({_first_line(error)}); correct MLFLOW_TRACKING_URI, or unset it "
+            "to record into a sqlite file beside the results"
         ) from None
 
 
-def without_secret(uri: str) -> str:
-    """`uri` without user and password, fit for a log."""
-    return re.sub(r"//[^/@]*@", "//", uri)
+@dataclass(frozen=True)
+class Logged:
+    """One run as recorded. ended: in seconds since 1970. metrics: name → step (a lead in frames, or a training step) → value."""
 
-
-def points(rows: Iterable[Mapping[Any, Any]]) -> list[Point]:
-    """Tidy result rows (metric, lead, value, low, high) as points: `fsd`, `fsd_low`, `fsd_high`, the lead as step (0
-    for a metric of whole clips)."""
-    found: list[Point] = []
-    for row in rows:
-        lead = row["lead"]
-        step = 0 if lead is None or lead != lead else int(lead)
-        for suffix, column in (("", "value"), ("_low", "low"), ("_high", "high")):
-            if row.get(column) is not None:
-                found.append((f"{row['metric']}{suffix}", float(row[column]), step))
-    return found
+    run_id: str
+    name: str
+    ended: float
+    params: dict[str, str]
+    tags: dict[str, str]
+    metrics: dict[str, dict[int, float]]
 
 
 @dataclass(frozen=True)
@@ -96,102 +100,118 @@ class Tracking:
     client: _Client
     experiment: str
 
-    def table_run(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> Run:
-        """A new run for a table; a context manager, at whose end it is FINISHED, FAILED or KILLED."""
-        return self._new(name, params, tags)
+    @property
+    def place(self) -> str:
+        """Its address, fit to be shown."""
+        return without_secret(self.uri)
 
-    def find(self, tags: Mapping[str, str]) -> str | None:
-        """The id of the newest finished run that carries all of `tags`, else None."""
-        wanted = [f"tags.`{_key(key)}` = {_quoted(_tag(value))}" for key, value in tags.items()]
-        query = " and ".join([*wanted, "attributes.status = 'FINISHED'"])
-        runs = self.client.search_runs([self.experiment], query, max_results=1, order_by=["attributes.start_time DESC"])
-        return runs[0].info.run_id if runs else None
+    # --- writing -------------------------------------------------------------------------------------------------------------
+    def send(self, record: Record, reports: Path) -> str:
+        """Make MLflow hold `record`, its table's run first; what is there already stays. Returns the run's id.
 
-    def run(self, run_id: str) -> Run:
-        """A run that exists, to read from or add to."""
-        return Run(self, self.client.get_run(run_id).info.run_id)
+        reports: the folder of reports. The run of a table is finished when a report of it is kept, others when they hold all.
+        """
+        lineage = {PARENT: self.send(record.parent, reports)} if record.parent else {}
+        run = self._one(record, lineage)
+        run_id: str = run.info.run_id
+        if run.info.status == "FINISHED" and (record.parent is not None or record.report == ""):
+            return run_id
+        known = run.data.params
+        params = (
+            Param(_key(name), text[:PARAM_LENGTH]) for name, text in record.params.items() if _key(name) not in known
+        )
+        for part in _chunks(params, PARAMS_PER_CALL):
+            self.client.log_batch(run_id, params=part)
+        now = run.info.start_time  # one time for all, so that a point that was sent before is the same point
+        metrics = (Metric(_key(name), value, now, step) for name, value, step in record.points)
+        for part in _chunks(metrics, METRICS_PER_CALL):
+            self.client.log_batch(run_id, metrics=part)
+        if record.report:
+            self._keep(run, record, reports / record.report)
+        if record.report or record.parent is not None:
+            self.client.set_terminated(run_id, "FINISHED", round(record.ended * 1000))
+        return run_id
 
-    def compare(self, run_ids: Sequence[str]) -> list[Logged]:
-        """What the runs recorded, in the order asked for: the same numbers that went in."""
-        return [self._logged(run_id) for run_id in run_ids]
+    def end(self, record: Record, status: str) -> None:
+        """Say of a run that was begun that it FAILED or was KILLED."""
+        run = self._first(record)
+        if run is not None:
+            self.client.set_terminated(run.info.run_id, status)
 
-    def _new(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> Run:
-        texts = {_key(key): _tag(value) for key, value in tags.items()}
-        run = Run(self, self.client.create_run(self.experiment, run_name=name, tags=texts).info.run_id)
-        run._params(params)
+    def _keep(self, run: Any, record: Record, report: Path) -> None:
+        """A copy of a report's folder with the run, if it has changed since the last one."""
+        name, digest = f"report.{record.report}", _digest(report)
+        if run.data.tags.get(name) != digest:
+            self.client.log_artifacts(run.info.run_id, str(report), record.report)
+        tags = {**record.tags, name: digest}
+        self.client.log_batch(
+            run.info.run_id, tags=[RunTag(_key(tag), text[:TAG_LENGTH]) for tag, text in tags.items()]
+        )
+
+    def _one(self, record: Record, lineage: Mapping[str, str]) -> Any:
+        """The run of a record, made if there is none. Of two processes that make it at the same moment, one gives way."""
+        run = self._first(record)
+        if run is None:
+            tags = {
+                _key(name): text[:TAG_LENGTH] for name, text in {**record.tags, **lineage, RECORD: record.key}.items()
+            }
+            start = round((record.ended - record.seconds) * 1000)
+            made = self.client.create_run(self.experiment, run_name=record.name, tags=tags, start_time=start)
+            run = self._first(record) or made
+            if run.info.run_id != made.info.run_id:
+                self.client.delete_run(made.info.run_id)
         return run
 
-    def _logged(self, run_id: str) -> Logged:
-        data = self.client.get_run(run_id).data
-        metrics = {
-            key: {m.step: m.value for m in self.client.get_metric_history(run_id, key)} for key in sorted(data.metrics)
+    def _first(self, record: Record) -> Any:
+        order = ["attributes.start_time ASC", "attributes.run_id ASC"]
+        found = self.client.search_runs(
+            [self.experiment], f"tags.{RECORD} = '{record.key}'", max_results=1, order_by=order
+        )
+        return found[0] if found else None
+
+    # --- reading -------------------------------------------------------------------------------------------------------------
+    def search(self, query: str = "") -> Iterator[Logged]:
+        """The runs that a query of MLflow's finds, the newest first; of each metric the last value alone."""
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [self.experiment],
+                query,
+                max_results=RUNS_PER_CALL,
+                order_by=["attributes.start_time DESC"],
+                page_token=token,
+            )
+            yield from map(_logged, page)
+            if not (token := page.token):
+                return
+
+    def recorded(self, table: Record) -> dict[str, str]:
+        """The finished runs of a table: the key of each record → the run's id."""
+        parent = self._first(table)
+        return {run.tags[RECORD]: run.run_id for run in self.rows(parent.info.run_id)} if parent else {}
+
+    def rows(self, table_run: str) -> Iterator[Logged]:
+        """The finished runs of a table's rows."""
+        return self.search(f"tags.`{PARENT}` = '{table_run}' and attributes.status = 'FINISHED'")
+
+    def read(self, run_id: str, metrics: Iterable[str] | None = None) -> Logged:
+        """A run with all steps of these metrics, or of all: the same numbers that went in."""
+        run = _logged(self.client.get_run(run_id))
+        history = {
+            name: self.client.get_metric_history(run_id, name) for name in (run.metrics if metrics is None else metrics)
         }
-        return Logged(run_id, data.tags.get("mlflow.runName", ""), dict(data.params), dict(data.tags), metrics)
+        return replace(run, metrics={name: {m.step: m.value for m in found} for name, found in history.items()})
 
 
-@dataclass(frozen=True)
-class Logged:
-    """One run as recorded. metrics: key → step → value (a step is a lead in frames, or a training step)."""
-
-    run_id: str
-    name: str
-    params: dict[str, str]
-    tags: dict[str, str]
-    metrics: dict[str, dict[int, float]]
-
-
-@dataclass(frozen=True)
-class Run:
-    """One MLflow run. As a context manager it ends with its block: FINISHED, FAILED on an error, KILLED on Ctrl-C."""
-
-    tracking: Tracking
-    id: str
-
-    def row(self, name: str, seed: int, params: Mapping[str, Any], tags: Mapping[str, str]) -> Run:
-        """A child of this run for one row and seed; a context manager too."""
-        lineage = {"row": name, "seed": str(seed), "mlflow.parentRunId": self.id}
-        return self.tracking._new(f"{name}, seed {seed}", {**params, "seed": seed}, {**tags, **lineage})
-
-    def metrics(self, values: Iterable[Point]) -> None:
-        """Record (metric, value, step), a thousand a call: results by lead (see `points`) or a training history."""
-        now = round(time.time() * 1000)
-        entries = (Metric(_key(key), float(value), now, int(step)) for key, value, step in values)
-        for part in _chunks(entries, METRICS_PER_CALL):
-            self.tracking.client.log_batch(self.id, metrics=part)
-
-    def tags(self, tags: Mapping[str, str]) -> None:
-        entries = (RunTag(_key(key), _tag(value)) for key, value in tags.items())
-        for part in _chunks(entries, PARAMS_PER_CALL):
-            self.tracking.client.log_batch(self.id, tags=part)
-
-    def artifact(self, path: Path, folder: str | None = None) -> None:
-        """Keep a copy of a file (or of a folder with all in it) with the run."""
-        keep = self.tracking.client.log_artifacts if Path(path).is_dir() else self.tracking.client.log_artifact
-        keep(self.id, str(path), folder)
-
-    def finish(self, status: str = "FINISHED") -> None:
-        self.tracking.client.set_terminated(self.id, status)
-
-    def __enter__(self) -> Run:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self.finish("FINISHED" if kind is None else "FAILED" if issubclass(kind, Exception) else "KILLED")
-
-    def _params(self, params: Mapping[str, Any]) -> None:
-        """Nested parameters under dotted names; where a value is too long for mlflow, all of them as a file besides."""
-        flat = dict(_flat(params))
-        for part in _chunks((Param(_key(key), value[:PARAM_LENGTH]) for key, value in flat.items()), PARAMS_PER_CALL):
-            self.tracking.client.log_batch(self.id, params=part)
-        if any(len(value) > PARAM_LENGTH for value in flat.values()):
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / "parameters.json"
-                path.write_text(json.dumps(flat, indent=1, ensure_ascii=False))
-                self.artifact(path)
+def _logged(run: Any) -> Logged:
+    info, data = run.info, run.data
+    last = {name: {0: value} for name, value in data.metrics.items()}
+    ended = (info.end_time or info.start_time) / 1000
+    return Logged(info.run_id, info.run_name, ended, dict(data.params), dict(data.tags), last)
 
 
 class _Client:
-    """mlflow's client, whose failures are one line of ours that names the place."""
+    """mlflow's client, whose failures are one line of ours, and `Unavailable` where a server gives no proper answer."""
 
     def __init__(self, uri: str) -> None:
         self._uri, self._client = uri, MlflowClient(tracking_uri=uri)
@@ -202,10 +222,19 @@ class _Client:
         def guarded(*arguments: Any, **words: Any) -> Any:
             try:
                 return call(*arguments, **words)
-            except (MlflowException, OSError) as error:
-                raise Unavailable(f"MLflow at {without_secret(self._uri)}: {_first_line(error)}") from error
+            except Exception as error:  # mlflow, its databases and its clouds raise what they like
+                away = self._uri.startswith("http") and _passes(error)
+                raise (Unavailable if away else TrackingError)(_first_line(error)) from error
 
         return guarded
+
+
+def _passes(error: Exception) -> bool:
+    """Whether an error of a server may be over another time: it is overloaded, away or ill, and does not refuse what was asked."""
+    code = (
+        error.get_http_status_code() if isinstance(error, MlflowException) else 500 if isinstance(error, OSError) else 0
+    )
+    return code >= 500 or code in (408, 429)
 
 
 def _open(uri: str, artifacts: str | None) -> Tracking:
@@ -227,7 +256,7 @@ def _experiment(client: _Client, artifacts: str | None) -> str:
     if found is None:
         try:
             return str(client.create_experiment(EXPERIMENT, artifact_location=artifacts))
-        except Unavailable:  # another process may have been faster
+        except TrackingError:  # another process may have been faster
             found = client.get_experiment_by_name(EXPERIMENT)
             if found is None:
                 raise
@@ -237,11 +266,15 @@ def _experiment(client: _Client, artifacts: str | None) -> str:
 
 
 def _check_database(path: Path) -> None:
-    """A sqlite file that can be written, or a place where one can be made: mlflow alone would retry for an hour."""
+    """A sqlite file that can be written, or room for one: mlflow alone would retry for an hour."""
     connection = sqlite3.connect(path, timeout=TIMEOUT)
     try:
         connection.execute("BEGIN IMMEDIATE")
         connection.rollback()
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise Unavailable(str(error)) from None
+        raise
     finally:
         connection.close()
 
@@ -249,40 +282,38 @@ def _check_database(path: Path) -> None:
 def _check_server(uri: str) -> None:
     """Something listens there; mlflow alone would retry for minutes (a server) or an hour (a database)."""
     parts = urlsplit(uri)
-    if parts.scheme in ("http", "https"):
-        try:
-            urllib.request.urlopen(without_secret(uri).rstrip("/") + "/health", timeout=TIMEOUT).close()
-        except urllib.error.HTTPError as error:  # any answer will do, a refusal too: mlflow's client says more about it
-            error.close()
-    elif parts.hostname and parts.port:
-        socket.create_connection((parts.hostname, parts.port), timeout=TIMEOUT).close()
+    try:
+        if parts.scheme in ("http", "https"):
+            place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}/health"
+            urllib.request.urlopen(place, timeout=TIMEOUT).close()
+        elif parts.hostname and parts.port:
+            socket.create_connection((parts.hostname, parts.port), timeout=TIMEOUT).close()
+    except (
+        urllib.error.HTTPError
+    ) as error:  # any other answer will do, a refusal too: mlflow's client says more about it
+        error.close()
+        if error.code >= 500:
+            raise Unavailable(f"it answers {error.code} {error.reason}") from None
+    except OSError as error:
+        raise Unavailable(_first_line(error)) from None
 
 
 def _first_line(error: Exception) -> str:
-    text = str(getattr(error, "reason", None) or error).strip() or type(error).__name__
-    return text.splitlines()[0].rstrip(".")[:200]
+    told = getattr(error, "reason", None)
+    return reason(told if isinstance(told, Exception) else error).rstrip(".")[:200]
 
 
-def _flat(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in params.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, default=str)
+def _digest(folder: Path) -> str:
+    """The sha256 of all names and bytes in a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(folder)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\0".encode())
+    return digest.hexdigest()
 
 
 def _key(name: str) -> str:
     """A name that mlflow takes: letters, digits and `_-. :/`, at most 250 of them."""
     return "".join(c if c.isalnum() or c in "_-. :/" else "_" for c in name)[:KEY_LENGTH]
-
-
-def _tag(value: str) -> str:
-    return str(value)[:TAG_LENGTH]
-
-
-def _quoted(text: str) -> str:
-    """As mlflow's filters want it; one with both kinds of quotes cannot be asked for."""
-    return f'"{text}"' if "'" in text else f"'{text}'"
 
 
 def _chunks(values: Iterable[Any], size: int) -> Iterator[list[Any]]:

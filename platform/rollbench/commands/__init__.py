@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from rollbench.commands import ingest, inspect
+from rollbench.commands import compare, ingest, inspect, track
 
-COMMANDS: dict[str, ModuleType] = {"ingest": ingest, "inspect": inspect}
+COMMANDS: dict[str, ModuleType] = {"ingest": ingest, "inspect": inspect, "compare": compare, "track": track}

@@ -24,7 +24,7 @@ def table_results(works: TableWork, scale: str, store: Store) -> pd.DataFrame:
         for setting in works.settings
         for frame in (
             *(row_results(row, setting, works.table.name, scale, store) for row in setting.rows if _done(row, store)),
-            _trivial(setting, works.table, scale, store),
+            trivial_results(setting, works.table, scale, store),
         )
     ]
     return pd.concat(frames, ignore_index=True)
@@ -77,7 +77,7 @@ def history(row: RowWork, store: Store) -> list[tuple[str, float, int]]:
     ]
 
 
-def _trivial(works: SettingWork, table: Table, scale: str, store: Store) -> pd.DataFrame:
+def trivial_results(works: SettingWork, table: Table, scale: str, store: Store) -> pd.DataFrame:
     """The trivial forecasts and the floor of a setting."""
     made = (works.trivial.stage(store).manifest() or {})["made"]
     return _read(works.trivial, store).assign(

@@ -1,0 +1,115 @@
+"""What MLflow has not been told yet: a folder of the store for each run, there until the run is sent.
+
+    <root>/outbox/<key>/manifest.json     the run's name, parameters, tags and numbers, and those of the table it belongs to
+
+An entry is written before the first attempt to send it and deleted after the last, so that nothing is lost with a process, a
+machine or a server. Sending it twice changes nothing: a run is found again by its record's key (`Tracking.send`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rollbench.spec import key
+from rollbench.store import MANIFEST, PLAIN_NAME, Store
+
+KIND = "outbox"
+
+Point = tuple[str, float, int]  # metric, value, step
+
+
+def points(rows: Iterable[Mapping[Any, Any]]) -> list[Point]:
+    """Tidy result rows (metric, lead, value, low, high) as points: `fsd`, `fsd_low`, `fsd_high`, the lead as step (0
+    for a metric of whole clips)."""
+    found: list[Point] = []
+    for row in rows:
+        lead = row["lead"]
+        step = 0 if lead is None or lead != lead else int(lead)
+        for suffix, column in (("", "value"), ("_low", "low"), ("_high", "high")):
+            if row.get(column) is not None:
+                found.append((f"{row['metric']}{suffix}", float(row[column]), step))
+    return found
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one MLflow run is to hold. It takes texts and numbers alone: no path, no address, no secret.
+
+    key: by which the run is found again, wherever it was begun. points: metric, value and step (a lead in frames, a training step,
+    or 0). ended, seconds: when the work was done, in seconds since 1970, and how long it took. parent: the run of the table that
+    this one belongs to; None for a table's own. report: the name of the folder, among the reports, that is kept with the run.
+    """
+
+    key: str
+    name: str
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    points: tuple[Point, ...] = ()
+    ended: float = 0.0
+    seconds: float = 0.0
+    parent: Record | None = None
+    report: str = ""
+
+    def __post_init__(self) -> None:
+        if self.report and not PLAIN_NAME.fullmatch(self.report):
+            raise ValueError(f"report {self.report!r} is no name of a folder")
+
+    @property
+    def entry(self) -> str:
+        """The name of its folder: a table's run may have several reports."""
+        return key({"run": self.key, "report": self.report})
+
+
+class Outbox:
+    """The records in a store that wait to be sent."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def __str__(self) -> str:
+        return f"{str(self.store).rstrip('/')}/{KIND}"
+
+    def add(self, record: Record) -> None:
+        self.store.stage(KIND, record.entry).publish([], record=dataclasses.asdict(record))
+
+    def drop(self, record: Record) -> None:
+        self.store.stage(KIND, record.entry).remove()
+
+    def waiting(self) -> Iterator[Record | str]:
+        """Every record that waits, runs of rows first; in place of one that cannot be read, the path of its entry."""
+        found = [record for entry in self.store.keys(KIND) if (record := self._read(entry)) is not None]
+        yield from sorted(found, key=lambda record: isinstance(record, str) or bool(record.report))
+
+    def _read(self, entry: str) -> Record | str | None:
+        stage = self.store.stage(KIND, entry)
+        manifest = stage.manifest()
+        if manifest is None:
+            unfinished = stage.get(MANIFEST) is None
+            return None if unfinished else stage.path
+        try:
+            record = _record(manifest["record"])
+        except (KeyError, TypeError, ValueError):
+            return stage.path
+        return record if record.entry == entry else stage.path
+
+
+def _record(value: Any) -> Record:
+    """A record from its JSON. Raises KeyError, TypeError or ValueError for what is none: anybody may have written it."""
+    points = tuple((_is(name, str), float(number), _is(step, int)) for name, number, step in value["points"])
+    parent = None if value["parent"] is None else _record(value["parent"])
+    params, tags = (
+        {_is(name, str): _is(text, str) for name, text in _is(value[field], dict).items()}
+        for field in ("params", "tags")
+    )
+    key, name, report = (_is(value[field], str) for field in ("key", "name", "report"))
+    ended, seconds = (float(value[field]) for field in ("ended", "seconds"))
+    return Record(key, name, params, tags, points, ended, seconds, parent, report)
+
+
+def _is(value: Any, kind: type) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r} is no {kind.__name__}")
+    return value
