@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from rollbench.datasets.base import Dataset, Generated
 from rollbench.datasets.kolmogorov import Kolmogorov
 from rollbench.physics import frames as on_frames
 from rollbench.physics.checks import FlowError
@@ -28,6 +29,21 @@ def test_the_defaults_are_table_7() -> None:
     assert (data.forcing, data.linear_coefficient, data.wavenumber) == (2.5, -0.1, 4)
     assert data.frames * data.frame_interval == pytest.approx(6000 * data.max_dt), "6000 outer steps"
     assert data.frame_shape == (2, 64, 64)
+
+
+def test_it_is_a_generated_data_set() -> None:
+    data: Generated = SMALL
+    assert isinstance(data, Generated) and data.kind == "flow" and data.frame_shape[0] == 2
+    assert data.describe() == "16×16 frames of a 32×32 flow every 0.1 s"
+    assert not isinstance(SMALL.simulate([]), Dataset), "the check tells a data set from other values"
+
+
+def test_a_scale_caps_sizes_but_leaves_the_frames_that_a_table_needs() -> None:
+    data, caps = Kolmogorov(frames=40), {"grid": 64, "frame_grid": 16, "frames": 30}
+    assert data.capped(**caps, least=6) == replace(data, grid=64, frame_grid=16, frames=30), "with the spin-up"
+    assert data.capped(**caps, least=35).frames == 35
+    assert data.capped(**caps, least=99).frames == 40, "never more than there are"
+    assert SMALL.capped(grid=256, frame_grid=64, frames=200, least=1) == SMALL, "nothing is larger than it was"
 
 
 @pytest.mark.parametrize(("grid", "inner"), [(256, 29), (64, 8), (32, 4)])
