@@ -39,8 +39,8 @@ class Record:
     """What one MLflow run is to hold. It takes texts and numbers alone: no path, no address, no secret.
 
     key: by which the run is found again, wherever it was begun. points: metric, value and step (a lead in frames, a training step,
-    or 0). ended, seconds: when the work was done, in seconds since 1970, and how long it took. parent: the run of the table that
-    this one belongs to; None for a table's own. report: the name of the folder, among the reports, that is kept with the run.
+    or 0). parent: the run of the table that this one belongs to; None for a table's own. report: the name of the folder, among the
+    reports, that is kept with the run.
     """
 
     key: str
@@ -48,8 +48,6 @@ class Record:
     params: Mapping[str, str]
     tags: Mapping[str, str]
     points: tuple[Point, ...] = ()
-    ended: float = 0.0
-    seconds: float = 0.0
     parent: Record | None = None
     report: str = ""
 
@@ -105,8 +103,7 @@ def _record(value: Any) -> Record:
         for field in ("params", "tags")
     )
     key, name, report = (_is(value[field], str) for field in ("key", "name", "report"))
-    ended, seconds = (float(value[field]) for field in ("ended", "seconds"))
-    return Record(key, name, params, tags, points, ended, seconds, parent, report)
+    return Record(key, name, params, tags, points, parent, report)
 
 
 def _is(value: Any, kind: type) -> Any:

@@ -82,11 +82,11 @@ def open_tracking(uri: str) -> Tracking:
 
 @dataclass(frozen=True)
 class Logged:
-    """One run as recorded. ended: in seconds since 1970. metrics: name → step (a lead in frames, or a training step) → value."""
+    """One run as recorded, and when, in seconds since 1970. metrics: name → step (a lead in frames, or a training step) → value."""
 
     run_id: str
     name: str
-    ended: float
+    recorded: float
     params: dict[str, str]
     tags: dict[str, str]
     metrics: dict[str, dict[int, float]]
@@ -116,20 +116,15 @@ class Tracking:
         run_id: str = run.info.run_id
         if run.info.status == "FINISHED" and (record.parent is not None or record.report == ""):
             return run_id
-        known = run.data.params
-        params = (
-            Param(_key(name), text[:PARAM_LENGTH]) for name, text in record.params.items() if _key(name) not in known
-        )
-        for part in _chunks(params, PARAMS_PER_CALL):
+        params = _texts(record.params, PARAM_LENGTH, known=run.data.params)
+        for part in _chunks(map(Param, params, params.values()), PARAMS_PER_CALL):
             self.client.log_batch(run_id, params=part)
         now = run.info.start_time  # one time for all, so that a point that was sent before is the same point
         metrics = (Metric(_key(name), value, now, step) for name, value, step in record.points)
         for part in _chunks(metrics, METRICS_PER_CALL):
             self.client.log_batch(run_id, metrics=part)
-        if record.report:
-            self._keep(run, record, reports / record.report)
-        if record.report or record.parent is not None:
-            self.client.set_terminated(run_id, "FINISHED", round(record.ended * 1000))
+        if record.parent is not None or (record.report and self._keep(run, record, reports / record.report)):
+            self.client.set_terminated(run_id, "FINISHED")
         return run_id
 
     def end(self, record: Record, status: str) -> None:
@@ -138,25 +133,22 @@ class Tracking:
         if run is not None:
             self.client.set_terminated(run.info.run_id, status)
 
-    def _keep(self, run: Any, record: Record, report: Path) -> None:
-        """A copy of a report's folder with the run, if it has changed since the last one."""
+    def _keep(self, run: Any, record: Record, report: Path) -> bool:
+        """A copy of a report's folder with the run. False if that is what it has already."""
         name, digest = f"report.{record.report}", _digest(report)
-        if run.data.tags.get(name) != digest:
-            self.client.log_artifacts(run.info.run_id, str(report), record.report)
-        tags = {**record.tags, name: digest}
-        self.client.log_batch(
-            run.info.run_id, tags=[RunTag(_key(tag), text[:TAG_LENGTH]) for tag, text in tags.items()]
-        )
+        if run.data.tags.get(name) == digest and run.info.status == "FINISHED":
+            return False
+        self.client.log_artifacts(run.info.run_id, str(report), record.report)
+        tags = _texts({**record.tags, name: digest}, TAG_LENGTH)
+        self.client.log_batch(run.info.run_id, tags=list(map(RunTag, tags, tags.values())))
+        return True
 
     def _one(self, record: Record, lineage: Mapping[str, str]) -> Any:
         """The run of a record, made if there is none. Of two processes that make it at the same moment, one gives way."""
         run = self._first(record)
         if run is None:
-            tags = {
-                _key(name): text[:TAG_LENGTH] for name, text in {**record.tags, **lineage, RECORD: record.key}.items()
-            }
-            start = round((record.ended - record.seconds) * 1000)
-            made = self.client.create_run(self.experiment, run_name=record.name, tags=tags, start_time=start)
+            tags = _texts({**record.tags, **lineage, RECORD: record.key}, TAG_LENGTH)
+            made = self.client.create_run(self.experiment, run_name=record.name, tags=tags)
             run = self._first(record) or made
             if run.info.run_id != made.info.run_id:
                 self.client.delete_run(made.info.run_id)
@@ -164,23 +156,16 @@ class Tracking:
 
     def _first(self, record: Record) -> Any:
         order = ["attributes.start_time ASC", "attributes.run_id ASC"]
-        found = self.client.search_runs(
-            [self.experiment], f"tags.{RECORD} = '{record.key}'", max_results=1, order_by=order
-        )
+        query = f"tags.{RECORD} = '{record.key}'"
+        found = self.client.search_runs([self.experiment], query, max_results=1, order_by=order)
         return found[0] if found else None
 
     # --- reading -------------------------------------------------------------------------------------------------------------
     def search(self, query: str = "") -> Iterator[Logged]:
         """The runs that a query of MLflow's finds, the newest first; of each metric the last value alone."""
-        token = None
+        token, order = None, ["attributes.start_time DESC"]
         while True:
-            page = self.client.search_runs(
-                [self.experiment],
-                query,
-                max_results=RUNS_PER_CALL,
-                order_by=["attributes.start_time DESC"],
-                page_token=token,
-            )
+            page = self.client.search_runs([self.experiment], query, 1, RUNS_PER_CALL, order, token)
             yield from map(_logged, page)
             if not (token := page.token):
                 return
@@ -197,17 +182,15 @@ class Tracking:
     def read(self, run_id: str, metrics: Iterable[str] | None = None) -> Logged:
         """A run with all steps of these metrics, or of all: the same numbers that went in."""
         run = _logged(self.client.get_run(run_id))
-        history = {
-            name: self.client.get_metric_history(run_id, name) for name in (run.metrics if metrics is None else metrics)
-        }
+        names = run.metrics if metrics is None else metrics
+        history = {name: self.client.get_metric_history(run_id, name) for name in names}
         return replace(run, metrics={name: {m.step: m.value for m in found} for name, found in history.items()})
 
 
 def _logged(run: Any) -> Logged:
     info, data = run.info, run.data
     last = {name: {0: value} for name, value in data.metrics.items()}
-    ended = (info.end_time or info.start_time) / 1000
-    return Logged(info.run_id, info.run_name, ended, dict(data.params), dict(data.tags), last)
+    return Logged(info.run_id, info.run_name, info.start_time / 1000, dict(data.params), dict(data.tags), last)
 
 
 class _Client:
@@ -231,9 +214,9 @@ class _Client:
 
 def _passes(error: Exception) -> bool:
     """Whether an error of a server may be over another time: it is overloaded, away or ill, and does not refuse what was asked."""
-    code = (
-        error.get_http_status_code() if isinstance(error, MlflowException) else 500 if isinstance(error, OSError) else 0
-    )
+    if not isinstance(error, MlflowException):
+        return isinstance(error, OSError)
+    code = error.get_http_status_code()
     return code >= 500 or code in (408, 429)
 
 
@@ -314,6 +297,11 @@ def _digest(folder: Path) -> str:
 def _key(name: str) -> str:
     """A name that mlflow takes: letters, digits and `_-. :/`, at most 250 of them."""
     return "".join(c if c.isalnum() or c in "_-. :/" else "_" for c in name)[:KEY_LENGTH]
+
+
+def _texts(texts: Mapping[str, str], length: int, known: Iterable[str] = ()) -> dict[str, str]:
+    """Names and texts as mlflow takes them, those that it has not got yet."""
+    return {_key(name): text[:length] for name, text in texts.items() if _key(name) not in known}
 
 
 def _chunks(values: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -76,7 +76,9 @@ def resolve(tracking: Tracking, asked: str) -> list[Logged]:
         raise BadInput(f"no run {asked!r} at {tracking.place}; {near}")
     if PARENT in found.tags:
         return [found]
-    return sorted(tracking.rows(found.run_id), key=lambda run: (run.tags.get("kind") != "method", run.ended)) or [found]
+    return sorted(tracking.rows(found.run_id), key=lambda run: (run.tags.get("kind") != "method", run.recorded)) or [
+        found
+    ]
 
 
 def _called(tracking: Tracking, name: str) -> Logged | None:
@@ -88,7 +90,7 @@ def _called(tracking: Tracking, name: str) -> Logged | None:
         runs = tracking.search(f"{field} = {text} and attributes.status = 'FINISHED'")
         ours = [run for run in runs if field != "tags.table" or "row" not in run.tags]
         if ours:
-            return max(ours, key=lambda run: run.ended)
+            return ours[0]
     return None
 
 

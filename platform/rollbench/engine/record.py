@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import TracebackType
@@ -43,7 +42,6 @@ def table_record(works: TableWork, scale: str, command: str = "") -> Record:
         name=f"{table.name}, {scale}",
         params={"scale": scale, **dict(flat(shared[""] if len(shared) == 1 and "" in shared else shared))},
         tags={name: text for name, text in tags.items() if text},
-        ended=time.time(),
     )
 
 
@@ -104,15 +102,12 @@ def _record(
         **{f"n.{metric}": str(n) for metric, n in metrics["n"].items()},
         "mlflow.source.git.commit": str(first["commit"]),
     }
-    spent = sum(float(first[name]) for name in ("train_seconds", "seconds") if first[name] is not None)
     return Record(
         key=key({"run": table.key, "name": name, "results": said["results_key"]}),
         name=name,
         params=dict(flat(params)),
         tags=said,
         points=(*points(numbers.to_dict("records")), *more),
-        ended=time.time(),
-        seconds=spent,
         parent=table,
     )
 
@@ -170,7 +165,7 @@ class Recorder:
 
     def keep(self) -> None:
         """Keep the report, with its tables, figures and films, with the table's run."""
-        self.sender.add(replace(self.table, report=self.place.out.name, ended=time.time()))
+        self.sender.add(replace(self.table, report=self.place.out.name))
         self.sender.settle()
 
     def _add(self, record: Record, row: str, seed: int) -> None:
