@@ -67,9 +67,14 @@ def _card(folder: Path, content: Mapping[str, Any]) -> str:
     files = " · ".join(f'<a href="{name}/table.{kind}">{kind}</a>' for kind in links)
     title = escape(content["title"])
     return (
-        f'<li>{_picture(folder, content)}<h3><a href="{name}/table.html">{title}</a></h3>{"".join(said)}'
+        f'<li>{_picture(folder, content)}{_number(content)}<h3><a href="{name}/table.html">{title}</a></h3>{"".join(said)}'
         f'<p class="soft"><code>{escape(content["command"])}</code></p><p class="soft files">{files}</p></li>'
     )
+
+
+def _number(content: Mapping[str, Any]) -> str:
+    """The paper's number of the table."""
+    return f'<p class="number">Table {escape(content["published"])}</p>' if content.get("published") else ""
 
 
 def _picture(folder: Path, content: Mapping[str, Any]) -> str:

@@ -92,12 +92,17 @@ class Report:
     def lines(self) -> dict[tuple[str, str], Line]:
         """One line of each setting and row, for what does not depend on the metric: costs, keys."""
         return {
-            (block.setting.name, line.row): line
-            for setting in self.text.settings
-            for block in reversed(self.blocks)
-            if block.setting is setting
+            (setting.name, line.row): line
+            for setting, blocks in self.sections
+            for block in reversed(blocks)
             for line in block.lines
         }
+
+    @property
+    def sections(self) -> tuple[tuple[SettingText, tuple[Block, ...]], ...]:
+        """The blocks of each setting that has results."""
+        found = ((setting, tuple(b for b in self.blocks if b.setting is setting)) for setting in self.text.settings)
+        return tuple((setting, blocks) for setting, blocks in found if blocks)
 
     @property
     def published(self) -> tuple[Published, ...]:

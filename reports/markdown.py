@@ -17,10 +17,19 @@ from reports.layout import Report
 def markdown(report: Report, pictures: Sequence[Path] = ()) -> str:
     """The whole report as one Markdown text; the pictures lie beside it."""
     text = report.text
-    parts = [f"# {escape(text.title)}", escape(text.caption), f"**{escape(report.scale_text)}**"]
+    parts = [
+        f"# {escape(text.title)}",
+        escape(words.origin(report)),
+        escape(text.caption),
+        f"**{escape(report.scale_text)}**",
+    ]
     parts += map(escape, words.headline(report))
-    for block in report.blocks:
-        parts += [f"## {escape(words.heading(report, block))}", escape(block.text.reference), _grid(grid(block))]
+    for setting, blocks in report.sections:
+        several = report.text.several
+        parts += [f"## {escape(setting.name)}"] * several + [escape(setting.scale_text)]
+        for block in blocks:
+            title = f"{'###' if several else '##'} {escape(block.text.label)}"
+            parts += [title, escape(block.text.reference), _grid(grid(block))]
     parts += ["\n".join(f"- {escape(said)}" for said in words.legend(report))]
     if report.absent:
         parts += [escape(words.absent(report))]

@@ -28,11 +28,12 @@ def page(report: Report, figures: Sequence[Path] = (), films: Sequence[Path] = (
     shown = pictures(figures, films)
     body = [
         _navigation(report, bool(shown)),
+        f'<p class="soft">{escape(words.origin(report))}</p>' if words.origin(report) else "",
         f"<h1>{escape(text.title)}</h1>",
         f"<p>{escape(text.caption)}</p>",
         f'<p class="scale">{escape(report.scale_text)}</p>',
         *(f'<p class="headline">{escape(sentence)}</p>' for sentence in words.headline(report)),
-        *(_block(report, block) for block in report.blocks),
+        *(_section(report, number) for number in range(len(report.sections))),
         '<ul class="soft">' + "".join(f"<li>{escape(said)}</li>" for said in words.legend(report)) + "</ul>",
         _reasons(report),
         f'<p class="soft">{escape(words.absent(report))}</p>' if report.absent else "",
@@ -50,25 +51,31 @@ def page(report: Report, figures: Sequence[Path] = (), films: Sequence[Path] = (
 
 def _navigation(report: Report, shown: bool) -> str:
     """Links to the parts of the page."""
-    parts = [(_part(report, block), words.heading(report, block)) for block in report.blocks]
+    several = report.text.several
+    parts = [(f"setting-{number}", setting.name) for number, (setting, _) in enumerate(report.sections) if several]
+    parts += [(block.metric, block.text.label) for block in report.blocks if not several]
     parts += [("claims", "Claims")] * bool(report.verdicts) + [("figures", "Figures")] * shown
     return navigation([*parts, ("cost", "Cost"), ("protocol", "Protocol"), ("trace", "Trace a number")])
 
 
-def _block(report: Report, block: Block) -> str:
+def _section(report: Report, number: int) -> str:
+    """The blocks of a setting, under its name where there are several. No anchor comes from data."""
+    setting, blocks = report.sections[number]
+    about = f'<p class="soft">{escape(setting.scale_text)}</p>' if setting.scale_text else ""
+    if not report.text.several:
+        return about + "\n".join(_block(report, block, f'<h2 id="{block.metric}">') for block in blocks)
+    tables = "\n".join(_block(report, block, f'<h3 id="{block.metric}-{number}">') for block in blocks)
+    return f'<h2 id="setting-{number}">{escape(setting.name)}</h2>\n{about}\n{tables}'
+
+
+def _block(report: Report, block: Block, heading: str) -> str:
     found = grid(block)
     names = "<th></th>" + "".join(f'<th scope="col">{escape(name)}{_small(time)}</th>' for name, time in found.heads)
     names += "".join(f'<th scope="col" class="end">{escape(name)}</th>' for name in found.ends)
     rows = "\n".join(_row(report, row) for row in found.rows)
     table = f'<table class="sticky"><thead><tr>{names}</tr></thead><tbody>\n{rows}\n</tbody></table>'
-    about = " ".join(filter(None, (block.text.reference, block.setting.scale_text)))
-    title = f'<h2 id="{_part(report, block)}">{escape(words.heading(report, block))}</h2>'
-    return f'{title}\n<p class="soft">{escape(about)}</p>\n{wide(table)}'
-
-
-def _part(report: Report, block: Block) -> str:
-    """The anchor of a block: nothing in it comes from data."""
-    return f"{block.metric}-{report.text.settings.index(block.setting)}" if report.text.several else block.metric
+    title = f"{heading}{escape(block.text.label)}</{heading[1:3]}>"
+    return f'{title}\n<p class="soft">{escape(block.text.reference)}</p>\n{wide(table)}'
 
 
 def _row(report: Report, row: Row) -> str:

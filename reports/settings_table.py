@@ -15,7 +15,7 @@ from pathlib import Path
 
 from reports import latex, markdown
 from reports.document import document, head, navigation, wide
-from reports.published import Paper, paper
+from reports.published import paper
 from reports.record import TABLE, sealed
 from rollbench.spec import BadInput, nearest
 
@@ -35,6 +35,28 @@ class Pair:
     note: str
 
 
+@dataclass(frozen=True)
+class Sheet:
+    """All that is printed. table: the paper's number. source: what was read."""
+
+    table: str
+    source: str
+    title: str
+    caption: str
+    protocol: str
+    command: str
+    pairs: tuple[Pair, ...]
+
+    @property
+    def origin(self) -> str:
+        return f"Table {self.table} of {self.source}"
+
+    @property
+    def headline(self) -> str:
+        said = [pair.said for pair in self.pairs]
+        return ", ".join(f"{said.count(kind)} {kind}" for kind in (SAME, DIFFERS, UNSTATED) if kind in said)
+
+
 def settings_table(
     table: str,
     ours: Mapping[str, object],
@@ -43,32 +65,23 @@ def settings_table(
     command: str,
     notes: Mapping[str, str] | None = None,
     caption: str = "",
-    source: Paper | None = None,
 ) -> Path:
     """Write table.md, table.tex, table.html and table.json of a table of settings; returns the path of the page.
 
     table: the paper's number. ours: setting → the value our code uses (a text, a number or a tuple), by the paper's
     verbatim name where it has one. notes: setting → why ours differs, or how the paper is read; the oddities that
-    paper.yaml names are added. source: the published values, by default the paper's.
+    paper.yaml names are added. caption: what ours are the settings of.
 
     Raises BadInput for a setting of the paper that has no value of ours, and for a note on an unknown setting.
     """
-    published = source or paper()
-    pairs = tuple(_pairs(published, table, ours, notes or {}))
-    title = f"Table {table}. {published.titles[table]}"
-    tally = {said: n for said in (SAME, DIFFERS, UNSTATED) if (n := [pair.said for pair in pairs].count(said))}
-    headline = ", ".join(f"{n} {said}" for said, n in tally.items())
-    protocol = published.of(table)[0].protocol
-    content = {
-        "table": f"table{table}", "settings_of": published.of(table)[0].paper, "published": table, "title": title,
-        "headline": [f"Settings: {headline}."], "scale_text": caption, "command": command, "protocol": protocol,
-        "rows": [asdict(pair) for pair in pairs],
-    }  # fmt: skip
+    first = paper().of(table)[0]
+    pairs = tuple(_pairs(table, ours, notes or {}))
+    sheet = Sheet(table, first.paper, paper().titles[table], caption, first.protocol, command, pairs)
     written = {
-        "table.md": _markdown(title, caption, headline, protocol, command, pairs),
-        "table.tex": _latex(table, title, caption, command, pairs),
-        "table.html": _page(title, caption, headline, protocol, command, pairs),
-        TABLE: sealed(content),
+        "table.md": _markdown(sheet),
+        "table.tex": _latex(sheet),
+        "table.html": _page(sheet),
+        TABLE: sealed(_record(sheet)),
     }
     out.mkdir(parents=True, exist_ok=True)
     for name, text in written.items():
@@ -76,8 +89,8 @@ def settings_table(
     return out / "table.html"
 
 
-def _pairs(published: Paper, table: str, ours: Mapping[str, object], notes: Mapping[str, str]) -> Iterable[Pair]:
-    theirs = {p.setting: p for p in published.of(table)}
+def _pairs(table: str, ours: Mapping[str, object], notes: Mapping[str, str]) -> Iterable[Pair]:
+    theirs = {p.setting: p for p in paper().of(table)}
     for setting in theirs:
         if setting not in ours:
             raise BadInput(
@@ -100,31 +113,46 @@ def _spelled(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _markdown(title: str, caption: str, headline: str, protocol: str, command: str, pairs: Iterable[Pair]) -> str:
-    rows = [map(markdown.escape, (pair.setting, pair.ours, pair.paper, pair.said, pair.note)) for pair in pairs]
-    parts = [f"# {markdown.escape(title)}", markdown.escape(caption), f"**{markdown.escape(headline)}**",
-             markdown.table(HEADER, rows, align="---"), markdown.escape(f"The paper: {protocol}"), f"```\n{command}\n```"]  # fmt: skip
+def _record(sheet: Sheet) -> dict[str, object]:
+    """What the index reads of every table, and the rows."""
+    head = {"table": f"table{sheet.table}", "published": sheet.table, "settings_of": sheet.source, "title": sheet.title}
+    said = {"headline": [f"Settings: {sheet.headline}."], "scale_text": sheet.caption, "command": sheet.command}
+    return head | said | {"protocol": sheet.protocol, "rows": [asdict(pair) for pair in sheet.pairs]}
+
+
+def _markdown(sheet: Sheet) -> str:
+    escape = markdown.escape
+    rows = [map(escape, (pair.setting, pair.ours, pair.paper, pair.said, pair.note)) for pair in sheet.pairs]
+    parts = [f"# {escape(sheet.title)}", escape(sheet.origin), escape(sheet.caption), f"**{escape(sheet.headline)}**"]
+    parts += [
+        markdown.table(HEADER, rows, align="---"),
+        escape(f"The paper: {sheet.protocol}"),
+        f"```\n{sheet.command}\n```",
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _latex(table: str, title: str, caption: str, command: str, pairs: Iterable[Pair]) -> str:
-    rows = [[latex.escape(t) for t in (pair.setting, pair.ours, pair.paper, pair.said, pair.note)] for pair in pairs]
+def _latex(sheet: Sheet) -> str:
+    rows = [[latex.escape(t) for t in (p.setting, p.ours, p.paper, p.said, p.note)] for p in sheet.pairs]
     widths = [rf">{{\raggedright\arraybackslash}}p{{{width}\linewidth}}" for width in (0.15, 0.2, 0.2, 0.1, 0.26)]
-    made = latex.table(f"table{table}", f"{title}. {caption}", HEADER, rows, columns="".join(widths))
-    return rf"% \usepackage{{array,booktabs}} in the preamble. Made by: {latex.comment(command)}" + f"\n\n{made}\n"
+    caption = f"{sheet.title}: ours and those of {sheet.origin}. {sheet.caption}"
+    made = latex.table(f"table{sheet.table}", caption, HEADER, rows, columns="".join(widths))
+    return (
+        rf"% \usepackage{{array,booktabs}} in the preamble. Made by: {latex.comment(sheet.command)}" + f"\n\n{made}\n"
+    )
 
 
-def _page(title: str, caption: str, headline: str, protocol: str, command: str, pairs: Iterable[Pair]) -> str:
-    rows = "\n".join(map(_row, pairs))
+def _page(sheet: Sheet) -> str:
+    rows = "\n".join(map(_row, sheet.pairs))
     body = [
         navigation(()),
-        f"<h1>{escape(title)}</h1>",
-        f'<p>{escape(caption)}</p><p class="scale">{escape(headline)}</p>',
+        f'<p class="soft">{escape(sheet.origin)}</p><h1>{escape(sheet.title)}</h1>',
+        f'<p>{escape(sheet.caption)}</p><p class="scale">{escape(sheet.headline)}</p>',
         wide(f'<table class="sticky words"><thead>{head(HEADER)}</thead><tbody>\n{rows}\n</tbody></table>'),
-        f'<p class="soft">The paper: {escape(protocol)}</p>',
-        f"<pre>{escape(command)}</pre>",
+        f'<p class="soft">The paper: {escape(sheet.protocol)}</p>',
+        f"<pre>{escape(sheet.command)}</pre>",
     ]
-    return document(title, "\n".join(body))
+    return document(sheet.title, "\n".join(body))
 
 
 def _row(pair: Pair) -> str:

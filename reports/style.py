@@ -99,6 +99,8 @@ details { margin: 0.5rem 0; } summary { cursor: pointer; color: var(--accent); }
   display: block; width: calc(100% + 2.2rem); margin: 0 -1.1rem; height: 9.5rem; object-fit: cover;
   object-position: left top; border-bottom: 1px solid var(--line);
 }
+.cards .number { font-size: 0.8rem; color: var(--soft); margin: 0.7rem 0 0; }
+.cards .number + h3 { margin-top: 0; }
 .cards .files { margin-top: auto; padding-top: 0.5rem; }
 .cards h3 a { text-decoration: none; }
 @media (max-width: 40rem) {

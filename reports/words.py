@@ -41,6 +41,12 @@ def lead(lead: int | None) -> str:
     return "whole clip" if lead is None else str(lead)
 
 
+def origin(report: Report) -> str:
+    """Which table of the paper this is."""
+    table = report.text.published
+    return f"Table {table} of {report.published[0].paper}" if table and report.published else ""
+
+
 def heading(report: Report, block: Block) -> str:
     """A block's title: the metric, with the setting where the table has several."""
     return f"{block.text.label} – {block.setting.name}" if report.text.several else block.text.label
@@ -69,7 +75,8 @@ def _best(report: Report, block: Block) -> str:
     lead, time = head(block, block.leads[-1])
     at = "" if block.leads[-1] is None else f" {lead} ({time})" if time else f" {lead}"
     others = [line.row for line, _, alike in ends if alike and line.row != best]
-    parts = [f"{heading(report, block)}{at}: the lowest of {len(methods)} is {best}, {value} [{low}, {high}]"]
+    lowest = f"the lowest of {len(methods)} is " if len(methods) > 1 else ""
+    parts = [f"{heading(report, block)}{at}: {lowest}{best}, {value} [{low}, {high}]"]
     parts += [f"not to be told from {', '.join(others)}"] * bool(others)
     parts += [f"the floor is {numeral(floor.value)}" for floor in floors]
     return "; ".join(parts) + "."
