@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import hashlib
+import os
 import platform
 import resource
 import subprocess
@@ -17,7 +20,14 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 @functools.cache
 def commit() -> str:
-    """The checkout's commit, with "+changes" where files differ from it; "unknown" outside a checkout."""
+    """The checkout's commit, with "+changes" where files differ from it; outside a checkout, "files " and a digest of the source.
+
+    A driver tells its workers by ROLLBENCH_COMMIT, since the code that travels to them has no history.
+    """
+    if told := os.environ.get("ROLLBENCH_COMMIT"):
+        return told
+    if not (CHECKOUT / ".git").exists():
+        return f"files {_digest()}"
     try:
         head = subprocess.run(
             ["git", "-C", CHECKOUT, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10
@@ -30,8 +40,16 @@ def commit() -> str:
             timeout=10,
         )
     except (OSError, subprocess.SubprocessError):
-        return "unknown"
+        return f"files {_digest()}"
     return head.stdout.strip() + ("+changes" if status.stdout.strip() else "")
+
+
+def _digest() -> str:
+    """The first digits of the sha256 of this package's source."""
+    folder, digest = Path(__file__).resolve().parent, hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(f"{path.relative_to(folder)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 @functools.cache
@@ -64,3 +82,9 @@ def made(seconds: float, device: str | None = None) -> dict[str, Any]:
 def peak_memory() -> int:
     """The largest resident size of this process so far, in bytes (Linux counts it in KiB)."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def forget_peak_memory() -> None:
+    """Count `peak_memory` from here on, where Linux allows it: a process that is kept did other work before."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import os
+import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rollbench.provenance import commit
+from rollbench.spec import BadInput
+from rollbench.store import Store
+
 T = TypeVar("T")
 
-CODE = Path(__file__).resolve().parents[3]  # the checkout: holds platform/, evaluators/, reports/
+ROOMS = ("rollbench", "evaluators", "experiments", "reports")  # the packages that workers import
 
 # Two single-threaded processes beat one with two threads on small networks, and a fixed thread count keeps the arithmetic the same.
 WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
-    "PYTHONPATH": f"{CODE / 'platform'}{os.pathsep}{CODE}",
     "PYTHONWARNINGS": "ignore",
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
-# A row takes whole cores: its trial waits most of the time, its workers compute.
-TRIAL_CPUS = 0.1
+# A row takes whole cores: its workers compute, and its trial waits. So little for a trial that those of several drivers on one cluster,
+# waiting for one another, always leave room for a worker.
+TRIAL_CPUS = 0.01
 WORKER_CPUS = 0.9
 
 QUIET = {
@@ -46,31 +53,19 @@ QUIET = {
 
 @contextlib.contextmanager
 def cluster() -> Iterator[None]:
-    """Within this context Ray runs. RAY_ADDRESS (set by `ray job submit`) names a cluster to join; without it Ray starts here."""
+    """Within this context Ray runs. RAY_ADDRESS (set by `ray job submit`) names a cluster to join; without it Ray starts here.
+
+    SIGTERM (sent by `ray job stop`) ends it as Ctrl-C does.
+    """
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     import ray
     import ray.data
 
     logging.getLogger("ray").setLevel(logging.ERROR)
-    joining = bool(os.environ.get("RAY_ADDRESS"))
-    if not joining:
-        os.environ.setdefault(
-            "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0"
-        )  # one process less a trainer: nobody preempts a laptop
-    local = (
-        {}
-        if joining
-        else {"num_cpus": os.cpu_count(), "include_dashboard": False, "_temp_dir": _short_temporary_folder()}
-    )
     started = not ray.is_initialized()
     if started:
-        ray.init(
-            runtime_env={"env_vars": WORKER_ENVIRONMENT},
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-            configure_logging=True,
-            **local,
-        )
+        words = _joining() if os.environ.get("RAY_ADDRESS") else _starting()
+        ray.init(logging_level=logging.ERROR, log_to_driver=False, configure_logging=True, **words)
     for handler in logging.getLogger("ray.data").handlers:
         handler.setLevel(logging.CRITICAL)  # an error of a stage is told by us, in one line
     context = ray.data.DataContext.get_current()
@@ -78,10 +73,80 @@ def cluster() -> Iterator[None]:
     context.print_on_execution_start = False
     context.execution_options.preserve_order = False
     try:
-        yield
+        with _terminated_like_interrupted():
+            yield
     finally:
         if started:
             ray.shutdown()
+
+
+def _joining() -> dict[str, Any]:
+    """What a driver says to a cluster that is there: the code travels with it, since nothing need be installed on the nodes."""
+    os.environ.setdefault("RAY_OVERRIDE_JOB_RUNTIME_ENV", "1")  # what a job was submitted with is joined with ours
+    carried = {"py_modules": [str(room) for room in _rooms()], "excludes": ["__pycache__"]}
+    told = {**QUIET, **WORKER_ENVIRONMENT, "ROLLBENCH_COMMIT": commit()}
+    return {"runtime_env": {**carried, "env_vars": told}}
+
+
+def _starting() -> dict[str, Any]:
+    """What a driver says to a Ray of its own."""
+    # One process less a trainer: nobody preempts a laptop.
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
+    found = os.pathsep.join(dict.fromkeys(str(room.parent) for room in _rooms()))
+    return {
+        "runtime_env": {"env_vars": {**WORKER_ENVIRONMENT, "PYTHONPATH": found}},
+        "num_cpus": os.cpu_count(),
+        "include_dashboard": False,
+        "_temp_dir": _short_temporary_folder(),
+    }
+
+
+def _rooms() -> list[Path]:
+    """The folders of our packages as this process imports them."""
+    specs = [importlib.util.find_spec(room) for room in ROOMS]
+    return [Path(spec.origin).parent for spec in specs if spec is not None and spec.origin is not None]
+
+
+@contextlib.contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def check_shared(store: Store) -> None:
+    """Refuse a folder as storage that not every node of the cluster sees: what one worker wrote there another would miss."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    if not store.local or len(nodes) < 2:
+        return
+    mark = store.stage("probe", os.urandom(8).hex())
+    mark.put("here", b"")
+    try:
+        look = ray.remote(num_cpus=0)(_sees)
+        asked = [
+            look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(n["NodeID"], soft=False)) for n in nodes
+        ]
+        seen = ray.get([look.remote(mark) for look in asked])
+    finally:
+        mark.remove()
+    blind = [node["NodeManagerHostname"] for node, sees in zip(nodes, seen, strict=True) if not sees]
+    if blind:
+        raise BadInput(
+            f"storage {str(store)!r} is not seen by {len(blind)} of the cluster's {len(nodes)} nodes, first {blind[0]}; "
+            "--storage needs a folder that all nodes share, or s3://bucket/path"
+        )
+
+
+def _sees(mark: Any) -> bool:
+    return mark.get("here") is not None
 
 
 def call(function: Callable[..., T], *arguments: Any) -> T:
