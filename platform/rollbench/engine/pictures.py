@@ -12,13 +12,13 @@ import pandas as pd
 from reports.figures import over_leads
 from reports.films import film_strip, rollout_film, rollout_picture
 from reports.metrics import METRICS
-from reports.published import paper
+from reports.published import Published, paper
 from reports.sweeps import COSTS, cost_quality, over_parameter
 from rollbench.engine.place import Place
 from rollbench.engine.shards import loaded, read_range
 from rollbench.physics.frames import vorticity
 from rollbench.pipeline import RowWork, SettingWork, TableWork
-from rollbench.spec import Figure, Table
+from rollbench.spec import Curve, Figure, Table
 from rollbench.store import Store, tensor_of
 
 SHOWN = 0  # the test clip in pictures and films: the first, whatever it looks like
@@ -78,12 +78,15 @@ def _of_films(work: SettingWork, place: Place, shows: str, tail: str) -> tuple[l
     given = min(setting.clean, GIVEN) if video else 0
     films = _films(work, place.store, shows, given)
     if video:
-        figures = film_strip(films, place.out, context=given, frame_seconds=seconds, name=name)
+        figures = film_strip(films, place.out, context=given, setting=setting.name, frame_seconds=seconds, name=name)
     else:
         leads = setting.leads or _spread(setting.sampling.horizon)
-        figures = rollout_picture(films, leads, place.out, kind=shows, frame_seconds=seconds, name=name)
+        figures = rollout_picture(
+            films, leads, place.out, kind=shows, setting=setting.name, frame_seconds=seconds, name=name
+        )
     kind = "video" if video else shows
-    film = rollout_film(films, place.out / f"{name}.webp", kind=kind, context=given, frame_seconds=seconds)
+    film = place.out / f"{name}.webp"
+    rollout_film(films, film, kind=kind, context=given, setting=setting.name, frame_seconds=seconds)
     return figures, film
 
 
@@ -105,8 +108,30 @@ def _curves(table: Table, results: pd.DataFrame, out: Path) -> list[Path]:
             figures += cost_quality(one, curve.metric, out, cost=curve.x, lead=lead, curves=lines, name=name)
         else:
             points = {row: (line, x) for row, line, x in curve.points}
-            figures += over_parameter(one, curve.metric, points, out, x_label=curve.x, lead=lead, name=name)
+            figures += over_parameter(
+                one,
+                curve.metric,
+                points,
+                out,
+                x_label=curve.x,
+                lead=lead,
+                published=_published(table, curve, lead),
+                name=name,
+            )
     return figures
+
+
+def _published(table: Table, curve: Curve, lead: int | None) -> dict[str, Published]:
+    """The paper's values of a curve's rows, where it prints them."""
+    found = {}
+    for setting in table.settings:
+        for row in setting.rows:
+            words = f"{setting.printed} {row.method.label}" if setting.printed else None
+            known = row.name in {name for name, _, _ in curve.points} and table.published
+            value = paper().get(table.published, row.printed or row.name, curve.metric, lead, words) if known else None
+            if value is not None:
+                found[row.name] = value
+    return found
 
 
 def _file_name(words: str) -> str:

@@ -17,7 +17,7 @@ from rollbench.engine.place import Place
 from rollbench.engine.results import data_kind
 from rollbench.measures import protocol_of
 from rollbench.pipeline import TableWork
-from rollbench.spec import Figure, Setting, Table
+from rollbench.spec import Figure, Setting, Table, plain
 
 
 def report(
@@ -34,6 +34,7 @@ def report(
         command=place.command,
         scale_text=f"scale “{place.scale}”",
         tracking=tracking,
+        config=plain(works.table),
     )
     index(place.out.parent)
     return page
