@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from rollbench.spec import BadInput, Figure, Table, nearest, with_field
+from rollbench.storage import absolute, without_secret
 
 if TYPE_CHECKING:
     from rollbench.pipeline import TableWork
@@ -161,12 +162,12 @@ def guarded(work: Callable[[], int]) -> int:
         print("stopped; every finished stage is kept, run the same command to go on", file=sys.stderr)
         return 130
     except RuntimeError as error:
-        print(f"rollbench: {error}", file=sys.stderr)
+        print(without_secret(f"rollbench: {error}"), file=sys.stderr)
         return 1
 
 
 def _refuse(error: Exception) -> int:
-    print("rollbench: " + " ".join(str(error).split()), file=sys.stderr)
+    print(without_secret("rollbench: " + " ".join(str(error).split())), file=sys.stderr)
     return 2
 
 
@@ -190,8 +191,9 @@ def _run(experiment: Table | Figure, options: argparse.Namespace, command: str) 
 
     store.check_writable()
     store.check_space(needed)
-    place = Place(store, Path(options.out) / experiment.name, options.scale, command)
-    mlflow = tracking_uri(None, store, options.out)
+    out = absolute(options.out)
+    place = Place(store, Path(out) / experiment.name, options.scale, without_secret(command))
+    mlflow = tracking_uri(None, store, out)
     figure = experiment if isinstance(experiment, Figure) else None
     reproduce(works, place, mlflow, workers=options.workers, batch=options.batch, progress=Progress(), figure=figure)
     return 0

@@ -30,7 +30,7 @@ def describe(works: TableWork, scale: str, store: Store) -> str:
 def _stages(works: TableWork, store: Store) -> list[str]:
     todo, every = absent(works.works(), store), list(works.works())
     missing = [f"  missing  {w.kind:<10} {w.title:<46} {w.key}  ({why.reason})" for w, why in todo.items()]
-    return [f"stages: {len(every) - len(todo)} of {len(every)} done in {store.root}", *missing]
+    return [f"stages: {len(every) - len(todo)} of {len(every)} done in {store}", *missing]
 
 
 def _sizes(works: TableWork) -> list[str]:
