@@ -20,7 +20,7 @@ from rollbench.outbox import Record, points
 from rollbench.spec import BadInput
 from rollbench.store import Store
 from rollbench.tracking import Tracking, Unavailable, open_tracking, tracking_uri
-from tests.mlflow_server import Server, free_port
+from tests.mlflow_server import Server, empty_database, free_port
 
 ROWS = [
     {"metric": "fsd", "lead": 1, "value": 14.25, "low": 13.0, "high": 15.125},
@@ -50,7 +50,9 @@ def row(key: str) -> Record:
 @pytest.fixture(scope="module")
 def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Tracking:
     """One store for all tests of this file: making its tables takes more than a second."""
-    return open_tracking(f"sqlite:///{tmp_path_factory.mktemp('sqlite')}/mlflow.db")
+    database = tmp_path_factory.mktemp("sqlite") / "mlflow.db"
+    database.write_bytes(empty_database())
+    return open_tracking(f"sqlite:///{database}")
 
 
 @pytest.fixture(scope="module")
