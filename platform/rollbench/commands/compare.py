@@ -13,6 +13,7 @@ import argparse
 import json
 import re
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from rollbench.tracking import Unavailable, open_tracking, tracking_uri
+    from rollbench.tracking import TrackingError, open_tracking, tracking_uri
 
     store = Store(options.storage)
     uri = tracking_uri(options.tracking_uri, store, options.out)
@@ -59,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         once = list({run.run_id: run for run in found}.values())
         wanted = chosen(once, options.metric)
         whole = [tracking.read(run.run_id, with_intervals(wanted, run)) for run in once]
-    except Unavailable as error:
+    except TrackingError as error:
         raise BadInput(str(error)) from None
     print(json.dumps(as_json(whole, wanted), indent=1) if options.json else "\n".join(as_text(whole, wanted)))
     return 0
@@ -74,11 +75,8 @@ def resolve(tracking: Tracking, asked: str) -> list[Logged]:
         names = {name for run in tracking.search() for name in (run.tags.get("row"), run.tags.get("table")) if name}
         near = nearest(asked, sorted(names)) if names else "nothing is recorded there"
         raise BadInput(f"no run {asked!r} at {tracking.place}; {near}")
-    if PARENT in found.tags:
-        return [found]
-    return sorted(tracking.rows(found.run_id), key=lambda run: (run.tags.get("kind") != "method", run.recorded)) or [
-        found
-    ]
+    rows = [] if PARENT in found.tags else tracking.rows(found.run_id)
+    return sorted(rows, key=lambda run: (run.tags.get("kind") != "method", run.recorded)) or [found]
 
 
 def _called(tracking: Tracking, name: str) -> Logged | None:
@@ -86,12 +84,9 @@ def _called(tracking: Tracking, name: str) -> Logged | None:
     if "'" in name and '"' in name:
         return None  # mlflow's queries have no way to say it
     text = f'"{name}"' if "'" in name else f"'{name}'"
-    for field in ("tags.row", "tags.table", "attributes.run_name"):
-        runs = tracking.search(f"{field} = {text} and attributes.status = 'FINISHED'")
-        ours = [run for run in runs if field != "tags.table" or "row" not in run.tags]
-        if ours:
-            return ours[0]
-    return None
+    rows = tracking.search(f"tags.row = {text} and attributes.status = 'FINISHED'")
+    tables = (run for run in tracking.search(f"tags.table = {text}") if "row" not in run.tags)
+    return next(chain(rows, tables, tracking.search(f"attributes.run_name = {text}")), None)
 
 
 def _begun(tracking: Tracking, start: str) -> Logged | None:
