@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
@@ -62,6 +64,29 @@ def test_it_opens_no_port_and_holds_no_secret(config: dict[str, Any]) -> None:
     assert "0.0.0.0" not in TEXT and "--dashboard-host=127.0.0.1" in config["head_start_ray_commands"][1]
     assert "--env=RAY_AUTH_MODE=token" in config["docker"]["run_options"]
     assert not re.search(r"AKIA[0-9A-Z]{16}|aws_secret|RAY_AUTH_TOKEN=|://[^/\s]+:[^/\s]+@", TEXT)
+
+
+def test_the_token_is_copied_to_all_nodes_and_asked_for(config: dict[str, Any]) -> None:
+    from ray._private.authentication.authentication_token_setup import _get_default_token_path
+
+    home = "/home/ray"
+    (there,) = (there for there, here in config["file_mounts"].items() if here == "~/.ray/auth_token")
+    assert there == str(_get_default_token_path()).replace(str(Path.home()), home)
+
+
+def test_every_ray_command_is_one_that_this_ray_has(config: dict[str, Any]) -> None:
+    """Parsed by Ray's own command line, without running it."""
+    from ray.scripts.scripts import cli
+
+    commands = [*config["head_start_ray_commands"], *config["worker_start_ray_commands"]]
+    words = [
+        shlex.split(part) for command in commands for part in command.split("&&") if part.strip().startswith("ray ")
+    ]
+    assert [w[:2] for w in words] == [["ray", "stop"], ["ray", "start"]] * 2
+    for _, name, *options in words:
+        cli.commands[name].make_context(name, [o.replace("$RAY_HEAD_IP", "10.0.0.1") for o in options])
+    with pytest.raises(click.NoSuchOption):
+        cli.commands["start"].make_context("start", ["--heads"])
 
 
 def test_what_a_user_must_change_is_marked() -> None:
