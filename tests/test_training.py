@@ -30,9 +30,9 @@ TRAINING = Training(steps=12, batch=8, micro_batch=4, learning_rate=3e-3, warmup
 NEVER = Keeping(report=5, seconds=None)
 
 
-def denoiser(seed: int = 0, size: UViTSize = SIZE, clean: int = 1, generated: int = 2) -> Denoiser:
+def denoiser(seed: int = 0, size: UViTSize = SIZE, recompute: bool = False) -> Denoiser:
     torch.manual_seed(seed)
-    return Denoiser(UViT(size, (1, 8, 8), clean, generated))
+    return Denoiser(UViT(size, (1, 8, 8), 1, 2, recompute))
 
 
 def waves(length: int = 3, seed: int = 0) -> Windows:
@@ -43,7 +43,7 @@ def waves(length: int = 3, seed: int = 0) -> Windows:
 
 def train(folder: Path, training: Training = TRAINING, method: Method | None = None, **words: Any) -> Path:
     words = {"seed": 3, "folder": folder, "device": "cpu", "keeping": NEVER, **words}
-    return fit(denoiser(), method or Rolling(1, 2), waves(), training, **words)
+    return fit(denoiser(recompute=training.recompute), method or Rolling(1, 2), waves(), training, **words)
 
 
 def same(one: Path, other: Path) -> bool:
@@ -122,6 +122,18 @@ def test_the_same_run_gives_the_same_bits_whatever_the_global_generator(tmp_path
     torch.manual_seed(99)
     assert same(train(tmp_path), uninterrupted)
     assert not same(train(tmp_path / "other", seed=4), uninterrupted)
+
+
+def test_activations_computed_again_are_the_same_bits(tmp_path: Path, uninterrupted: Path) -> None:
+    """Dropout and all; and they are not kept: the forward pass leaves fewer tensors for the backward one."""
+    assert same(train(tmp_path, replace(TRAINING, recompute=True)), uninterrupted)
+    kept = []
+    for recompute in (False, True):
+        sizes: list[int] = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, s=sizes: s.append(t.numel()) or t, lambda t: t):
+            denoiser(recompute=recompute)(torch.randn(2, 3, 1, 8, 8), torch.zeros(2, 3))
+        kept.append(sum(sizes))
+    assert kept[1] < kept[0] / 2
 
 
 def interrupted(folder: Path, after: int, keeping: Keeping) -> None:

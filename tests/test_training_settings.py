@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rollbench.spec import key
 from rollbench.training.loop import Keeping
 from rollbench.training.settings import Training
 
@@ -31,6 +32,7 @@ def test_the_learning_rate_warms_up_and_falls_by_a_cosine() -> None:
         ({"warmup": -1}, "warmup -1"),
         ({"decay": "linear"}, "decay 'linear'"),
         ({"precision": "fp16"}, "precision 'fp16'"),
+        ({"sharding": "half"}, "sharding 'half': is 'none' or 'full'"),
         ({"betas": (0.9, 1.0)}, "betas"),
         ({"ema": 1.0}, "ema 1.0"),
     ],
@@ -38,6 +40,13 @@ def test_the_learning_rate_warms_up_and_falls_by_a_cosine() -> None:
 def test_impossible_settings_are_refused(words: dict[str, Any], fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
         Training(**{"steps": 12, "batch": 8, **words})
+
+
+def test_what_spares_memory_is_no_part_of_what_a_run_is() -> None:
+    training = Training(steps=12, batch=8)
+    sparing = replace(training, sharding="full", recompute=True)
+    assert key(sparing) == key(training) and sparing.identity() == training.identity()
+    assert key(replace(training, precision="bf16")) != key(training)
 
 
 @pytest.mark.parametrize("words", [{"report": 0}, {"steps": 0}, {"keep": 0}])

@@ -46,9 +46,14 @@ def canonical(value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """`value` as dicts, lists, strings, numbers, booleans and None; see `canonical`."""
+    """`value` as dicts, lists, strings, numbers, booleans and None; see `canonical`.
+
+    A field with the metadata `keyed: False` is left out: it says how to compute, and changes nothing that is computed.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        fields = {
+            f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.metadata.get("keyed", True)
+        }
         return {"is": type(value).__name__, **fields}
     if isinstance(value, Fraction):
         return f"{value.numerator}/{value.denominator}"

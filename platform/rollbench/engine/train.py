@@ -70,7 +70,7 @@ def _worker(config: dict[str, Any]) -> None:
     training = work.made_from["training"]
     folder = _Folder(work, store, context.get_world_rank())
     final = fit(
-        build_denoiser(work),
+        build_denoiser(work, recompute=training.recompute),
         work.made_from["method"],
         _windows(work, store),
         training,

@@ -62,9 +62,11 @@ def fit(
             f"choose micro_batch {max(1, training.batch // world)} or less"
         )
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    denoiser.to(device).train()
+    denoiser.train()
     if training.compile:
         denoiser.network.compile()
+    if device.index is not None:
+        torch.cuda.set_device(device)  # where collective operations run
     run = Run(denoiser, method, windows, training, seed, device, rank, world)
     folder = Path(folder)
     run.resume(folder)

@@ -2,16 +2,17 @@
 
 The unit of work is the micro-batch. Micro-batch j of step i owns its windows (samples i*batch + j*unit ...), its times
 and noise (a generator) and its dropout masks, all seeded by (seed, i, j). A worker takes the micro-batches j = rank,
-rank + world, ...; their gradients are averaged over the global batch. So the number of workers moves results by
-rounding only, and the complete state of a run is its step, weights, averaged weights and optimiser: there is no other.
+rank + world, ...; their gradients are averaged over the global batch. So the number of workers, and whether they share
+one model out among them, moves results by rounding only, and the complete state of a run is its step, weights, averaged
+weights and optimiser: there is no other. A checkpoint holds it whole, so any number of workers may go on from it.
 """
 
 import hashlib
 import json
 import math
 import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from rollbench.datasets.windows import Windows
 from rollbench.diffusion.denoiser import Denoiser
 from rollbench.methods.base import Method
 from rollbench.models.ema import Ema, ema_decay
-from rollbench.training import checkpoint
+from rollbench.training import checkpoint, sharding
 from rollbench.training.settings import Training
 
 
@@ -66,11 +67,16 @@ class Run:
     ):
         self.denoiser, self.windows, self.training, self.seed = denoiser, windows, training, seed
         self.device, self.rank, self.world = device, rank, world
+        self.objective: nn.Module = Objective(denoiser, method)
+        self.sharded = world > 1 and training.sharding == "full"
+        if self.sharded:
+            self.objective = sharding.shard(self.objective, device, world)
+        else:
+            denoiser.to(device)
         self.weights = dict(denoiser.named_parameters())
         self.ema = Ema(denoiser, ema_decay(training.steps) if training.ema is None else training.ema)
         self.optimiser = _adam(self.weights, training)
-        self.objective: nn.Module = Objective(denoiser, method)
-        if world > 1:
+        if world > 1 and not self.sharded:
             self.objective = DistributedDataParallel(self.objective, gradient_as_bucket_view=True)
         self.step = 0
         self.seconds = 0.0  # of training, over all resumed parts
@@ -82,14 +88,13 @@ class Run:
     def advance(self) -> None:
         """One optimiser step on the global batch."""
         t = self.training
-        mine = range(self.rank, t.micro_batches, self.world)
         total = torch.zeros((), device=self.device)
-        for j in mine:
-            with self._syncing(j == mine[-1]):
-                loss = self._loss(j) * (self.world / t.micro_batches)  # DDP will take the mean over workers
+        for j, weight, last in self._mine():
+            with self._syncing(last):
+                loss = self._loss(j) * (weight * self.world / t.micro_batches)  # the mean over workers will be taken
                 loss.backward()
             total += loss.detach() / self.world
-        norm = clip_grad_norm_(self.weights.values(), t.grad_clip)
+        norm = self._clip()
         for group in self.optimiser.param_groups:
             group["lr"] = t.rate(self.step)
         self.optimiser.step()
@@ -98,8 +103,30 @@ class Run:
         self._pending.append(torch.stack([total, norm]))
         self.step += 1
 
+    def _mine(self) -> Iterator[tuple[int, float, bool]]:
+        """(index, weight, is the last) of this worker's micro-batches.
+
+        Workers that share a model out must all take part whenever one computes: those who have fewer micro-batches than others
+        do their first once more, with weight 0.
+        """
+        count = self.training.micro_batches
+        mine = [(j, 1.0) for j in range(self.rank, count, self.world)]
+        if self.sharded:
+            mine += [(self.rank, 0.0)] * (math.ceil(count / self.world) - len(mine))
+        for place, (j, weight) in enumerate(mine, start=1):
+            yield j, weight, place == len(mine)
+
+    def _clip(self) -> Tensor:
+        """Scale the gradient to at most its largest norm; its norm before."""
+        if self.sharded:
+            return sharding.clip((p.grad for p in self.weights.values() if p.grad is not None), self.training.grad_clip)
+        return clip_grad_norm_(self.weights.values(), self.training.grad_clip)
+
     def _syncing(self, last: bool) -> AbstractContextManager[None]:
-        """Gradients travel between workers once per step, in the backward pass of a worker's last micro-batch."""
+        """Gradients travel between workers once per step, in the backward pass of a worker's last micro-batch.
+
+        Those of shards travel with every micro-batch: to keep them whole until the last would take as much memory as a model.
+        """
         if isinstance(self.objective, DistributedDataParallel) and not last:
             return self.objective.no_sync()
         return nullcontext()
@@ -114,7 +141,12 @@ class Run:
         generator = torch.Generator(self.device).manual_seed(noise)
         with (
             torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []),
-            torch.autocast(self.device.type, torch.bfloat16, enabled=t.precision == "bf16"),
+            torch.autocast(
+                self.device.type,
+                torch.bfloat16,
+                enabled=t.precision == "bf16",
+                cache_enabled=not self.sharded,  # it would keep every block that was gathered, in bf16
+            ),
         ):
             torch.manual_seed(dropout)
             return self.objective(x, generator)
@@ -161,7 +193,7 @@ class Run:
 
     def _tensors(self) -> dict[str, Tensor]:
         """Every tensor of the state, live: what is saved from here is copied back to here."""
-        state = {f"weights/{name}": p.detach() for name, p in self.weights.items()}
+        state: dict[str, Tensor] = {f"weights/{name}": p.detach() for name, p in self.weights.items()}
         state |= {f"ema/{name}": average for name, average in self.ema.weights.items()}
         for name, p in self.weights.items():
             state |= {f"optimiser/{name}/{key}": value for key, value in self.optimiser.state[p].items()}
@@ -170,7 +202,7 @@ class Run:
     def _identity(self) -> dict[str, Any]:
         """What must be the same for a checkpoint to be this run's."""
         run = {
-            "training": asdict(self.training),
+            "training": self.training.identity(),
             "seed": self.seed,
             "windows": [len(self.windows), *self.windows.shape],
             "parameters": {name: list(p.shape) for name, p in self.weights.items()},
@@ -189,6 +221,7 @@ class Run:
             "torch": torch.__version__,
             "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
             "workers": self.world,
+            "sharded": self.sharded,
             "parameter_count": sum(p.numel() for p in self.weights.values()),
             "run": self._identity(),
             "unreported": self.unreported,
@@ -198,9 +231,21 @@ class Run:
     def save(self, folder: Path, keep: int) -> Path | None:
         """Write the complete state (rank 0), all steps so far being finite."""
         self._settle()
+        tensors = self._gathered(self._tensors())
         if self.rank != 0:
             return None
-        return checkpoint.save_step(folder, self.step, self._tensors(), self._facts(), keep)
+        return checkpoint.save_step(folder, self.step, tensors, self._facts(), keep)
+
+    def _gathered(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """`tensors` whole, on rank 0; one of shards after the other, so that a device holds one whole tensor at a time."""
+        if not self.sharded:
+            return tensors
+        found = {}
+        for name, value in tensors.items():
+            full = sharding.whole(value)
+            if self.rank == 0:
+                found[name] = full.cpu()
+        return found
 
     def resume(self, folder: Path) -> None:
         """Take up the newest whole checkpoint that rank 0 finds in `folder`, if any, on all workers."""
@@ -215,17 +260,19 @@ class Run:
             raise ValueError(f"{folder}: its run has another {', '.join(differing)}; choose another folder")
         with torch.no_grad():
             for name, value in self._tensors().items():
-                if found:
-                    value.copy_(found[0][name])
+                content = found[0][name] if found else torch.empty(value.shape, dtype=value.dtype)
+                content = content.to(self.device)
                 if self.world > 1:
-                    dist.broadcast(value, 0)
+                    dist.broadcast(content, 0)
+                sharding.fill(value, content)
         self.step, self.seconds = facts[0]["step"], facts[0]["seconds"]
         self.history, self.unreported = facts[0]["history"], facts[0]["unreported"]
 
     def finish(self, folder: Path) -> Path:
         """Write averaged weights and the facts of the run to `folder/final`; all workers return when it is there."""
+        tensors = self._gathered({**self.denoiser.state_dict(), **self.ema.weights})
         if self.rank == 0:
-            checkpoint.save(folder, checkpoint.FINAL, {**self.denoiser.state_dict(), **self.ema.weights}, self._facts())
+            checkpoint.save(folder, checkpoint.FINAL, tensors, self._facts())
         if self.world > 1:
             dist.barrier()
         return folder / checkpoint.FINAL

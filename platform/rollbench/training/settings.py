@@ -1,8 +1,12 @@
 """What a training run is: values that fix its result. How often it reports and saves does not, and is told to `fit`."""
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+HOW = {
+    "keyed": False
+}  # of a field that moves results by no more than the number of workers does: see `rollbench.spec.key`
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,11 @@ class Training:
     betas, weight_decay: AdamW's; a decay of 0 is plain Adam. (0.9, 0.99) are Simple Diffusion's betas.
     grad_clip: largest norm of the gradient.   ema: decay of the averaged weights (None: 1 - 10/steps, at most 0.9999).
     precision: "bf16" runs networks under autocast, weights and optimiser stay float32.  compile: by torch.compile.
+
+    Two fields spare memory and change no result, so they are no part of a model's key or a checkpoint's identity:
+    sharding: "full" gives each worker its share alone of weights, gradients, averages and optimiser (FSDP) instead of
+        a copy of all (DDP); a single worker has it all either way.
+    recompute: activations inside a block are computed again in the backward pass instead of kept; the same bits.
     """
 
     steps: int
@@ -31,12 +40,14 @@ class Training:
     ema: float | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False
+    sharding: Literal["none", "full"] = field(default="none", metadata=HOW)
+    recompute: bool = field(default=False, metadata=HOW)
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}: must be at least 1; choose 1 or more")
-        if self.batch % self.unit or self.unit < 1:
+        if self.unit < 1 or self.batch % self.unit:
             raise ValueError(f"micro_batch {self.unit}: must divide batch {self.batch}; choose {self._divisor()}")
         for name in ("learning_rate", "grad_clip"):
             if not (getattr(self, name) > 0 and math.isfinite(getattr(self, name))):
@@ -47,6 +58,8 @@ class Training:
             raise ValueError(f"decay {self.decay!r}: is 'cosine' or 'constant'; choose 'cosine'")
         if self.precision not in ("fp32", "bf16"):
             raise ValueError(f"precision {self.precision!r}: is 'fp32' or 'bf16'; choose 'fp32'")
+        if self.sharding not in ("none", "full"):
+            raise ValueError(f"sharding {self.sharding!r}: is 'none' or 'full'; choose 'none'")
         if not all(0 <= beta < 1 for beta in self.betas) or self.weight_decay < 0:
             raise ValueError(f"betas {self.betas}, weight_decay {self.weight_decay}: need [0, 1), >= 0; choose Adam's")
         if self.ema is not None and not 0 <= self.ema < 1:
@@ -61,6 +74,10 @@ class Training:
     def micro_batches(self) -> int:
         """Micro-batches per step, over all workers."""
         return self.batch // self.unit
+
+    def identity(self) -> dict[str, Any]:
+        """The fields that fix the result."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.metadata.get("keyed", True)}
 
     def rate(self, step: int) -> float:
         """The learning rate of optimiser step `step` = 0 ... steps - 1."""
