@@ -25,7 +25,9 @@ SETTING = Setting(
     stand_in=Sprites(size=64, stride=2, frames=16),
     train_clips=43_264,
     network=TABLE5,
-    training=Training(steps=660_000, batch=256, micro_batch=4, learning_rate=1e-4, warmup=1_000),
+    training=Training(
+        steps=660_000, batch=256, micro_batch=4, learning_rate=1e-4, warmup=1_000, sharding="full", recompute=True
+    ),
     sampling=Sampling(horizon=15, calls_per_frame=32, contexts=256, group=8, samples=100),
     metrics=("fvd", "fvd_mean", "fvd_debiased", "mse"),
     leads=(1, 2, 4, 8, 15),

@@ -31,7 +31,9 @@ FAST = Setting(
     stand_in=Sprites(size=64, stride=8, frames=24),
     train_clips=390_000,
     network=TABLE6,
-    training=Training(steps=300_000, batch=256, micro_batch=4, learning_rate=1e-4, warmup=1_000),
+    training=Training(
+        steps=300_000, batch=256, micro_batch=4, learning_rate=1e-4, warmup=1_000, sharding="full", recompute=True
+    ),
     sampling=Sampling(horizon=19, calls_per_frame="100/11", contexts=8_192, group=32),
     metrics=("fvd", "fvd_debiased", "mse"),
     leads=(1, 2, 4, 8, 16),

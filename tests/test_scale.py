@@ -55,6 +55,16 @@ def test_scaling_twice_is_scaling_by_the_smaller(table: Table) -> None:
         assert two.training.learning_rate == pytest.approx(one.training.learning_rate)
 
 
+def test_memory_is_spared_where_the_paper_s_sizes_are_kept() -> None:
+    """Under caps on its width a model fits: it pays neither for shards nor for computing twice."""
+    for name in ("table1", "table3"):
+        table = importlib.import_module(f"experiments.{name}").TABLE
+        for caps in SCALES.values():
+            for setting in at_scale(table, caps).settings:
+                spared = (setting.training.sharding, setting.training.recompute)
+                assert spared == (("full", True) if caps.name == "paper" else ("none", False))
+
+
 def test_scales_are_ordered() -> None:
     names = [f.name for f in fields(Scale) if f.name not in ("name", "learning_rate", "stand_in")]
     ordered = [SCALES[name] for name in ("smoke", "laptop", "lab", "paper")]

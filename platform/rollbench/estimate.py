@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from rollbench.models.layers import Block
 from rollbench.models.uvit import UViT
 from rollbench.pipeline import RowWork, TableWork, Work
 
@@ -22,16 +23,23 @@ H200 = (
 )
 BACKWARD = 2  # a backward pass costs twice the forward one
 STATE_BYTES = 20  # per parameter: weight, gradient, two moments of Adam, moving average, four bytes each
+GATHERED_BYTES = 8  # per parameter that a worker gathers from all the shards: the weight and its gradient
 PROCESS_BYTES = 600e6  # a Ray worker with torch loaded, as measured on Linux
 
 
 @dataclass(frozen=True)
 class ModelCost:
-    """One network: its parameters, the operations of one window's forward pass, and the bytes a window keeps for the backward pass."""
+    """One network: its parameters, the operations of one window's forward pass, and the bytes a window keeps for the backward pass.
+
+    gathered: parameters that stand on a worker at once where they are in shards: those in no block, and those of two blocks, one
+    computing while the next one comes. spared: bytes a window keeps where blocks compute again: their inputs, and one block's inside.
+    """
 
     parameters: int
     flops: float
     activations: int
+    gathered: int
+    spared: int
 
 
 @cache
@@ -39,23 +47,46 @@ def model_cost(size: Any, frame_shape: tuple[int, int, int], clean: int, generat
     with torch.device("meta"):
         network = UViT(size, frame_shape, clean, generated)
         z, logsnr = torch.empty(1, clean + generated, *frame_shape), torch.zeros(1, clean + generated)
+    blocks = [module for module in network.modules() if isinstance(module, Block)]
     kept: dict[int, int] = {}
+    within: list[tuple[int, int]] = []  # bytes that each block was given, and that it kept
 
     def keep(t: torch.Tensor) -> torch.Tensor:
         kept[id(t)] = t.numel() * t.element_size()
         return t
 
+    before: list[int] = []
+    for block in blocks:
+        block.register_forward_pre_hook(lambda *_: before.append(sum(kept.values())))
+        block.register_forward_hook(
+            lambda _, given, __: within.append((given[0].nbytes, sum(kept.values()) - before.pop()))
+        )
     with FlopCounterMode(display=False) as counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
         output = network(z, logsnr)
     held = sum(kept.values())
     del output
-    parameters = sum(p.numel() for p in network.parameters())
-    return ModelCost(parameters, float(counter.get_total_flops()), held)
+    parameters = _count(network)
+    sizes = sorted(_count(block) for block in blocks)
+    inside = [inner for _, inner in within]
+    return ModelCost(
+        parameters,
+        float(counter.get_total_flops()),
+        held,
+        gathered=parameters - sum(sizes[:-2]),
+        spared=held - sum(inside) + sum(given for given, _ in within) + max(inside),
+    )
+
+
+def _count(module: torch.nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
 
 
 @dataclass(frozen=True)
 class RowCost:
-    """One row and seed. calls: network calls for one film; flops of all its training and of all its films; bytes of its films."""
+    """One row and seed. calls: network calls for one film; flops of all its training and of all its films; bytes of its films.
+
+    memory: bytes of the largest training process, on its device.
+    """
 
     parameters: int
     train_flops: float
@@ -65,7 +96,7 @@ class RowCost:
     memory: float
 
 
-def row_cost(row: RowWork) -> RowCost:
+def row_cost(row: RowWork, workers: int = 1) -> RowCost:
     method, training, sampling = row.row.method, row.setting.training, row.setting.sampling
     shape = row.setting.data.frame_shape
     cost = model_cost(row.setting.network, shape, method.clean, method.generated)
@@ -77,8 +108,16 @@ def row_cost(row: RowWork) -> RowCost:
         plan.calls,
         cost.flops * plan.calls * films,
         films * sampling.horizon * frame_bytes(row.setting.data),
-        cost.parameters * STATE_BYTES + cost.activations * training.unit,
+        training_memory(cost, training, workers),
     )
+
+
+def training_memory(cost: ModelCost, training: Any, workers: int = 1) -> float:
+    """Bytes of one of `workers` training processes: its share of the state, what it gathers of others', activations in float32."""
+    state = float(cost.parameters * STATE_BYTES)
+    if training.sharding == "full" and workers > 1:
+        state = state / workers + cost.gathered * GATHERED_BYTES
+    return state + (cost.spared if training.recompute else cost.activations) * training.unit
 
 
 def frame_bytes(data: Any) -> int:

@@ -3,6 +3,9 @@
 The paper's scale caps nothing. No code anywhere asks for a scale's name, so a small run takes the same path as a large one.
 One field is a floor instead: 1e-4 belongs to a network of 1,024 channels and 100,000 steps; small networks and short runs learn
 better with larger steps (at the laptop's size the loss on held-out clips falls up to about 5e-3).
+
+Memory is spared where it is short. To share a model out among workers and to compute activations again costs time and changes no
+result; networks under a cap on their width fit as they are, so a scale with such a cap does neither, whatever the table asks for.
 """
 
 from __future__ import annotations
@@ -46,10 +49,11 @@ class Scale:
     rows: int = NO_CAP  # rows of a setting run unless --rows names them
     seeds: int = NO_CAP  # training seeds per row
     learning_rate: float = 0.0  # at least this
+    spared: bool = True  # memory, at the cost of time: a table's `sharding` and `recompute` are heeded
     stand_in: bool = False  # what must be ingested is replaced by its stand-in, unless --data says otherwise
 
     def __post_init__(self) -> None:
-        for field in fields(self)[1:-2]:
+        for field in fields(self)[1:-3]:
             if getattr(self, field.name) < 1:
                 raise BadInput(f"scale {self.name!r}: {field.name} = {getattr(self, field.name)} is below 1")
 
@@ -78,6 +82,7 @@ _CAPS: dict[str, tuple[Any, ...]] = {  #         smoke  laptop     lab
     "rows":          (   2,      5,     11),
     "seeds":         (   1,      1,      3),
     "learning_rate": (5e-3,   5e-3,   5e-4),
+    "spared":        (False, False,  False),
     "stand_in":      (True,   True,  False),
 }
 # fmt: on
@@ -131,6 +136,8 @@ def _capped(setting: Setting, caps: Scale) -> Setting:
             batch=batch - batch % micro_batch,
             micro_batch=micro_batch,
             learning_rate=max(t.learning_rate, caps.learning_rate),
+            sharding=t.sharding if caps.spared else "none",
+            recompute=t.recompute and caps.spared,
         ),
         sampling=replace(
             s,
