@@ -9,8 +9,6 @@ from typing import Any, Protocol, Self, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-KINDS = ("flow", "field", "video")
-
 
 @runtime_checkable
 class Dataset(Protocol):
