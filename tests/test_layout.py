@@ -28,6 +28,7 @@ UNTRACKED = ("out", "store", "build", "dist", "__pycache__", "*.egg-info", ".*")
 ROOMS: dict[str, set[str]] = {
     "spec": set(),
     "scale": {"spec"},
+    "changes": {"spec"},
     "provenance": set(),
     "storage": {"spec", "pyarrow"},
     "store": {"spec", "storage", "pyarrow", "numpy"},
@@ -54,8 +55,8 @@ ROOMS: dict[str, set[str]] = {
     "sources": {"spec", "store", "corpora", "datasets", "engine"},
     "commands": {"numpy", "spec", "store", "corpora", "pipeline", "datasets", "engine", "reports", "outbox", "tracking"},
     "hyperparameters": {"spec", "models"},
-    "cli": {"reports.index", "reports.settings_table", "spec", "scale", "storage", "store", "pipeline", "estimate", "dryrun", "tracking", "engine", "experiments", "sources",
-            "commands", "evaluators.command", "evaluators.base"},
+    "cli": {"reports.index", "reports.settings_table", "spec", "changes", "scale", "storage", "store", "pipeline", "estimate", "dryrun",
+            "tracking", "engine", "experiments", "sources", "commands", "evaluators.command", "evaluators.base"},
     "experiments": {"spec", "cli", "methods", "models", "datasets", "training.Training", "hyperparameters", "_path"},
     "__init__": {"spec", "scale", "store", "diffusion", "methods", "models", "datasets", "training"},
 }  # fmt: skip

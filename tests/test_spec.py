@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.table8 import SETTING, TABLE
-from rollbench.spec import BadInput, canonical, key, nearest, with_field
+from rollbench.changes import with_field
+from rollbench.spec import BadInput, canonical, key, nearest
 
 plain_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -24,7 +24,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from rollbench.spec import BadInput, Figure, Table, nearest, with_field
+from rollbench.changes import with_field
+from rollbench.spec import BadInput, Figure, Table, nearest
 from rollbench.storage import absolute, without_secret
 
 if TYPE_CHECKING:
@@ -229,6 +230,10 @@ def _changed(table: Table, options: argparse.Namespace) -> Table:
         path, separator, text = change.partition("=")
         if not separator:
             raise BadInput(f"--set {change!r} has no '='; write FIELD=VALUE, e.g. training.steps=500")
+        if path == "name":
+            raise BadInput(
+                f"--set {change!r}: a setting's name tells it from others; printed=TEXT changes what is shown"
+            )
         if path in ("resamples", "caption", "title"):
             table = with_field(table, path, text)
         else:

@@ -47,6 +47,10 @@ class Scoring:
     clips: int = 0
     samples: int = 1
 
+    def __post_init__(self) -> None:
+        if self.resamples < uncertainty.LEAST:
+            raise BadInput(f"resamples = {self.resamples}: an interval needs at least {uncertainty.LEAST}")
+
 
 @dataclass(frozen=True)
 class Sides:

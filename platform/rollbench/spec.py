@@ -11,12 +11,15 @@ import difflib
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 KEY_LENGTH = 20  # hex digits of a key: 80 bits, no accidental collision, and short enough for a folder's name
+CALLS = re.compile(r"-?\d{1,9}(/\d{1,9})?", re.ASCII)  # no exponent: 1e999999999 is a number that no memory holds
+SAMPLERS = ("ancestral", "ddim")  # of a network's answer, the next frames; see diffusion/step.py
 
 
 class BadInput(ValueError):
@@ -75,40 +78,6 @@ def plain(value: Any) -> Any:
 def key(value: Any) -> str:
     """The content key of a value: the first hex digits of the sha256 of its canonical JSON."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:KEY_LENGTH]
-
-
-def with_field(value: Any, path: str, text: str) -> Any:
-    """`value` with the nested field `path` ("training.steps") set to `text`, read as JSON where the field is not text.
-
-    Raises BadInput for an unknown field, for a value of another type, and for what the changed value's own rules refuse.
-    """
-    name, _, rest = path.partition(".")
-    names = [f.name for f in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else []
-    if name not in names:
-        raise BadInput(f"no field {name!r} in {type(value).__name__}; {nearest(name, names)}")
-    old = getattr(value, name)
-    new = with_field(old, rest, text) if rest else _read(old, text, path)
-    try:
-        return dataclasses.replace(value, **{name: new})
-    except ValueError as error:
-        raise BadInput(str(error)) from None
-
-
-def _read(old: Any, text: str, path: str) -> Any:
-    """`text` as a value of the type of `old`."""
-    if isinstance(old, str):
-        return text
-    try:
-        new = json.loads(text)
-    except ValueError:
-        raise BadInput(f"{path}={text!r} cannot be read; the present value is {old!r}, write one like it") from None
-    if isinstance(new, list):
-        new = tuple(new)
-    if isinstance(old, float) and isinstance(new, int) and not isinstance(new, bool):
-        new = float(new)
-    if old is not None and type(new) is not type(old):
-        raise BadInput(f"{path}={text!r} is of another kind than the present value {old!r}; write one like it")
-    return new
 
 
 @dataclass(frozen=True)
@@ -186,13 +155,18 @@ class Sampling:
             if getattr(self, name) < 1:
                 raise BadInput(f"{name} = {getattr(self, name)} is below 1: a film needs at least one of each")
         try:
+            if not CALLS.fullmatch(str(self.calls_per_frame)):
+                raise ValueError
             calls = Fraction(self.calls_per_frame)
         except (ValueError, ZeroDivisionError):
-            raise BadInput(f"calls_per_frame = {self.calls_per_frame!r} is no number; write 32 or 100/11") from None
+            shown = repr(self.calls_per_frame)[:40]
+            raise BadInput(f"calls_per_frame = {shown} is no number of calls; write 32 or 100/11") from None
         if calls <= 0:
             raise BadInput(
                 f"calls_per_frame = {self.calls_per_frame} is not positive; a frame of a diffusion costs 1 or more"
             )
+        if self.sampler not in SAMPLERS:
+            raise BadInput(f"unknown sampler {self.sampler!r}; {nearest(self.sampler, SAMPLERS)}")
         if self.contexts < 2:
             raise BadInput(f"contexts = {self.contexts}: a distance between distributions needs at least 2 films")
 
