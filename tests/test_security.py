@@ -1,0 +1,268 @@
+"""What a stranger's file or name cannot do, and what nobody outside may read: planted pickles, paths, ports and secrets.
+
+That no file of ours reads a pickle at all is `test_layout.py`; here malicious ones lie wherever data is read from.
+"""
+
+import contextlib
+import io
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from rollbench.engine.model import WEIGHTS, load_denoiser
+from rollbench.spec import BadInput
+from rollbench.storage import without_secret
+from rollbench.store import MANIFEST, RECEIPT, Damaged, Stage, Store, sha256
+from rollbench.training import checkpoint
+from tests.faults.storage import bucket, uri
+from tests.faults.table import ROOT, Small
+
+
+class Bomb:
+    """Pickled, it writes a file as soon as it is opened."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.mark,))
+
+
+@pytest.fixture
+def mark(tmp_path: Path) -> Path:
+    return tmp_path / "it-ran"
+
+
+@pytest.fixture
+def bomb(mark: Path) -> bytes:
+    data = pickle.dumps(Bomb(mark))
+    pickle.loads(data)  # noqa: S301 - it does run where it is opened
+    assert mark.exists()
+    mark.unlink()
+    return data
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Store(str(tmp_path / "store")).stage("data", "0123abcd")
+
+
+# --- pickles ------------------------------------------------------------------------------------------------------------------
+def test_weights_that_are_a_pickle_are_not_run(bomb: bytes, mark: Path, tmp_path: Path) -> None:
+    """Published like any others, with their right hash: who can write the storage still cannot run code on the nodes."""
+    from experiments.table8 import TABLE
+    from rollbench.pipeline import lay_out
+    from rollbench.scale import at_scale, scale
+
+    store = Store(str(tmp_path / "store"))
+    model = lay_out(at_scale(TABLE, scale("smoke")), ["MSE (2-1)"]).rows[0].model
+    stage = model.stage(store)
+    stage.publish([stage.write(WEIGHTS, bomb)])
+    with pytest.raises(Exception, match=r"(?i)header|safetensor"):
+        load_denoiser(model, store)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("file", [checkpoint.TENSORS, checkpoint.FACTS, checkpoint.SUMS])
+def test_a_checkpoint_that_is_a_pickle_is_not_run(bomb: bytes, mark: Path, tmp_path: Path, file: str) -> None:
+    import torch
+
+    step = checkpoint.save(tmp_path / "model", "step-00000001", {"x": torch.zeros(2)}, {"step": 1})
+    (step / file).write_bytes(bomb)
+    if file != checkpoint.SUMS:
+        lines = [f"{sha256((step / name).read_bytes())}  {name}\n" for name in (checkpoint.TENSORS, checkpoint.FACTS)]
+        (step / checkpoint.SUMS).write_text("".join(lines))
+    with pytest.raises(checkpoint.Damaged):
+        checkpoint.load(step)
+    with pytest.warns(UserWarning, match="damaged checkpoint"):
+        assert checkpoint.load_latest(tmp_path / "model") is None
+    assert not mark.exists()
+
+
+def test_a_manifest_a_receipt_or_a_shard_that_is_a_pickle_is_not_run(bomb: bytes, mark: Path, stage: Stage) -> None:
+    receipt = stage.write("part-0.arrow", bomb)
+    with pytest.raises(pa.ArrowInvalid):
+        stage.read_table(receipt)
+    with pytest.raises(pa.ArrowInvalid):
+        pyarrow.parquet.read_table(pa.BufferReader(stage.read(receipt)))
+    for name in (MANIFEST, f"part-0.arrow{RECEIPT}"):
+        stage.put(name, bomb)
+    assert stage.manifest() is None and stage.receipts() == {} and not mark.exists()
+
+
+def test_an_arrow_type_that_is_a_pickle_is_not_run(bomb: bytes, mark: Path, stage: Stage) -> None:
+    """Old Arrow kept Python's own extension types as pickles in a file's metadata."""
+    metadata = {b"ARROW:extension:name": b"arrow.py_extension_type", b"ARROW:extension:metadata": bomb}
+    schema = pa.schema([pa.field("frames", pa.binary(), metadata=metadata)])
+    table = pa.table([pa.array([b"x"])], schema=schema)
+    stage.read_table(stage.write_table("part-0.arrow", table)).to_pylist()
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("ending", [".npy", ".npz"])
+def test_arrays_that_are_pickles_are_refused(mark: Path, tmp_path: Path, ending: str) -> None:
+    from evaluators.base import BadInput as BadFiles
+    from evaluators.videos import Reader
+    from rollbench.datasets.arrays import variables
+
+    file = tmp_path / "clips" / f"a{ending}"
+    file.parent.mkdir()
+    array = np.array([Bomb(mark)], dtype=object)
+    np.save(file, array, allow_pickle=True) if ending == ".npy" else np.savez(file, frames=array)
+    with pytest.raises((BadFiles, BadInput)):
+        list(Reader(file.parent))
+    with contextlib.suppress(BadInput), variables(file) as found:
+        assert found == []  # an archive's arrays that are no numbers are passed over
+    assert not mark.exists()
+
+
+# --- names --------------------------------------------------------------------------------------------------------------------
+ESCAPES = ("../x", "..", ".", "", "/etc/x", "a/b", "a\\b", "a\0b", "a\nb", ".hidden", "x" * 300)
+
+
+@pytest.mark.parametrize("name", ESCAPES)
+def test_no_name_leads_out_of_a_stage(stage: Stage, name: str) -> None:
+    for use in (
+        lambda: stage.write(name, b"x"),
+        lambda: stage.read({"name": name, "bytes": 1, "sha256": ""}),
+        lambda: stage.reopen([name]),
+        lambda: stage.store.stage(name, "k"),
+        lambda: stage.store.stage("data", name),
+    ):
+        with pytest.raises(BadInput, match="is no name in a storage"):
+            use()
+    assert not list(Path(stage.store.path).rglob("*x*"))
+
+
+def test_a_manifest_that_names_a_file_outside_counts_as_none(stage: Stage, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"abc")
+    manifest = stage.publish([stage.write("a.bin", b"abc")])
+    for name in ("../../../outside", str(outside), 7, None, ["a"]):
+        manifest["files"][0]["name"] = name
+        manifest.pop("seal", None)
+        stage.put(MANIFEST, json.dumps(manifest).encode())
+        stage.put(f"a.bin{RECEIPT}", json.dumps(manifest["files"][0]).encode())
+        assert stage.manifest() is None and stage.receipts() == {}
+    stage.remove()
+    assert outside.read_bytes() == b"abc"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m.update(digest="0" * 64), lambda m: m.update(mean=[1.0]), lambda m: m["files"].clear(),
+        lambda m: m.update(files=7), lambda m: m.update(schema_version="1"), lambda m: m["files"].append(3),
+    ],
+)  # fmt: skip
+def test_an_altered_manifest_counts_as_none_and_the_stage_is_published_again(
+    stage: Stage, change: Callable[[dict[str, Any]], Any]
+) -> None:
+    manifest = stage.publish([stage.write("a.bin", b"abc")], mean=[0.5])
+    altered = json.loads(json.dumps(manifest))
+    change(altered)
+    stage.put(MANIFEST, json.dumps(altered).encode())
+    assert stage.manifest() is None
+    assert stage.publish(stage.receipts().values(), mean=[0.5]) == manifest == stage.manifest()
+
+
+def test_a_manifest_of_a_newer_version_is_left_alone(stage: Stage) -> None:
+    stage.put(MANIFEST, json.dumps({"schema_version": 99, "shards": {}}).encode())
+    with pytest.raises(BadInput, match="schema version 99.*use a newer one"):
+        stage.manifest()
+
+
+def test_a_zip_that_names_files_outside_writes_none(tmp_path: Path) -> None:
+    from rollbench.datasets.arrays import variables
+
+    array = io.BytesIO()
+    np.save(array, np.zeros((2, 3)))
+    path = tmp_path / "in" / "a.npz"
+    path.parent.mkdir()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("../escaped.npy", "/tmp/escaped.npy", "u.npy"):
+            archive.writestr(name, array.getvalue())
+    with variables(path) as found:
+        assert [v.read(slice(None)).shape for v in found][-1] == (2, 3)
+    assert not list(tmp_path.rglob("escaped*")) and not Path("/tmp/escaped.npy").exists()
+
+
+# --- ports --------------------------------------------------------------------------------------------------------------------
+def test_what_people_browse_listens_on_the_loopback_interface_alone() -> None:
+    makefile, cluster = (ROOT / "Makefile").read_text(), (ROOT / "ray_cluster.yaml").read_text()
+    (ui,) = re.findall(r"mlflow ui .*", makefile)
+    assert "--host 127.0.0.1" in ui and "0.0.0.0" not in makefile + cluster
+    assert "--dashboard-host=127.0.0.1" in cluster
+
+
+@pytest.mark.slow
+def test_a_ray_of_our_own_has_no_dashboard_and_asks_strangers_for_the_token(tmp_path: Path) -> None:
+    ours = (
+        "import ray, sys; from rollbench.engine.cluster import cluster\n"
+        "with cluster():\n"
+        "    context = ray.get_runtime_context()\n"
+        "    print(context.gcs_address, repr(ray._private.worker.get_dashboard_url()), flush=True)\n"
+        "    sys.stdin.read()"
+    )
+    theirs = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False); print(ray.cluster_resources())"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    with subprocess.Popen(
+        [sys.executable, "-c", ours], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as running:
+        assert running.stdout is not None
+        address, dashboard = running.stdout.readline().split()
+        stranger = {**environment, "HOME": str(tmp_path), "RAY_AUTH_MODE": "disabled"}
+        asked = subprocess.run(
+            [sys.executable, "-c", theirs, address], capture_output=True, text=True, env=stranger, timeout=120
+        )
+        running.communicate("")
+    assert dashboard in ("''", "None")
+    assert asked.returncode != 0 and "CPU" not in asked.stdout and re.search(r"(?i)token|auth", asked.stderr)
+
+
+# --- secrets ------------------------------------------------------------------------------------------------------------------
+KEY, SECRET, OTHER = "AKIAPLANTEDEXAMPLE", "planted-secret-of-the-uri", "planted-secret-of-the-environment"
+
+
+@pytest.mark.slow
+def test_no_secret_is_in_a_log_a_report_mlflow_or_a_manifest(tmp_path: Path) -> None:
+    """Credentials in the storage's URI and in the environment, a whole run; everything it left is searched for them."""
+    table = Small(rows=("MSE (2-1)",), changes=("training.steps=2", "train_clips=16", "sampling.group=8"))
+    with bucket() as at:
+        storage, out = uri(at, "bucket/store", credentials=f"{KEY}:{SECRET}"), tmp_path / "out"
+        said = table.make(storage, out, AWS_SECRET_ACCESS_KEY=OTHER, AWS_SESSION_TOKEN=OTHER)
+        assert "s3://" not in said or "***@" in said
+        store = Store(storage)
+        stored = store.filesystem.get_file_info(pa.fs.FileSelector(store.path, recursive=True))
+        files = {info.path: store.filesystem.open_input_file(info.path).read() for info in stored if info.is_file}
+    assert sum(path.endswith(MANIFEST) for path in files) == 7
+    files |= {str(path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert any(path.endswith("mlflow.db") for path in files) and any(path.endswith("table.html") for path in files)
+    found = [path for path, data in files.items() for secret in (KEY, SECRET, OTHER) if secret.encode() in data]
+    assert not found, found
+
+
+def test_a_command_line_is_shown_without_its_secrets() -> None:
+    command = f"python experiments/table8.py --storage 's3://{KEY}:{SECRET}@bucket/store?region=x' --set a=b@c"
+    shown = without_secret(command)
+    assert shown == "python experiments/table8.py --storage 's3://***@bucket/store?region=x' --set a=b@c"
+
+
+def test_damage_is_told_without_the_secrets_of_the_uri(tmp_path: Path) -> None:
+    with bucket() as at:
+        stage = Store(uri(at, "bucket/store", credentials=f"{KEY}:{SECRET}")).stage("data", "k")
+        with pytest.raises(Damaged) as error:
+            stage.read({"name": "a.bin", "bytes": 3, "sha256": ""})
+        assert str(error.value) == "bucket/store/data/k/a.bin is missing"
