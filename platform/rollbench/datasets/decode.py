@@ -141,11 +141,10 @@ def _pictures(frames: Iterable[Any], cut: Cut) -> Iterator[np.ndarray]:
 def _graph(frame: Any, cut: Cut) -> Any:
     from av.filter import Graph
 
-    crop = [("crop", r"min(iw\,ih):min(iw\,ih)")] if cut.crop == "centre" else []
     chain = [
-        ("select", rf"not(mod(n\,{cut.stride}))"),
+        *([("select", rf"not(mod(n\,{cut.stride}))")] if cut.stride > 1 else []),
         *_upright(frame),
-        *crop,
+        *([("crop", r"min(iw\,ih):min(iw\,ih)")] if cut.crop == "centre" else []),
         ("scale", f"{cut.size}:{cut.size}:flags={cut.filter}"),
         ("format", "rgb24"),
         ("buffersink", ""),

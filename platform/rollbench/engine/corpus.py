@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ from rollbench.spec import BadInput, plain
 from rollbench.storage import StorageError
 from rollbench.store import Stage, Store, sha256, tensor_column
 
+Moments = tuple[int, np.ndarray, np.ndarray]
+CHUNK = 8  # frames
 FILE_FACTS = ("name", "bytes", "sha256", "rows")  # of a receipt, that the manifest keeps
 
 
@@ -154,35 +156,43 @@ def _table(clips: Sequence[Clip]) -> pa.Table:
 
 
 def _moments(clips: Sequence[Clip]) -> dict[str, Any]:
-    """Values per channel, their mean and their sum of squared differences from it, per channel."""
-    if not clips:
-        return {"count": 0, "mean": [], "m2": []}
-    video = clips[0].frames.dtype == np.uint8
-    axes = (0, 1, 2) if video else (0, 2, 3)
-    count, mean, m2 = 0, 0.0, 0.0
-    for clip in clips:
-        frames = clip.frames.astype(np.float64)
-        n, centre = frames[..., 0].size if video else frames[:, 0].size, frames.mean(axes, keepdims=True)
-        own = np.square(frames - centre).sum(axes)
-        count, mean, m2 = _merged((count, mean, m2), (n, centre.ravel(), own))
-    return {"count": count, "mean": np.asarray(mean).tolist(), "m2": np.asarray(m2).tolist()}
+    """Values per channel, their mean and their sum of squared differences from it; a few frames at a time, to stay in the cache."""
+    parts = [clip.frames[t : t + CHUNK] for clip in clips for t in range(0, len(clip.frames), CHUNK)]
+    if parts and parts[0].dtype == np.uint8:
+        counts = np.sum([_histogram(part) for part in parts], axis=0)
+        n, pixels = int(counts[0].sum()), np.arange(256.0)
+        mean = counts @ pixels / n
+        moments = n, mean, (counts * np.square(pixels - mean[:, None])).sum(1)
+    else:
+        moments = reduce(_merged, map(_spread, parts), (0, np.zeros(0), np.zeros(0)))
+    return {"count": moments[0], "mean": moments[1].tolist(), "m2": moments[2].tolist()}
 
 
-def _merged(a: tuple[int, Any, Any], b: tuple[int, Any, Any]) -> tuple[int, Any, Any]:
+def _histogram(frames: np.ndarray) -> np.ndarray:
+    """How often each channel of frames [t, y, x, c] has each of 256 values: [c, 256]."""
+    return np.stack([np.bincount(frames[..., c].ravel(), minlength=256) for c in range(frames.shape[-1])])
+
+
+def _spread(frames: np.ndarray) -> Moments:
+    """Of frames [t, c, y, x]."""
+    values = np.moveaxis(frames, 1, 0).reshape(frames.shape[1], -1).astype(np.float64)
+    mean = values.mean(1)
+    values -= mean[:, None]
+    return values.shape[1], mean, np.einsum("cn,cn->c", values, values)
+
+
+def _merged(a: Moments, b: Moments) -> Moments:
     """Moments of the union (Chan, Golub and LeVeque, 1979)."""
-    count = a[0] + b[0]
-    apart = b[1] - a[1]
+    if not a[0]:
+        return b
+    count, apart = a[0] + b[0], b[1] - a[1]
     return count, a[1] + apart * (b[0] / count), a[2] + b[2] + np.square(apart) * (a[0] * b[0] / count)
 
 
 def _facts(work: CorpusWork, receipts: list[dict[str, Any]], bad: list[Quarantined]) -> dict[str, Any]:
     """What the manifest says beside the files."""
-    count, mean, m2 = 0, np.zeros(work.source.shape[0]), np.zeros(work.source.shape[0])
-    for receipt in receipts:
-        if receipt["count"]:
-            own = (receipt["count"], np.array(receipt["mean"]), np.array(receipt["m2"]))
-            count, mean, m2 = _merged((count, mean, m2), own)
-    value = work.value
+    each = [(r["count"], np.array(r["mean"]), np.array(r["m2"])) for r in receipts if r["count"]]
+    (count, mean, m2), value = reduce(_merged, each), work.value
     return {
         "corpus": plain(value),
         "description": value.describe(),

@@ -1,0 +1,169 @@
+"""Source frames per CPU-second: `rollbench ingest` against a bare PyAV loop of the same filter graph, and against others' ways.
+
+    python tests/benchmarks/ingest.py [--videos 16] [--turns 5]
+
+Videos are of Kinetics' kind: H.264, 340x256, 250 frames, made here. All of a video's frames become one clip of 64x64. Ours is the
+whole way, through Ray Data to Arrow shards with hashes, statistics, receipts and the check of the files' ends, by one worker; its CPU
+time is that of all of Ray's processes. The bare loop decodes, filters and copies out the pixels, and keeps nothing. "Frames, then
+tensors" is how datasets of videos are read by hand: every frame as RGB at full size, cropped and scaled with torch (area).
+`ray.data.read_videos` takes turns too where its package decord is installed. A ratio is the median over turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import ray.data
+import torch
+from av.filter import Graph
+from torch.nn.functional import interpolate
+
+from rollbench.corpora import CorpusWork
+from rollbench.datasets.folder import Folder
+from rollbench.engine.cluster import cluster
+from rollbench.engine.corpus import ingest
+from rollbench.engine.progress import Progress
+from rollbench.store import Store
+
+FRAMES, HEIGHT, WIDTH, SIZE, LIMIT = 250, 256, 340, 64, 0.9
+
+
+def make(folder: Path, count: int) -> None:
+    """Videos of drifting patterns with some noise."""
+    for number in range(count):
+        rng = np.random.default_rng(number)
+        coarse = torch.from_numpy(rng.uniform(0, 230, (1, 3, 12, 16)))
+        picture = (
+            interpolate(coarse, (HEIGHT, WIDTH + FRAMES), mode="bicubic")[0]
+            .clamp(0, 230)
+            .byte()
+            .permute(1, 2, 0)
+            .numpy()
+        )
+        grain = rng.integers(0, 25, (8, HEIGHT, WIDTH, 1), np.uint8)
+        with av.open(str(folder / f"{number:03d}.mp4"), "w") as container:
+            stream: Any = container.add_stream("libx264", rate=25)
+            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+            for t in range(FRAMES):
+                pixels = np.ascontiguousarray(picture[:, t : t + WIDTH] + grain[t % 8])
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            container.mux(stream.encode())
+
+
+def bare(folder: Path) -> None:
+    for path in sorted(folder.iterdir()):
+        with av.open(str(path)) as container:
+            stream: Any = container.streams.video[0]
+            stream.thread_type = "NONE"
+            graph: Any = None
+            for frame in container.decode(stream):
+                if graph is None:
+                    graph = Graph()
+                    chain = [
+                        graph.add_buffer(template=stream),
+                        graph.add("crop", r"min(iw\,ih):min(iw\,ih)"),
+                        graph.add("scale", f"{SIZE}:{SIZE}:flags=area"),
+                        graph.add("format", "rgb24"),
+                        graph.add("buffersink"),
+                    ]
+                    graph.link_nodes(*chain).configure()
+                graph.push(frame)
+                graph.pull().to_ndarray()
+
+
+def tensors(folder: Path) -> None:
+    for path in sorted(folder.iterdir()):
+        with av.open(str(path)) as container:
+            stream: Any = container.streams.video[0]
+            stream.thread_type = "NONE"
+            left = (WIDTH - HEIGHT) // 2
+            for frame in container.decode(stream):
+                picture = torch.from_numpy(frame.to_ndarray(format="rgb24")[:, left : left + HEIGHT])
+                scaled = interpolate(picture.permute(2, 0, 1)[None].float(), (SIZE, SIZE), mode="area")
+                scaled[0].round().byte().permute(1, 2, 0).numpy()
+
+
+def ours(folder: Path) -> None:
+    with tempfile.TemporaryDirectory() as storage:
+        work = CorpusWork.of(Folder(size=SIZE, frames=FRAMES, test_fraction=0), folder)
+        (manifest,) = ingest([work], Store(storage), Quiet(), workers=1)
+        assert manifest["clips"] == len(list(folder.iterdir())), manifest["quarantined"]
+
+
+def ray_videos(folder: Path) -> None:
+    ray.data.read_videos(str(folder)).count()
+
+
+class Quiet(Progress):
+    def line(self, text: str) -> None:
+        pass
+
+    def moving(self, text: str) -> None:
+        pass
+
+
+def cpu_seconds() -> float:
+    """Of this process and of all that hang on it, Ray's too, with those that have ended."""
+    stats = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            words = path.read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended meanwhile; its parent's sum has it
+            continue
+        stats[int(path.parent.name)] = (int(words[1]), sum(map(int, words[11:15])))
+    mine, grown = {os.getpid()}, True
+    while grown:
+        more = {pid for pid, (parent, _) in stats.items() if parent in mine} - mine
+        mine, grown = mine | more, bool(more)
+    return sum(stats[pid][1] for pid in mine if pid in stats) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(way: Callable[[Path], None], folder: Path) -> float:
+    start = cpu_seconds()
+    way(folder)
+    time.sleep(0.3)  # what Ray does behind it is counted too
+    return cpu_seconds() - start
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--videos", type=int, default=16)
+    parser.add_argument("--turns", type=int, default=5)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    ways = {"rollbench ingest": ours, "bare PyAV loop": bare, "frames, then tensors": tensors}
+    try:
+        import decord  # type: ignore[import-not-found]  # noqa: F401
+
+        ways["ray.data.read_videos"] = ray_videos
+    except ImportError:
+        print("  ray.data.read_videos is left out: it needs decord")
+    with tempfile.TemporaryDirectory() as name, cluster():
+        folder = Path(name)
+        make(folder, options.videos)
+        spent: dict[str, list[float]] = {way: [] for way in ways}
+        for turn in range(options.turns + 1):
+            for way, run in ways.items():
+                took = measure(run, folder)
+                if turn:  # the first one warms up
+                    spent[way].append(took)
+    frames = options.videos * FRAMES
+    mine = np.array(spent["rollbench ingest"])
+    for way, seconds in spent.items():
+        ratio = np.median(np.array(seconds) / mine)
+        print(f"  {way:<22} {frames / np.median(seconds):6.0f} source frames per CPU-second   ours over it {ratio:.3f}")
+    kept = float(np.median(np.array(spent["bare PyAV loop"]) / mine))
+    print(f"ours over the bare loop {kept:.3f}; the limit is {LIMIT}: {'kept' if kept >= LIMIT else 'broken'}")
+    return int(kept < LIMIT)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
