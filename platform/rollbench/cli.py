@@ -41,7 +41,14 @@ EXPERIMENTS = (
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; --help lists the options\n")
+        self.exit(2, " ".join(f"{self.prog}: {message}; --help lists the options".split()) + "\n")
+
+
+def words(arguments: Sequence[str] | None) -> list[str]:
+    """The arguments given, else the process' own; a NUL, which ends a text for the system, is no part of any."""
+    return [
+        word.replace("\0", "\N{REPLACEMENT CHARACTER}") for word in (sys.argv[1:] if arguments is None else arguments)
+    ]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from evaluators import command as fvd
     from rollbench import commands
 
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    arguments = words(arguments)
     parser = _Parser(prog="rollbench", description="Experiments and benchmarks for generative models of sequences.")
     subparsers = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
     one = subparsers.add_parser(
@@ -65,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if rest:
         parser.error(f"unknown arguments {' '.join(rest)}")
     if options.command == "fvd":
-        return int(fvd.run(options))
+        return guarded(lambda: fvd.run(options))
     return guarded(lambda: commands.COMMANDS[options.command].run(options))
 
 
@@ -77,7 +84,7 @@ def _reproduce(name: str, rest: Sequence[str]) -> int:
 
 def run(experiment: Table | Figure, arguments: Sequence[str] | None = None) -> int:
     """The `main` of an experiment: its table or figure, with the options of the command line."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    arguments = words(arguments)
     script = f"experiments/{experiment.name}.py"
     parser = _Parser(prog=script, description=experiment.title)
     add_options(parser)
@@ -95,7 +102,7 @@ def print_settings(
     script = f"experiments/table{number}.py"
     parser = _Parser(prog=script, description=f"Table {number}: settings, ours beside the paper's.")
     parser.add_argument("--out", default="out", metavar="DIR", help="where reports go (default: out)")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(words(arguments))
 
     def work() -> int:
         page = settings_table(
@@ -162,9 +169,12 @@ def guarded(work: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("stopped; every finished stage is kept, run the same command to go on", file=sys.stderr)
         return 130
-    except RuntimeError as error:
+    except RuntimeError as error:  # of a storage too, which is an OSError as well
         print(without_secret(f"rollbench: {error}"), file=sys.stderr)
         return 1
+    except OSError as error:
+        name = str(error.filename or "a file")
+        return _refuse(BadInput(f"{name[:200]!r} cannot be used ({error.strerror or error}); name another place"))
 
 
 def _refuse(error: Exception) -> int:

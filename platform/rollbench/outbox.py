@@ -89,7 +89,7 @@ class Outbox:
             return None if unfinished else stage.path
         try:
             record = _record(manifest["record"])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             return stage.path
         return record if record.entry == entry else stage.path
 

@@ -130,6 +130,8 @@ def open_storage(root: str, attempts: int = ATTEMPTS) -> tuple[pafs.FileSystem, 
         raise BadInput(
             f"storage {_shown(root)!r} cannot be opened ({reason(error, root)}); use a folder or s3://bucket/path"
         ) from None
+    if not path.strip("/"):
+        raise BadInput(f"storage {_shown(root)!r} names no folder; use a folder or s3://bucket/path")
     if isinstance(filesystem, pafs.S3FileSystem):
         _, (options,) = filesystem.__reduce__()
         patience = pafs.AwsStandardS3RetryStrategy(max_attempts=attempts)

@@ -27,7 +27,7 @@ import pyarrow as pa
 from pyarrow import fs as pafs
 
 from rollbench.spec import BadInput
-from rollbench.storage import Storage, StorageError
+from rollbench.storage import Storage, StorageError, reason
 
 SCHEMA_VERSION = 1
 MANIFEST, RECEIPT, SEAL = "manifest.json", ".receipt", "seal"
@@ -231,7 +231,11 @@ class Stage:
         return data
 
     def read_table(self, receipt: Mapping[str, Any]) -> pa.Table:
-        return pa.ipc.open_file(pa.BufferReader(self.read(receipt))).read_all()
+        data = self.read(receipt)
+        try:
+            return pa.ipc.open_file(pa.BufferReader(data)).read_all()
+        except (pa.ArrowException, OSError) as error:
+            raise Damaged(f"{self.path}/{receipt['name']} is no Arrow table ({reason(error)})") from None
 
     def tables(self) -> Iterable[pa.Table]:
         """Every Arrow file of a finished stage, in the order of names."""
