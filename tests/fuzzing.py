@@ -52,13 +52,14 @@ def mutated(draw: st.DrawFn, original: Any, leaves: st.SearchStrategy[Any] = val
     """A copy of a value of JSON in which a thing or two is replaced, dropped, doubled or called otherwise."""
     value = copy.deepcopy(original)
     for _ in range(draw(st.integers(1, 2))):
-        *way, last = (None, *draw(st.sampled_from(places(value))))
+        way = draw(st.sampled_from(places(value)))
         parent = value
-        for key in way[1:]:
+        for key in way[:-1]:
             parent = parent[key]
-        if last is None:
+        if not way:
             value = draw(leaves)
             continue
+        last = way[-1]
         deed = draw(st.sampled_from(("replace", "replace", "drop", "double", "rename")))
         if deed == "replace":
             parent[last] = draw(leaves)
@@ -97,8 +98,12 @@ def told(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> t
             code = command(arguments)
         except SystemExit as exit:
             code = exit.code if isinstance(exit.code, int) else 1
-        out.flush(), err.flush()
-    return code, *(stream.buffer.getvalue().decode() for stream in (out, err))
+    return code, _written(out), _written(err)
+
+
+def _written(stream: io.TextIOWrapper) -> str:
+    stream.seek(0)
+    return stream.read()
 
 
 def is_one_line(text: str) -> bool:
