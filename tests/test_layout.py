@@ -46,7 +46,7 @@ ROOMS: dict[str, set[str]] = {
     "evaluators": {"torch", "numpy", "scipy", "pytorch_fid"},
     "reports": {"numpy", "pandas", "pyarrow", "matplotlib", "PIL", "yaml", "spec", "store", "evaluators.uncertainty"},
     "engine": {
-        "ray", "torch", "numpy", "pandas", "pyarrow", "safetensors",
+        "ray", "torch", "numpy", "pandas", "pyarrow", "safetensors", "yaml",
         "spec", "scale", "provenance", "storage", "store", "corpora", "measures", "pipeline", "outbox", "tracking",
         "diffusion", "methods", "models", "training", "physics", "datasets", "evaluators", "reports",
     },

@@ -29,6 +29,7 @@ from rollbench.spec import BadInput, Figure, Table, nearest
 from rollbench.storage import absolute, without_secret
 
 if TYPE_CHECKING:
+    from rollbench.engine.resources import Resources
     from rollbench.pipeline import TableWork
     from rollbench.store import Store
 
@@ -142,11 +143,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--out", default="out", metavar="DIR", help="where reports go (default: out)")
     add(
         "--workers",
-        type=int,
-        default=1,
+        default="1",
         metavar="N",
-        help="processes per row, for training and for rollouts (default: 1)",
+        help="processes per row, for training and for rollouts; 2-4: at least 2, up to 4 where there is room (default: 1)",
     )
+    add("--gpus-per-worker", type=float, metavar="X", help="may be a part of one (default: 1 where there are GPUs)")
     add("--batch", type=int, default=1, metavar="N", help="groups of films handed to an actor at a time (default: 1)")
     add(
         "--set",
@@ -193,7 +194,7 @@ def _run(experiment: Table | Figure, options: argparse.Namespace, command: str) 
     if options.dry_run:
         from rollbench.dryrun import describe
 
-        print(describe(works, options.scale, store))
+        print(describe(works, options.scale, store, asked(options).workers))
         return 0
     from rollbench.engine.place import Place
     from rollbench.engine.progress import Progress
@@ -206,8 +207,15 @@ def _run(experiment: Table | Figure, options: argparse.Namespace, command: str) 
     place = Place(store, Path(out) / experiment.name, options.scale, without_secret(command))
     mlflow = tracking_uri(None, store, out)
     figure = experiment if isinstance(experiment, Figure) else None
-    reproduce(works, place, mlflow, workers=options.workers, batch=options.batch, progress=Progress(), figure=figure)
+    reproduce(works, place, mlflow, resources=asked(options), progress=Progress(), figure=figure)
     return 0
+
+
+def asked(options: argparse.Namespace) -> Resources:
+    """What of the cluster the options ask for."""
+    from rollbench.engine.resources import Resources, bounds
+
+    return Resources(*bounds(options.workers), options.batch, options.gpus_per_worker)
 
 
 def plan(experiment: Table | Figure, options: argparse.Namespace, store: Store) -> tuple[TableWork, int]:
@@ -219,16 +227,14 @@ def plan(experiment: Table | Figure, options: argparse.Namespace, store: Store) 
 
     table = experiment.table if isinstance(experiment, Figure) else experiment
     caps = scale(options.scale)
-    for name in ("workers", "batch"):
-        if getattr(options, name) < 1:
-            raise BadInput(f"--{name} {getattr(options, name)} is below 1; the smallest is 1")
+    if options.batch < 1:
+        raise BadInput(f"--batch {options.batch} is below 1; the smallest is 1")
+    workers = asked(options).most
     source = options.data or ("stand-in" if caps.stand_in else "real")
     scaled = choose(_changed(at_scale(table, caps), options), table, source, store, planning=options.dry_run)
     most = min(setting.training.micro_batches for setting in scaled.settings)
-    if options.workers > most:
-        raise BadInput(
-            f"--workers {options.workers} exceeds the {most} micro-batches of a global batch; the most is {most}"
-        )
+    if workers > most:
+        raise BadInput(f"--workers {workers} exceeds the {most} micro-batches of a global batch; the most is {most}")
     default = (isinstance(experiment, Figure) and experiment.rows) or default_rows(table, caps)
     works = lay_out(scaled, _row_names(scaled, options.rows, default))
     return works, storage_bytes(works)

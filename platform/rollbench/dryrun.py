@@ -21,10 +21,11 @@ from rollbench.store import Store
 SUSTAINED = 0.35  # of the measured matrix-product rate, which convolutions and attention of these sizes reach
 
 
-def describe(works: TableWork, scale: str, store: Store) -> str:
+def describe(works: TableWork, scale: str, store: Store, workers: int = 1) -> str:
     """Stages done and missing, parameters, calls, bytes, estimated time and memory. Reads manifests and writes nothing."""
     title = f"{works.table.name} at scale {scale}: {works.table.title}"
-    return "\n".join([title, "", *_stages(works, store), "", *_sizes(works), "", *_rows(works), "", *_totals(works)])
+    parts = (_stages(works, store), _sizes(works), _rows(works, workers), _totals(works, workers))
+    return "\n".join([title, *(line for part in parts for line in ("", *part))])
 
 
 def _stages(works: TableWork, store: Store) -> list[str]:
@@ -48,11 +49,11 @@ def _sizes(works: TableWork) -> list[str]:
     return lines
 
 
-def _rows(works: TableWork) -> list[str]:
+def _rows(works: TableWork, workers: int) -> list[str]:
     head = ("row", "parameters", "calls/frame", "with init", "train PFLOP", "roll PFLOP", "films", "memory")
     lines = ["{:<45} {:>12} {:>11} {:>9} {:>11} {:>10} {:>8} {:>8}".format(*head)]
     for row in works.rows:
-        cost, sampling = row_cost(row), row.setting.sampling
+        cost, sampling = row_cost(row, workers), row.setting.sampling
         plan = row.row.method.plan(sampling.horizon, sampling.calls)
         lines.append(
             f"{f'{row.row.name}, seed {row.seed}':<45} {cost.parameters:>12,} {float(plan.calls_per_frame):>11.3g} "
@@ -62,16 +63,16 @@ def _rows(works: TableWork) -> list[str]:
     return lines
 
 
-def _totals(works: TableWork) -> list[str]:
+def _totals(works: TableWork, workers: int) -> list[str]:
     cores = os.cpu_count() or 1
-    costs = {row: row_cost(row) for row in works.rows}
+    costs = {row: row_cost(row, workers) for row in works.rows}
     flops = sum(costs[group[0]].train_flops for group in works.by_model()) + sum(c.roll_flops for c in costs.values())
     peak = flops_per_second()
     making = sum(seconds_of_data(data) for data in generated_data(works))
     memory = max(c.memory for c in costs.values()) + PROCESS_BYTES
     return [
         f"storage: {size(storage_bytes(works))}",
-        f"memory: {size(memory)} for the largest training process (float32, one micro-batch)",
+        f"memory: {size(memory)} for the largest training process (float32, one micro-batch), of {workers} per row",
         f"data: {duration(making / cores)} on {cores} cores, calibrated here on a short piece",
         f"networks: {duration(flops / (SUSTAINED * peak) / cores)} on {cores} cores, if {SUSTAINED:.0%} of the {peak / 1e9:.0f} GFLOP/s "
         "that a matrix product reaches here on one core is sustained",

@@ -9,6 +9,7 @@ from pathlib import Path
 from rollbench.engine.place import Place
 from rollbench.engine.progress import Progress, duration
 from rollbench.engine.record import Recorder
+from rollbench.engine.resources import EVALUATOR_GPUS, Resources
 from rollbench.measures import VideoDistance
 from rollbench.pipeline import Absent, RowWork, TableWork, Work, absent, prepare
 from rollbench.spec import Figure
@@ -20,8 +21,7 @@ def reproduce(
     place: Place,
     mlflow: str,
     *,
-    workers: int,
-    batch: int,
+    resources: Resources,
     progress: Progress,
     figure: Figure | None = None,
 ) -> Path:
@@ -36,7 +36,7 @@ def reproduce(
         _announce(works, todo, progress)
         prepare(todo, place.store)
         if todo:
-            _make(works, set(todo), place.store, workers, batch, progress, recorder.record)
+            _make(works, set(todo), place.store, resources, progress, recorder.record)
         from rollbench.engine.report import report
         from rollbench.engine.results import table_results
 
@@ -62,8 +62,7 @@ def _make(
     works: TableWork,
     todo: set[Work],
     store: Store,
-    workers: int,
-    batch: int,
+    resources: Resources,
     progress: Progress,
     on_done: Callable[[RowWork], None],
 ) -> None:
@@ -74,17 +73,16 @@ def _make(
         from rollbench.engine.evaluate import keep_weights, refer, score_trivial
         from rollbench.engine.ingest import ingest
         from rollbench.engine.stages import make
-        from rollbench.engine.tune import EVALUATOR_GPUS, Resources, run_rows
+        from rollbench.engine.tune import run_rows
 
-        resources = Resources(workers, batch, gpu=cluster.gpus() >= 1)
-        resources.check()
-        share = EVALUATOR_GPUS if resources.gpu else 0.0
+        resources = resources.settled()
+        evaluators = resources.evaluators()
         if any(isinstance(m, VideoDistance) for w in works.shared() for m in w.made_from.get("measures", ())):
             keep_weights(store)
         run = {
             "data": lambda w: ingest(w, store, progress),
             "reference": lambda w: refer(
-                w, store, progress, actors=max(workers, cluster.cpus()), batch=batch, gpus=share
+                w, store, progress, actors=evaluators, batch=resources.batch, gpus=min(EVALUATOR_GPUS, resources.gpus or 0.0)
             ),
             "results": lambda w: cluster.call(score_trivial, w, store),
         }

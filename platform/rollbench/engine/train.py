@@ -36,15 +36,15 @@ CHECKPOINT_SECONDS = 30.0
 RESTARTS = 3  # of the worker group, after a worker died
 
 
-def train(work: Work, store: Store, *, workers: int, gpu: bool, to: str) -> Product:
-    """Train the model of a stage on `workers` processes. `to` is where Ray keeps its books."""
+def train(work: Work, store: Store, *, workers: int, most: int, gpus: float, to: str) -> Product:
+    """Train the model of a stage on `workers` processes, or up to `most` where there is room. `to` is where Ray keeps its books."""
     trainer = TorchTrainer(
         _worker,
         train_loop_config={"work": work, "store": store},
         scaling_config=ray.train.ScalingConfig(
-            num_workers=workers,
-            use_gpu=gpu,
-            resources_per_worker={"CPU": WORKER_CPUS, "GPU": int(gpu)} if gpu else {"CPU": WORKER_CPUS},
+            num_workers=(workers, most) if most > workers else workers,
+            use_gpu=gpus > 0,
+            resources_per_worker={"CPU": WORKER_CPUS} | ({"GPU": gpus} if gpus else {}),
         ),
         run_config=ray.train.RunConfig(
             name=work.key,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from ray import tune
@@ -17,37 +16,11 @@ from rollbench.engine import cluster
 from rollbench.engine.evaluate import extract, score
 from rollbench.engine.generate import generate
 from rollbench.engine.progress import Progress
+from rollbench.engine.resources import EVALUATOR_GPUS, Resources
 from rollbench.engine.stages import make
 from rollbench.engine.train import train
 from rollbench.pipeline import RowWork, Work
-from rollbench.spec import BadInput
 from rollbench.store import Store
-
-# Of a GPU, for an evaluator actor: its network is small beside the models, and those wait meanwhile.
-EVALUATOR_GPUS = 0.25
-
-
-@dataclass(frozen=True)
-class Resources:
-    """How much of the cluster a row takes. workers: training processes (the global batch stays), and actors of later stages.
-
-    batch: groups of films, or shards of them, handed to an actor at a time. gpu: whether those processes take one GPU each.
-    """
-
-    workers: int = 1
-    batch: int = 1
-    gpu: bool = False
-
-    def check(self) -> None:
-        """Refuse a row that the cluster has no room for, instead of waiting for ever."""
-        kind, there = ("GPUs", cluster.gpus()) if self.gpu else ("CPUs", cluster.cpus())
-        if self.workers > there:
-            raise BadInput(f"--workers {self.workers}: the cluster has {there} {kind}; the most is {there}")
-
-    @property
-    def side_by_side(self) -> int:
-        """Trials that fit at once."""
-        return max(1, (cluster.gpus() if self.gpu else cluster.cpus()) // self.workers)
 
 
 def run_rows(
@@ -115,16 +88,16 @@ def run_trial(
 
 
 def _run_row(row: RowWork, todo: set[Work], store: Store, resources: Resources, books: str, said: Progress) -> None:
-    n, batch = resources.workers, resources.batch
-    make(row.model, todo, store, said, lambda work: train(work, store, workers=n, gpu=resources.gpu, to=books))
+    n, batch, gpus = resources.workers, resources.batch, resources.gpus or 0.0
+    make(row.model, todo, store, said, lambda work: train(work, store, workers=n, most=resources.most, gpus=gpus, to=books))
     make(
         row.clips,
         todo,
         store,
         said,
-        lambda work: generate(work, store, said, actors=n, batch=batch, gpus=float(resources.gpu)),
+        lambda work: generate(work, store, said, actors=n, batch=batch, gpus=gpus),
     )
-    share = EVALUATOR_GPUS if resources.gpu else 0.0
+    share = min(EVALUATOR_GPUS, gpus)
     make(row.features, todo, store, said, lambda work: extract(work, store, said, actors=n, batch=batch, gpus=share))
     make(row.results, todo, store, said, lambda work: score(work, store))
 
