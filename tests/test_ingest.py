@@ -276,47 +276,6 @@ def test_a_dry_run_tells_and_makes_nothing(source: Path, tmp_path: Path, capsys:
     assert "0 of 52 shards are there" in out and not (tmp_path / "store").exists()
 
 
-# --- inspect -------------------------------------------------------------------------------------------------------------------
-def test_inspect_shows_what_is_inside(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from PIL import Image
-
-    manifest = manifests(finished)["train"]
-    sheet = tmp_path / "deep" / "sheet.png"
-    assert main(["inspect", manifest["key"][:8], "--storage", str(finished), "--out", str(sheet)]) == 0
-    out = capsys.readouterr().out
-    for words in (
-        manifest["digest"],
-        "intact    yes",
-        "channel   red: mean 12",
-        f"{manifest['clips']} for train",
-        "Folder",
-    ):
-        assert words in out
-    with Image.open(sheet) as picture:
-        assert picture.width > 300 and picture.height > 8 * 96
-
-
-def test_inspect_names_damage_and_what_is_unfinished(
-    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    subprocess.run(["cp", "-a", f"{finished}/.", tmp_path], check=True)
-    key = manifests(tmp_path)["test"]["key"]
-    path = next((tmp_path / "corpus" / key).glob("part-*.arrow"))
-    path.write_bytes(b"")
-    assert main(["inspect", f"corpus/{key}", "--storage", str(tmp_path)]) == 1
-    assert f"{path} has 0 bytes where" in capsys.readouterr().out
-    (tmp_path / "corpus" / key / "manifest.json").unlink()
-    assert main(["inspect", key, "--storage", str(tmp_path)]) == 0
-    assert re.search(r"unfinished, 1\d files so far", capsys.readouterr().out)
-
-
-def test_inspect_needs_one_stage(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["inspect", "", "--storage", str(finished)]) == 2
-    assert "begins 2 keys" in capsys.readouterr().err
-    assert main(["inspect", "xyz", "--storage", str(finished)]) == 2
-    assert "no stage 'xyz' in storage" in capsys.readouterr().err
-
-
 # --- real files ----------------------------------------------------------------------------------------------------------------
 def test_real_videos(shared: Path, tmp_path: Path) -> None:
     """All of them give clips but the broken one, which is quarantined with its reason."""

@@ -83,7 +83,7 @@ def _ingest(work: CorpusWork, stage: Stage, progress: Progress, workers: int | N
         if ours:
             start = time.monotonic()
             receipts = _receipts(work, stage, progress, workers)
-            _publish(work, stage, receipts, time.monotonic() - start, skip_bad)
+            publish(work, stage, receipts, time.monotonic() - start, skip_bad)
             progress.finished(stage.kind, work.title, time.monotonic() - start, stage.path)
 
 
@@ -106,7 +106,7 @@ def _receipts(work: CorpusWork, stage: Stage, progress: Progress, workers: int |
         compute = ray.data.TaskPoolStrategy(size=min(workers, len(todo)) if workers else None)
         how = {"fn_kwargs": {"value": work.value, "root": work.source.root, "stage": stage}, "num_cpus": 1}
         try:
-            pipeline = partial(ray.data.Dataset.map, fn=_write, compute=compute, **how)
+            pipeline = partial(ray.data.Dataset.map, fn=write_shard, compute=compute, **how)
             write_shards(stage, shards, progress, work.title, "shards", pipeline)
         except ray.exceptions.RayError as error:
             raise plainly(error) from None
@@ -114,7 +114,7 @@ def _receipts(work: CorpusWork, stage: Stage, progress: Progress, workers: int |
     return [found[shard["name"]] for shard in shards]
 
 
-def _publish(work: CorpusWork, stage: Stage, receipts: list[dict[str, Any]], seconds: float, skip_bad: bool) -> None:
+def publish(work: CorpusWork, stage: Stage, receipts: list[dict[str, Any]], seconds: float, skip_bad: bool) -> None:
     """Write the manifest, or raise BadInput if the corpus cannot be published as it is."""
     bad = [Quarantined(**fault) for receipt in receipts for fault in receipt["quarantined"]] + list(work.source.absent)
     faulty = {fault.source for fault in bad if fault.fatal}
@@ -128,7 +128,7 @@ def _publish(work: CorpusWork, stage: Stage, receipts: list[dict[str, Any]], sec
     stage.publish(files, title=work.value.describe(), made=made(seconds), **_facts(work, receipts, bad))
 
 
-def _write(shard: dict[str, Any], value: FromFiles, root: Path, stage: Stage) -> dict[str, Any]:
+def write_shard(shard: dict[str, Any], value: FromFiles, root: Path, stage: Stage) -> dict[str, Any]:
     """The map of the pipeline: one shard's items in, its receipt's name out."""
     items = [Item(name, tuple(at)) for name, *at in json.loads(shard["items"])]
     clips: list[Clip] = []
