@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
                     faults.append(f"{record.name}: MLflow at {tracking.place} does not take it ({error})")
                     continue
                 outbox.drop(record)
-                sent[record.tags["table"]] += 1
+                sent[record.tags.get("table", record.name)] += 1
     except Unavailable as error:
         raise BadInput(f"{error}; {sent.total()} of {len(waiting)} runs sent, the others wait in {outbox}") from None
     for table, count in sorted(sent.items()):
