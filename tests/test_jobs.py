@@ -58,6 +58,7 @@ def test_a_jobs_log_and_exit_code_tell_of_bad_input(running: Head, tree: Path) -
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_both_forms_make_the_table_of_a_driver_of_its_own(running: Head, tree: Path, tmp_path: Path) -> None:
     """The second form's relative folders lie in the home of the head's user: Ray throws the job's own folder away."""
     (tmp_path / "alone").mkdir()
@@ -75,10 +76,11 @@ def test_both_forms_make_the_table_of_a_driver_of_its_own(running: Head, tree: P
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_stopped_job_keeps_what_is_finished_and_submitting_again_goes_on(
     running: Head, tree: Path, tmp_path: Path
 ) -> None:
-    long = Small(rows=SMALL.rows, changes=("training.steps=2000", *SMALL.changes[1:]))
+    long = Small(rows=SMALL.rows, changes=("training.steps=600", *SMALL.changes[1:]))
     store = str(tmp_path / "store")
     submit(running, tree, "stopped", HERE, *long.command(store, str(tmp_path / "out")), wait=False)
     running.wait_for("stopped", "  train Regression")
