@@ -89,13 +89,13 @@ class Outbox:
             return None if unfinished else stage.path
         try:
             record = _record(manifest["record"])
-        except (KeyError, TypeError, ValueError, OverflowError):
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
             return stage.path
         return record if record.entry == entry else stage.path
 
 
 def _record(value: Any) -> Record:
-    """A record from its JSON. Raises KeyError, TypeError or ValueError for what is none: anybody may have written it."""
+    """A record from its JSON. Anybody may have written it: what is none raises one of five errors."""
     points = tuple((_is(name, str), float(number), _is(step, int)) for name, number, step in value["points"])
     parent = None if value["parent"] is None else _record(value["parent"])
     params, tags = (
