@@ -26,6 +26,14 @@ ARTEFACTS: Mapping[str, tuple[str, ...]] = {  # what must have made a number, by
     "baseline": ("evaluator", "data_key", "results_key", "commit"),
     "floor": ("evaluator", "data_key", "results_key", "commit"),
 }
+TEXTS, NUMBERS = (
+    ("table", "setting", "row", "kind", "metric", "scale", "data"),
+    ("value", "n", "seed"),
+)  # of every result
+COSTS = (  # numbers that may be missing
+    "lead", "calls_per_frame", "calls_per_frame_total", "parameters", "train_steps", "train_seconds", "peak_memory_bytes", "seconds",
+)  # fmt: skip
+LARGEST = 1e300  # squares and sums of larger numbers are no numbers
 COLUMNS = (
     "table", "setting", "row", "kind", "metric", "lead", "scale", "data", "seed", "value", "n", "replicates", "evaluator",
     "calls_per_frame", "calls_per_frame_total", "parameters", "train_steps", "train_seconds", "peak_memory_bytes",
@@ -97,13 +105,7 @@ def cells(results: pd.DataFrame) -> dict[str, Cells]:
     not stand in one table: of several scales, of several kinds of data or evaluators (so of several protocols) in a
     setting, or with other numbers of replicates.
     """
-    for column in COLUMNS:
-        if column not in results.columns:
-            raise BadInput(f"the results lack the column {column!r}; {nearest(column, map(str, results.columns))}")
-    if results.empty:
-        raise BadInput("the results are empty: run at least one row before rendering")
-    for record in results.to_dict("records"):
-        _proven(record)
+    results = checked(results)
     _one(results, ["table"], "scale")
     _one(results, ["setting"], "data")
     _one(results, ["setting", "metric"], "evaluator")
@@ -115,20 +117,45 @@ def cells(results: pd.DataFrame) -> dict[str, Cells]:
     return dict(found)
 
 
+def checked(results: pd.DataFrame) -> pd.DataFrame:
+    """The results, every number of them a number. Raises BadInput for what is none, and for a number without its artefacts."""
+    for column in COLUMNS:
+        if column not in results.columns:
+            raise BadInput(f"the results lack the column {column!r}; {nearest(column, map(str, results.columns))}")
+    if results.empty:
+        raise BadInput("the results are empty: run at least one row before rendering")
+    for record in results.to_dict("records"):
+        _typed(record)
+        _proven(record)
+    mixed = [column for column in (*NUMBERS, *COSTS) if results[column].dtype == object]
+    return results.assign(**{name: [np.nan if pd.isna(v) else float(v) for v in results[name]] for name in mixed})
+
+
+def _typed(record: Mapping[Any, Any]) -> None:
+    """Refuse what is no number where a number belongs, and no text where a text does."""
+    where = f"row {record['row']!r:.80}, {record['metric']!r:.80}"
+    for column in set(COLUMNS) - {"replicates"}:
+        value = record[column]
+        if column not in (*TEXTS, *NUMBERS) and (value is None or value is pd.NA or value != value):
+            continue
+        if column in NUMBERS + COSTS:
+            number = isinstance(value, (int, float, np.integer, np.floating)) and abs(value) < LARGEST
+            whole = column not in ("n", "seed", "lead", "parameters", "train_steps") or (number and value == int(value))
+            if not number or not whole:
+                raise BadInput(
+                    f"{where}: {column} = {str(value)[:40]!r} is no number, or not finite; score the row again"
+                )
+        elif not isinstance(value, str) or value != value.encode("utf-8", "replace").decode():
+            raise BadInput(f"{where}: {column} = {value!r:.40} is no text; score the row again")
+
+
 def _proven(record: Mapping[Any, Any]) -> None:
     """Refuse a number whose value or artefacts are missing."""
     where = f"{_where(record)}, seed {record['seed']}"
     for column, known in (("kind", KINDS), ("data", DATA)):
         if record[column] not in known:
             raise BadInput(f"{where}: unknown {column} {record[column]!r}; {nearest(str(record[column]), known)}")
-    if not np.isfinite(record["value"]):
-        raise BadInput(f"{where}: the value {record['value']} is not finite, so it cannot be printed")
-    replicates = record["replicates"]
-    if (
-        not isinstance(replicates, (list, tuple, np.ndarray))
-        or len(replicates) < LEAST
-        or not np.all(np.isfinite(replicates))
-    ):
+    if not _are_replicates(record["replicates"]):
         raise BadInput(
             f"{where}: a number without its artefacts: its interval needs at least {LEAST} finite replicates"
         )
@@ -137,6 +164,16 @@ def _proven(record: Mapping[Any, Any]) -> None:
     for name in ARTEFACTS[record["kind"]]:
         if not isinstance(record[name], str) or not record[name]:
             raise BadInput(f"{where}: a number without its artefacts: {name} is missing; score the row again")
+
+
+def _are_replicates(value: Any) -> bool:
+    if not isinstance(value, (list, tuple, np.ndarray)) or len(value) < LEAST:
+        return False
+    try:
+        found = np.asarray(value, float)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return found.ndim == 1 and bool((np.abs(found) < LARGEST).all())
 
 
 def _where(record: Mapping[Any, Any] | pd.Series) -> str:

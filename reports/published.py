@@ -116,27 +116,32 @@ def load(path: Path) -> Paper:
     """Read a file of published numbers. Raises BadInput naming the file, the record and the missing or unknown
     field.
     """
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        raise BadInput(f"{path.name} is no YAML ({' '.join(str(error).split())[:200]})") from None
     _require(content, ("paper", "tables"), path.name, "the file", ("paper", "tables"))
     values: list[Published] = []
     titles: dict[str, str] = {}
-    for number, table in enumerate(content["tables"], start=1):
-        where = f"table {table.get('table', f'#{number} of the list')}"
+    for number, table in enumerate(_listed(content, "tables", path.name, "the file"), start=1):
+        where = f"table {table.get('table', f'#{number} of the list') if isinstance(table, Mapping) else f'#{number}'}"
         _require(table, TABLE_FIELDS - OPTIONAL, path.name, where, TABLE_FIELDS)
         titles[str(table["table"])] = str(table["title"])
-        for place, row in enumerate(table["rows"], start=1):
-            name = f"{where}, row {row.get('row', f'#{place}')!r}"
+        for place, row in enumerate(_listed(table, "rows", path.name, where), start=1):
+            name = f"{where}, row {row.get('row', f'#{place}') if isinstance(row, Mapping) else f'#{place}'!r}"
             values += _values(content["paper"], table, row, path.name, name)
     return Paper(values, titles)
 
 
 def _values(source: str, table: Mapping[str, Any], row: Mapping[str, Any], file: str, name: str) -> list[Published]:
     """The records of one row: one for each of its metrics and leads."""
-    needed = {"row", *table["metrics"]} | ({"setting"} if "setting" not in table else set())
+    metrics = [str(metric) for metric in _listed(table, "metrics", file, name)]
+    needed = {"row", *metrics} | ({"setting"} if "setting" not in table else set())
     _require(row, needed, file, name, needed | {"setting", "note"})
-    leads = [None] if table["leads"] == WHOLE else table["leads"]
+    leads = [None] if table["leads"] == WHOLE else _listed(table, "leads", file, name)
+    comparable = tuple(_listed({"comparable": [], **table}, "comparable", file, name))
     records = []
-    for metric in table["metrics"]:
+    for metric in metrics:
         printed = [row[metric]] if table["leads"] == WHOLE else row[metric]
         if not isinstance(printed, list) or len(printed) != len(leads):
             raise BadInput(f"{file}, {name}: {metric} must have one value for each of the {len(leads)} leads {leads}")
@@ -146,12 +151,19 @@ def _values(source: str, table: Mapping[str, Any], row: Mapping[str, Any], file:
                     paper=source, table=str(table["table"]), row=row["row"],
                     setting=row.get("setting", table.get("setting")), metric=metric, lead=lead,
                     value=tuple(value) if isinstance(value, list) else value, protocol=table["protocol"],
-                    note=row.get("note", ""), comparable=tuple(table.get("comparable", ())),
+                    note=row.get("note", ""), comparable=comparable,
                 )  # fmt: skip
             except BadInput as error:
                 raise BadInput(f"{file}, {name}, {metric} at lead {lead}: {error}") from None
             records.append(record)
     return records
+
+
+def _listed(record: Mapping[str, Any], field: str, file: str, name: str) -> list[Any]:
+    """The field of a record that must be a list."""
+    if not isinstance(record[field], list):
+        raise BadInput(f"{file}, {name}: the field {field!r} must be a list, not {record[field]!r:.40}")
+    return list(record[field])
 
 
 def _require(record: Any, needed: Iterable[str], file: str, name: str, known: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.cells import COLUMNS, cells
+from reports.cells import COLUMNS, cells, checked
 from reports.latex import latex
 from reports.layout import arrange
 from reports.markdown import markdown
@@ -46,6 +46,7 @@ def render(
 
     Raises BadInput for results that must not be printed; see `reports.cells` and `reports.layout`.
     """
+    results = checked(results)
     words = {"command": command, "scale_text": scale_text, "tracking": dict(tracking or {}), "config": config}
     report = arrange(table, cells(results), paper(), **words)
     pictures = [path for path in (*figures, *films) if path.parent == out]
