@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from experiments.table1 import SETTING
+from rollbench.engine.cluster import WORKER_CPUS
 from rollbench.engine.resources import Resources, bounds, growing, room
 from rollbench.estimate import STATE_BYTES, model_cost, training_memory
 from rollbench.spec import BadInput
@@ -67,6 +68,18 @@ def test_a_gpu_is_shared_or_whole(share: float) -> None:
         Resources(gpus=share)
 
 
+def test_elastic_workers_are_counted_exactly() -> None:
+    """Ray Train sums what each takes and divides the sum by it; where that loses one, a group would wait for ever."""
+
+    def counted(each: float) -> list[bool]:
+        return [sum([each] * workers) // each == workers for workers in range(1, 200)]
+
+    assert all(counted(WORKER_CPUS)) and not all(counted(0.9))
+    with pytest.raises(BadInput, match="choose 0.125"):
+        Resources(2, 4, gpus=0.1)
+    assert all(counted(0.125)) and Resources(2, 4, gpus=0.125).most == 4 and Resources(2, 2, gpus=0.1).gpus == 0.1
+
+
 def test_bounds_on_workers_are_read() -> None:
     assert bounds("3") == (3, 3) and bounds("2-4") == (2, 4)
     for text in ("0", "0-3", "4-2", "-1", "two", "1-", "1-2-3", "", "1.5", "٢"):
@@ -119,13 +132,13 @@ def run(root: Path, folder: Path, *words: str, address: str = "") -> subprocess.
 
 
 def scores(folder: Path) -> list[bytes]:
-    return sorted(p.read_bytes() for p in (folder / "store").glob("results/*/*.arrow"))
+    return sorted(p.read_bytes() for p in (folder / "store").glob("results/*/results.parquet"))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_workers_that_no_node_holds_together_train_each_on_its_own(tmp_path: Path, root: Path, two_nodes: str) -> None:
-    """Two workers on two nodes of one CPU, then bounds on them, give the numbers of one process; three are refused at once."""
+    """Two of them, then one or two as there is room, give the numbers of one process; three are refused at once."""
     refused = run(root, tmp_path / "refused", "--workers", "3", "--set", "training.micro_batch=2", address=two_nodes)
     assert refused.returncode == 2 and "room for 2; the most is 2" in refused.stderr, refused.stderr
     assert not list(tmp_path.glob("refused/store/*/*/manifest.json"))

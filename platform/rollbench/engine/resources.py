@@ -55,6 +55,10 @@ class Resources:
             near = max(0, round(share)) if abs(share) < 1e6 else 1
             raise BadInput(f"--gpus-per-worker {share:g}: a part of one GPU or a whole number of them; choose {near}")
 
+        if self.most > self.workers and share * 1024 % 1:  # Ray divides sums of it, and such a sum would be inexact
+            near = max(1, round(share * 16)) / 16
+            raise BadInput(f"--gpus-per-worker {share:g}: with bounds on workers, halves of halves; choose {near:g}")
+
     def settled(self) -> Resources:
         """The same with the GPUs of this cluster. Raises BadInput where a row could never start on it."""
         nodes = list(_nodes())
