@@ -56,8 +56,8 @@ class Resources:
             raise BadInput(f"--gpus-per-worker {share:g}: a part of one GPU or a whole number of them; choose {near}")
 
         if self.most > self.workers and share * 1024 % 1:  # Ray divides sums of it, and such a sum would be inexact
-            near = max(1, round(share * 16)) / 16
-            raise BadInput(f"--gpus-per-worker {share:g}: with bounds on workers, halves of halves; choose {near:g}")
+            exact = max(1, round(share * 16)) / 16
+            raise BadInput(f"--gpus-per-worker {share:g}: with bounds on workers, halves of halves; choose {exact:g}")
 
     def settled(self) -> Resources:
         """The same with the GPUs of this cluster. Raises BadInput where a row could never start on it."""
