@@ -33,9 +33,8 @@ class Head:
 
     def ray(self, *words: str, timeout: float = 280, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         """`ray WORDS` as a user types it."""
-        environment = {**self.environment, "RAY_ADDRESS": self.address}
-        command = [self.python.with_name("ray"), *words]
-        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment, cwd=cwd)
+        command, told = [self.python.with_name("ray"), *words], {**self.environment, "RAY_ADDRESS": self.address}
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=told, cwd=cwd)
 
     def job(self, name: str) -> dict[str, Any]:
         """What the job server knows of a job."""
@@ -71,9 +70,15 @@ def bare_python(folder: Path) -> Path:
     ray = python.with_name("ray")
     ray.write_text(f"#!{python}\nimport sys\nfrom ray.scripts.scripts import main\nsys.exit(main())\n")
     ray.chmod(0o755)
-    found = subprocess.run([python, "-c", "import ray, rollbench"], capture_output=True, text=True, cwd=folder)
+    ask = [python, "-c", "import ray, rollbench"]
+    found = subprocess.run(ask, capture_output=True, text=True, cwd=folder, env=environment())
     assert "No module named 'rollbench'" in found.stderr, f"rollbench is installed, not only linked: {found.stderr}"
     return python
+
+
+def environment() -> dict[str, str]:
+    """This process's, without what would lead another to our Ray or our code."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "PYTHONPATH"))}
 
 
 def free_ports(count: int) -> list[int]:
@@ -85,11 +90,10 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def head(folder: Path, cwd: Path, cpus: int = 2, **environment: str) -> Iterator[Head]:
+def head(folder: Path, cwd: Path, cpus: int = 2, **more: str) -> Iterator[Head]:
     """A head that was started in `cwd`, with a bare interpreter and a home under `folder`."""
     python = bare_python(folder / "python")
     (folder / "home").mkdir()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "PYTHONPATH"))}
     path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
     words = {"PATH": path, "HOME": str(folder / "home"), "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
     words |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_JOB_STOP_WAIT_TIME_S": "60"}
@@ -113,7 +117,7 @@ def head(folder: Path, cwd: Path, cpus: int = 2, **environment: str) -> Iterator
         ]
         command += [*(f"--{name}={port}" for name, port in ports.items()), "--node-ip-address=127.0.0.1"]
         with (folder / "head.log").open("wb") as log:
-            everything = {**kept, **words, **environment}
+            everything = {**environment(), **words, **more}
             process = subprocess.Popen(command, cwd=cwd, env=everything, stdout=log, stderr=log, start_new_session=True)
         made = Head(python, f"http://127.0.0.1:{ports['dashboard-port']}", everything, process)
         try:
