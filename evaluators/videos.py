@@ -143,13 +143,13 @@ class Reader:
         clips = frames[None] if single else frames
         stem = self._id(file)
         ids = arrays.get("clip_id", np.array([stem] if single else [f"{stem}/{i:06d}" for i in range(len(clips))]))
-        samples = arrays.get("sample", np.zeros(len(clips), np.int64))
+        ids, samples = np.atleast_1d(ids), _whole(arrays.get("sample", np.zeros(len(clips), np.int64)), file)
         if len(ids) != len(clips) or len(samples) != len(clips):
             raise BadInput(
                 f"{file} holds {len(clips)} clips, {len(ids)} ids and {len(samples)} samples: one each is needed"
             )
         for clip_id, sample, clip in zip(ids, samples, clips, strict=True):
-            yield Clip(str(clip_id), int(sample), clip, f"{file}: clip {clip_id}")
+            yield Clip(str(clip_id), sample, clip, f"{file}: clip {clip_id}")
 
     def _rows(self, file: Path) -> Iterator[Clip]:
         pa = optional("pyarrow", "reading Arrow shards", "pyarrow")
@@ -165,13 +165,23 @@ class Reader:
                 for i in range(reader.num_record_batches):
                     batch = reader.get_batch(i)
                     ids = batch.column("clip_id").to_pylist()
-                    samples = batch.column("sample").to_pylist() if "sample" in names else [0] * len(ids)
+                    samples = _whole(batch.column("sample").to_pylist(), file) if "sample" in names else [0] * len(ids)
                     frames = batch.column("frames").to_numpy_ndarray()
                     for clip_id, sample, clip in zip(ids, samples, frames, strict=True):
                         # A copy: the file is no longer mapped when the generator has ended.
-                        yield Clip(str(clip_id), int(sample), clip.copy(), f"{file}: clip {clip_id}")
-        except (pa.ArrowException, OSError) as error:
+                        yield Clip(str(clip_id), sample, clip.copy(), f"{file}: clip {clip_id}")
+        except BadInput:
+            raise
+        except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
             raise BadInput(f"{file} cannot be read ({_line(error)})") from None
+
+
+def _whole(samples: Any, file: Path) -> list[int]:
+    """The numbers of samples, as a file has them."""
+    try:
+        return [int(sample) for sample in np.atleast_1d(samples)]
+    except (TypeError, ValueError, OverflowError):
+        raise BadInput(f"{file} has samples that are no whole numbers: 0, 1, 2 ... are needed") from None
 
 
 def _numpy(file: Path) -> dict[str, np.ndarray]:
