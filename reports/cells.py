@@ -134,12 +134,13 @@ def checked(results: pd.DataFrame) -> pd.DataFrame:
 def _typed(record: Mapping[Any, Any]) -> None:
     """Refuse what is no number where a number belongs, and no text where a text does."""
     where = f"row {record['row']!r:.80}, {record['metric']!r:.80}"
-    for column in set(COLUMNS) - {"replicates"}:
+    for column in COLUMNS:
         value = record[column]
-        if column not in (*TEXTS, *NUMBERS) and (value is None or value is pd.NA or value != value):
+        missing = pd.api.types.is_scalar(value) and pd.isna(value)
+        if column == "replicates" or (missing and column not in (*TEXTS, *NUMBERS)):
             continue
         if column in NUMBERS + COSTS:
-            number = isinstance(value, (int, float, np.integer, np.floating)) and abs(value) < LARGEST
+            number = isinstance(value, (int, float, np.integer, np.floating)) and -LARGEST < value < LARGEST
             whole = column not in ("n", "seed", "lead", "parameters", "train_steps") or (number and value == int(value))
             if not number or not whole:
                 raise BadInput(

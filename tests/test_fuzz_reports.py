@@ -69,6 +69,8 @@ deeds = st.lists(
 @example([("column", "value", 10**400, 0)])
 @example([("text", "lead", None, 0)])
 @example([("cell", "lead", math.inf, 0)])
+@example([("cell", "lead", np.zeros(3), 0)])
+@example([("cell", "seconds", -(10**400), 0)])
 @example([("cell", "n", "many", 0)])
 @example([("cell", "replicates", ["a"] * 30, 0)])
 @example([("cell", "kind", [], 0)])
