@@ -96,6 +96,8 @@ def _starting() -> dict[str, Any]:
     found = os.pathsep.join(dict.fromkeys(str(room.parent) for room in _rooms()))
     return {
         "runtime_env": {"env_vars": {**WORKER_ENVIRONMENT, "PYTHONPATH": found}},
+        "address": "local",  # and not a cluster that somebody started on this machine
+        "address": "local",  # also where a cluster of `ray start` runs on this machine
         "num_cpus": os.cpu_count(),
         "include_dashboard": False,
         "_temp_dir": _short_temporary_folder(),
