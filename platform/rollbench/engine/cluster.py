@@ -97,7 +97,6 @@ def _starting() -> dict[str, Any]:
     return {
         "runtime_env": {"env_vars": {**WORKER_ENVIRONMENT, "PYTHONPATH": found}},
         "address": "local",  # and not a cluster that somebody started on this machine
-        "address": "local",  # also where a cluster of `ray start` runs on this machine
         "num_cpus": os.cpu_count(),
         "include_dashboard": False,
         "_temp_dir": _short_temporary_folder(),
