@@ -1,25 +1,25 @@
-"""A field whose law is known: Gaussian, stationary, linear in time. What an experiment makes of it has right answers.
+"""A flow whose law is known: a stationary Gaussian field, in which every experiment of this project has an exact answer.
 
-Every real Fourier degree of freedom of each of the two channels is an autoregression of its own. At wave number k, in turns per
-side, it has the variance S(k) (ortho norm; both parts of a complex mode together) and the pole ρ(k), at order 2 twice:
+Each Fourier mode of each velocity component goes its own way, k the wave vector in turns per side, j the frame, l a lag:
 
-    S(k) = amplitude² s(k) / mean s,    s(k) = (1 + (k / peak)²)^(-slope / 2)
-    ρ(k) = correlation^(((1 + k) / (1 + peak))^fading)
+    u_j(x) = Σ_k √S(k) a_k(j) e^(2πi k·x)/n        E|a_k|² = 1        E a_k(j + l) a_k(j)* = ρ_k(l)
 
-    order 1    x_t = ρ x_(t-1) + e_t                     C_k(lag) = S ρ^lag
-    order 2    x_t = 2 ρ x_(t-1) - ρ² x_(t-2) + e_t      C_k(lag) = S ρ^lag (1 + lag (1 - ρ²) / (1 + ρ²))
+    S(k) ∝ (1 + |k|²/k₀²)^(−slope/2)               with mean square u equal to speed²
+    τ(k) = correlation_time · (1 + |k|²/k₀²)^(−fading/2)        r = e^(−frame_interval/τ)
 
-The mean over all modes makes `amplitude` the standard deviation of a pixel. Of a flow it has the form (horizontal velocity first),
-not the physics: the channels are independent, and nothing makes them free of divergence.
+    order 1:  a(j) = r a(j−1) + e                   ρ(l) = r^l                             forgets at once where it was going
+    order 2:  a(j) = 2r a(j−1) − r² a(j−2) + e      ρ(l) = (1 + l (1−r²)/(1+r²)) r^l       has inertia: two frames say more than one
+
+S is that of `evaluators.fsd`, E|rfft2(u, norm="ortho")|². So the FSD of two such flows is Σ (√S₁ − √S₂)² over the half-plane's modes.
+Arrays over modes are [n, n // 2 + 1], the half-plane of rfft2, and means over modes are over the whole plane.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,45 +27,38 @@ from numpy.typing import NDArray
 from rollbench.datasets.base import Simulated
 from rollbench.spec import BadInput
 
-Array = NDArray[Any]  # of float64
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Gaussian:
-    """grid: pixels a side. frame_interval: s. order: frames that the next one hangs on, 1 or 2.
+    """grid: cells a side, n above. order: frames that the next one depends on. speed: root mean square of a component, m/s.
+    bend: k₀, turns per side. correlation_time: s, of the largest eddies; fading: how much shorter that of small ones is."""
 
-    amplitude: standard deviation of a pixel, m/s. slope: of the spectrum beyond the wave number `peak` (4: the enstrophy cascade
-    of flows in two dimensions). correlation: the pole at `peak`. fading: how much faster small eddies forget (2/3: eddy turnover).
-    """
-
-    grid: int = 64
-    frames: int = 64
+    grid: int = 16
+    frames: int = 26
     frame_interval: float = 1.5
-    order: int = 1
-    amplitude: float = 1.0
+    order: Literal[1, 2] = 1
+    speed: float = 1.5
+    bend: float = 2.0
     slope: float = 4.0
-    peak: float = 3.0
-    correlation: float = 0.9
-    fading: float = 2 / 3
+    correlation_time: float = 6.0
+    fading: float = 0.7
     seed: int = 0
 
     kind: ClassVar[str] = "flow"
 
     def __post_init__(self) -> None:
-        for name, least in {"grid": 2, "frames": 1, "seed": 0}.items():
-            value = getattr(self, name)
-            self._require(
-                name, isinstance(value, int) and value >= least, f"must be a whole number of at least {least}", least
-            )
-        self._require("order", self.order in (1, 2), "must be 1 or 2", 1 if self.order < 1 else 2)
-        for name in ("frame_interval", "amplitude", "peak"):
+        whole = isinstance(self.grid, int) and self.grid >= 2 and self.grid % 2 == 0
+        self._require("grid", whole, "must be even and at least 2", max(2, 2 * round(self.grid / 2)))
+        self._require("frames", isinstance(self.frames, int) and self.frames >= 1, "must be a whole number from 1", 1)
+        self._require("order", self.order in (1, 2), "must be 1 or 2", min(max(self.order, 1), 2))
+        self._require("seed", isinstance(self.seed, int) and self.seed >= 0, "must be a whole number, not negative", 0)
+        for name in ("frame_interval", "speed", "bend", "correlation_time"):
             positive = 0 < getattr(self, name) < math.inf
             self._require(name, positive, "must be positive and finite", getattr(Gaussian, name))
         for name in ("slope", "fading"):
             self._require(name, 0 <= getattr(self, name) < math.inf, "must be finite and not negative", 0.0)
-        self._require(
-            "correlation", 0 < self.correlation < 1, "must lie between 0 and 1, both excluded", Gaussian.correlation
-        )
 
     def _require(self, name: str, holds: bool, rule: str, nearest: Any) -> None:
         if not holds:
@@ -76,118 +69,102 @@ class Gaussian:
         return (2, self.grid, self.grid)
 
     def describe(self) -> str:
-        return (
-            f"{self.grid}×{self.grid} frames of a Gaussian field of order {self.order} every {self.frame_interval:g} s"
-        )
+        return f"{self.grid}×{self.grid} frames of a Gaussian flow, order {self.order}, every {self.frame_interval:g} s"
 
     def capped(self, *, grid: int, frame_grid: int, frames: int, least: int) -> Gaussian:
-        """At most `frame_grid` pixels a side, and at most `frames` frames but no fewer than `least`."""
+        """At most `frame_grid` cells a side, with the same speed, and frames up to the caps but no fewer than `least`."""
         return replace(self, grid=min(self.grid, frame_grid), frames=min(self.frames, max(frames, least)))
 
     def simulate(self, ids: Sequence[int]) -> Simulated:
-        """The clips with these numbers: frames float32 [k, frames, 2, grid, grid], m/s, stationary from the first."""
-        half = np.s_[..., : self.grid // 2 + 1]
-        steps = [self.prediction(1, n) for n in range(min(self.order + 1, self.frames))]
-        moves = [(weights[half], np.sqrt(self.spectrum * left)[half]) for weights, left in steps]
+        """The clips with these numbers: frames [k, frames, 2, grid, grid], m/s. The first frame has the stationary law."""
+        ids = tuple(int(i) for i in ids)
         frames = np.empty((len(ids), self.frames, *self.frame_shape), np.float32)
+        rules, root = self._rules(), np.sqrt(self.spectrum())
         for clip, number in zip(frames, ids, strict=True):
-            white = np.random.default_rng([self.seed, int(number)]).standard_normal(clip.shape)
-            x = np.fft.rfft2(white, norm="ortho")
-            for t in range(self.frames):
-                weights, stir = moves[min(t, self.order)]
-                x[t] = stir * x[t] + sum(w * x[t - 1 - j] for j, w in enumerate(weights))
-            clip[...] = np.fft.irfft2(x, s=clip.shape[-2:], norm="ortho")
-        return Simulated(tuple(int(i) for i in ids), frames, {})
+            noise = np.random.default_rng([self.seed, number]).standard_normal(clip.shape)
+            a = np.fft.rfft2(noise, norm="ortho")
+            last = before = 0.0
+            for j in range(self.frames):
+                one, two, new = rules[min(j, self.order)]
+                a[j], before = one * last + two * before + new * a[j], last
+                last = a[j]
+            clip[...] = np.fft.irfft2(root * a, s=clip.shape[-2:], norm="ortho")
+        return Simulated(ids, frames, {})
 
-    @cached_property
-    def wavenumber(self) -> Array:
-        """[grid, grid] |k| of the modes of fft2, in turns per side."""
-        k = np.fft.fftfreq(self.grid) * self.grid
-        return np.hypot(k[:, None], k)
+    def _rules(self) -> list[tuple[Any, Any, Any]]:
+        """What a frame takes of the one before, of the one before that and of new noise: the first, which has none before; then, in
+        order 2, the second; then all others."""
+        r, rho, new = self.persistence(), self.correlation(1), np.sqrt(self.noise())
+        if self.order == 1:
+            return [(0.0, 0.0, 1.0), (r, 0.0, new)]
+        return [(0.0, 0.0, 1.0), (rho, 0.0, np.sqrt(1 - rho**2)), (2 * r, -(r**2), new)]
 
-    @cached_property
+    # The law.
+
+    def _bent(self, exponent: float) -> Array:
+        """(1 + |k|²/k₀²)^(−exponent/2) of each mode."""
+        y, x = np.fft.fftfreq(self.grid, 1 / self.grid)[:, None], np.fft.rfftfreq(self.grid, 1 / self.grid)
+        return np.asarray((1 + (x**2 + y**2) / self.bend**2) ** (-exponent / 2))
+
+    def mean_over_modes(self, values: Array) -> NDArray[Any]:
+        """The mean over all modes of the plane of [..., modes]. Of squared amplitudes it is that of the squares of a field (Parseval)."""
+        twice = np.full(self.grid // 2 + 1, 2.0)
+        twice[[0, -1]] = 1  # columns that hold both of each conjugate pair
+        return np.asarray((values * twice).sum((-2, -1)) / self.grid**2)
+
+    @property
+    def variance(self) -> float:
+        """Mean square of a component, (m/s)²: the error of the best forecast that knows nothing, the climatological mean, which is 0."""
+        return self.speed**2
+
     def spectrum(self) -> Array:
-        """[grid, grid] S(k) = E |fft2(u, norm="ortho")|², m²/s²; its mean is the climatological variance amplitude²."""
-        shape = (1 + (self.wavenumber / self.peak) ** 2) ** (-self.slope / 2)
-        return self.amplitude**2 * shape / shape.mean()
+        """S(k) [modes], (m/s)²: the mean of S over the plane is the variance."""
+        shape = self._bent(self.slope)
+        return self.variance * shape / self.mean_over_modes(shape)
 
-    def autocorrelation(self, lag: Any) -> Array:
-        """[*lag, grid, grid] C_k(lag) / S: ρ^lag, at order 2 times 1 + lag (1 - ρ²) / (1 + ρ²)."""
-        l = np.abs(np.asarray(lag, np.float64))[..., None, None]
-        rho = self.correlation ** (((1 + self.wavenumber) / (1 + self.peak)) ** self.fading)
-        return rho**l * (1 + (self.order - 1) * l * (1 - rho**2) / (1 + rho**2))
+    def persistence(self) -> Array:
+        """r [modes], what is left after a frame."""
+        return np.exp(-self.frame_interval / (self.correlation_time * self._bent(self.fading)))
 
-    def autocovariance(self, lag: Any) -> Array:
-        """[*lag, grid, grid] C_k(lag) = E x_t x*_(t-lag), m²/s²."""
-        return self.spectrum * self.autocorrelation(lag)
+    def noise(self) -> Array:
+        """E|e|² [modes], which keeps E|a|² = 1. Order 1: 1 − r². Order 2: (1 − r²)³/(1 + r²)."""
+        square = self.persistence() ** 2
+        return 1 - square if self.order == 1 else (1 - square) ** 3 / (1 + square)
 
-    def prediction(self, lead: int, context: int) -> tuple[Array, Array]:
-        """The law of the frame `lead` after the last of `context` ones: weights [context, grid, grid] of these in the conditional
-        mean, the latest first, and the share [grid, grid] of each mode's variance that they leave open.
+    def correlation(self, lag: int) -> Array:
+        """ρ(l) [modes]; see above."""
+        r = self.persistence()
+        inertia = (1 - r**2) / (1 + r**2) if self.order == 2 else 0.0
+        return (1 + lag * inertia) * r**lag
 
-            weights = R⁻¹ r,    open = 1 - r · R⁻¹ r,    R_ij = C(i - j) / S,    r_j = C(lead + j) / S
+    def covariance(self, frames: int) -> Array:
+        """C = S ρ(|i − j|) [modes, frames, frames], of consecutive frames."""
+        lags = np.stack([self.correlation(lag) for lag in range(frames)], axis=-1)
+        i = np.arange(frames)
+        return self.spectrum()[..., None, None] * lags[..., np.abs(i[:, None] - i)]
+
+    def mse_ratio(self, lead: int, clean: int, members: float = math.inf) -> float:
+        """Squared error, over the climatological variance, of the mean of `members` films drawn from the true law given `clean` frames:
+
+            (1 + 1/members) · mean_k (C_ll − C_lc C_cc⁻¹ C_cl) / mean_k S,        c the clean frames, l the frame `lead` after them
+
+        A single film has twice the error of the best forecast, which is the mean of infinitely many.
         """
-        j = np.arange(context)
-        R, r = self.autocorrelation(j[:, None] - j), self.autocorrelation(lead + j)
-        weights = np.linalg.solve(R.transpose(2, 3, 0, 1), r.transpose(1, 2, 0)[..., None])[..., 0].transpose(2, 0, 1)
-        return weights, 1 - (weights * r).sum(0)
+        C = self.covariance(clean + lead)
+        known, between = C[..., :clean, :clean], C[..., :clean, -1:]
+        explained = (between * np.linalg.solve(known, between)).sum((-2, -1))
+        return float((1 + 1 / members) * self.mean_over_modes(C[..., -1, -1] - explained) / self.variance)
 
-    def mse_ratio(self, lead: int, context: int, members: float = 1) -> float:
-        """The squared error over the climatological variance of the mean of `members` draws from the law given `context` frames:
+    def gain(self, alpha: Array, sigma: Array) -> Array:
+        """C A (A C A + Σ²)⁻¹ [modes, w, w] of a window with signal A = diag(alpha) and noise Σ = diag(sigma), m/s."""
+        signal = alpha[:, None] * self.covariance(len(alpha))
+        noisy = signal * alpha + np.diag(np.square(sigma))
+        return np.linalg.solve(noisy, signal).swapaxes(-1, -2)
 
-        (1 + 1 / members) Σ_k S open / Σ_k S;        1: single samples; infinity: the conditional mean, as of a regression
+    def denoise(self, z: NDArray[Any], alpha: Array, sigma: Array) -> Array:
+        """E[x | z] of windows z = alpha x + sigma ε, [..., w, 2, grid, grid] in m/s, alpha and sigma [w]: C A (A C A + Σ²)⁻¹ z per mode.
+
+        alpha = 1, sigma = 0 is a known frame and alpha = 0 an unknown one: so this is also the best forecast.
         """
-        _, left = self.prediction(lead, context)
-        return (1 + 1 / members) * float((self.spectrum * left).mean() / self.spectrum.mean())
-
-    def fsd(self, other: Gaussian) -> float:
-        """The Fréchet spectral distance to another law: Σ_k (√S1 - √S2)² over conjugate pairs, each once; m²/s²."""
-        if other.grid != self.grid:
-            raise BadInput(f"grids of {self.grid} and {other.grid}: spectra of one grid have a distance; use one grid")
-        return self._distance(other.spectrum)
-
-    def fsd_of_mean(self, lead: int, context: int) -> float:
-        """The same distance to the conditional mean, all that a perfect regression makes: Σ_k S (1 - √(1 - open))²."""
-        _, left = self.prediction(lead, context)
-        return self._distance(self.spectrum * (1 - left))
-
-    def _distance(self, spectrum: Array) -> float:
-        number = np.arange(self.grid**2).reshape(self.grid, self.grid)
-        first = number <= np.roll(number[::-1, ::-1], 1, (0, 1))  # of the modes k and -k
-        return float(np.square(np.sqrt(self.spectrum) - np.sqrt(spectrum))[first].sum())
-
-    def denoiser(self, clean: int, generated: int) -> Callable[[Any, Any], Any]:
-        """E[x | z] of windows of `clean + generated` frames, in units of `amplitude`: a frame as networks see it, of variance 1.
-
-            x̂ = C A (A C A + N)⁻¹ z per mode,    A = diag(alpha), N = diag(sigma²), alpha² = 1 - sigma² = sigmoid(log-SNR)
-
-        Called with z [b, w, 2, grid, grid] and log-SNR [b, w]. Modes of one |k| share a matrix, which is made once for each row of
-        log-SNRs. Frames at log-SNR +inf are known, and come back bit by bit.
-        """
-        import torch
-
-        half = self.wavenumber[:, : self.grid // 2 + 1]
-        _, first, group = np.unique(half, return_index=True, return_inverse=True)
-        j = np.arange(clean + generated)
-        lags = self.autocovariance(j)[..., : half.shape[1]].reshape(len(j), -1)[:, first].T / self.amplitude**2
-        C, shells = torch.from_numpy(lags[:, np.abs(j[:, None] - j)]), torch.from_numpy(group.reshape(half.shape))
-
-        @lru_cache(256)
-        def gain(logsnr: tuple[float, ...]) -> Any:
-            """C A (A C A + N)⁻¹ [shells, w, w]."""
-            l = torch.tensor(logsnr, dtype=torch.float64)
-            alpha = torch.sigmoid(l).sqrt()
-            noisy = alpha[:, None] * C * alpha + torch.diag(torch.sigmoid(-l))
-            return torch.linalg.solve(noisy, alpha[:, None] * C).mT
-
-        def denoise(z: Any, logsnr: Any) -> Any:
-            modes = torch.view_as_real(torch.fft.rfft2(z, norm="ortho"))
-            x_hat = torch.empty_like(modes)
-            rows, which = torch.unique(logsnr, dim=0, return_inverse=True)
-            for i, row in enumerate(rows):
-                by = gain(tuple(row.tolist()))[shells].to(z)
-                x_hat[which == i] = torch.einsum("yxij,bjcyxr->bicyxr", by, modes[which == i])
-            frames = torch.fft.irfft2(torch.view_as_complex(x_hat), s=z.shape[-2:], norm="ortho")
-            return torch.where((logsnr == math.inf)[..., None, None, None], z, frames)
-
-        return denoise
+        modes = np.einsum("yxij,...jcyx->...icyx", self.gain(alpha, sigma), np.fft.rfft2(z, norm="ortho"))
+        return np.fft.irfft2(modes, s=z.shape[-2:], norm="ortho")
