@@ -172,6 +172,7 @@ def test_a_record_is_on_disk_before_it_is_sent(store: Store) -> None:
         lambda record: record.pop("points"),
         lambda record: record.update(parent="x"),
         lambda record: record.update(points=[["fsd", "much", 1]]),
+        lambda record: record.update(points=[["fsd", 10**400, 1]]),
         lambda record: record.update(params={"a": 1}),
         lambda record: record.update(key="another"),
     ],

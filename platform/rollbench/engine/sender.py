@@ -80,10 +80,9 @@ class Sender:
         left = len(self._waiting)
         if not left:
             return ""
-        storage = shlex.quote(str(self.outbox.store))
-        return (
-            f"{self._why}: {runs(left)} in {self.outbox}; `rollbench track --storage {storage}` sends what waits there"
-        )
+        why = self._why or f"MLflow at {without_secret(self.uri)} was not told all"
+        send = f"rollbench track --storage {shlex.quote(str(self.outbox.store))}"
+        return f"{why}: {runs(left)} in {self.outbox}; `{send}` sends what waits there"
 
     def _open(self) -> list[Record]:
         """What is still to be tried."""
