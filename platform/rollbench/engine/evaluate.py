@@ -16,15 +16,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
-import ray.data
-import torch
 
 from evaluators import weights
-from rollbench.engine.cluster import WORKER_CPUS, call
+from rollbench.engine.cluster import call
+from rollbench.engine.crew import Crew
 from rollbench.engine.generate import groups
 from rollbench.engine.progress import Progress
 from rollbench.engine.shards import is_video, loaded, read_range, read_split
-from rollbench.engine.stages import Product, write_shards
+from rollbench.engine.stages import Product, write_missing
 from rollbench.measures import Columns, Seen, Sides
 from rollbench.pipeline import Work
 from rollbench.store import Stage, Store, tensor_column, tensor_of
@@ -37,22 +36,16 @@ MEAN_CLIPS = 1024  # training clips behind the mean frame: its own error is then
 
 
 class Evaluator:
-    """An actor that holds the networks of all measures, loaded once, and turns shards of films into shards of columns."""
+    """Holds the networks of all measures and turns shards of films into shards of columns."""
 
     def __init__(self, work: Work, store: Store) -> None:
-        torch.set_num_threads(1)
         self.work, self.store, self.stage = work, store, work.stage(store)
         self.tested, self.horizon = work.needs[-1], work.made_from["horizon"]
         self.video = is_video(self.tested)
         with network_weights(store) as path:
             self.reducers = [measure.reducer(path) for measure in work.made_from["measures"]]
 
-    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[Any]]:
-        items = [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
-        receipts = [self._reduce(item) for item in items]
-        return {name: [r[name] for r in receipts] for name in receipts[0]}
-
-    def _reduce(self, item: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
         ids, films, truth, past = self.films(item)
         seen = Seen(films, truth, past, self.video)
         columns = {name: column for reduce in self.reducers for name, column in reduce(seen).items()}
@@ -74,7 +67,7 @@ class OfFilms(Evaluator):
 
     def films(self, item: dict[str, Any]) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
         clips = self.work.needs[0]
-        receipt = {"name": item["name"], "bytes": int(item["bytes"]), "sha256": item["sha256"]}
+        receipt = {"name": item["name"], "bytes": item["bytes"], "sha256": item["sha256"]}
         films = loaded(tensor_of(clips.stage(self.store).read_table(receipt), "frames"), self.video)
         sampling = clips.made_from["sampling"]
         films = films.reshape(-1, sampling.samples, *films.shape[1:])
@@ -92,7 +85,7 @@ class OfTruth(Evaluator):
 
     def films(self, item: dict[str, Any]) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
         group, part = self.work.made_from["group"], item["part"]
-        first = int(item["group"]) * group
+        first = item["group"] * group
         count = min(group, self.work.made_from["contexts"] - first)
         ids, truth, past = self.real("test", first, count)
         if part == "floor":
@@ -106,9 +99,7 @@ class OfTruth(Evaluator):
         return ids, films[:, None], truth, past
 
 
-def refer(
-    work: Work, store: Store, progress: Progress, *, actors: int = 1, batch: int = 1, gpus: float = 0.0
-) -> Product:
+def refer(work: Work, store: Store, progress: Progress, crew: Crew) -> Product:
     """Columns of the real side and of the trivial forecasts, once for all rows of a setting."""
     (tested,) = work.needs
     items = [
@@ -118,34 +109,16 @@ def refer(
     ]
     stage = work.stage(store)
     mean = stage.receipts().get(MEAN) or call(_write_mean_frame, tested, stage, store)
-    made_of = {"work": work, "store": store}
-    receipts = write_shards(
-        stage, items, progress, "evaluate the truth", "groups",
-        lambda dataset: _pool(dataset, OfTruth, made_of, actors, batch, gpus),
-    )  # fmt: skip
-    return Product([mean, *receipts])
+    write = crew.write(OfTruth, work, store)
+    return Product([mean, *write_missing(stage, items, progress, "evaluate the truth", "groups", write)])
 
 
-def extract(
-    work: Work, store: Store, progress: Progress, *, actors: int = 1, batch: int = 1, gpus: float = 0.0
-) -> Product:
+def extract(work: Work, store: Store, progress: Progress, crew: Crew) -> Product:
     """Columns of a row's films."""
     films = (work.needs[0].stage(store).manifest() or {"files": []})["files"]
     items = [{name: film[name] for name in ("name", "bytes", "sha256")} for film in films]
-    made_of = {"work": work, "store": store}
-    return Product(
-        write_shards(
-            work.stage(store), items, progress, f"evaluate {work.title}", "groups",
-            lambda dataset: _pool(dataset, OfFilms, made_of, actors, batch, gpus),
-        )
-    )  # fmt: skip
-
-
-def _pool(dataset: Any, actor: Any, made_of: dict[str, Any], actors: int, batch: int, gpus: float) -> Any:
-    pool = ray.data.ActorPoolStrategy(size=actors)
-    return dataset.map_batches(
-        actor, compute=pool, fn_constructor_kwargs=made_of, batch_size=batch, num_cpus=WORKER_CPUS, num_gpus=gpus
-    )
+    label, write = f"evaluate {work.title}", crew.write(OfFilms, work, store)
+    return Product(write_missing(work.stage(store), items, progress, label, "groups", write))
 
 
 def _write_mean_frame(data: Work, stage: Stage, store: Store) -> dict[str, Any]:
@@ -153,7 +126,7 @@ def _write_mean_frame(data: Work, stage: Stage, store: Store) -> dict[str, Any]:
     clips = read_split(data, store, "train", MEAN_CLIPS).clips
     mean = sum(clip.mean(0, dtype=np.float64) for clip in clips) / len(clips)
     frame = np.rint(mean).astype(np.uint8) if is_video(data) else mean
-    return stage.write_table(MEAN, pa.table({"mean": tensor_column(frame[None])}))
+    return stage.write_table(MEAN, pa.table({"mean": tensor_column(np.stack([frame]))}))
 
 
 # --- the network of the video distance --------------------------------------------------------------------------------------------

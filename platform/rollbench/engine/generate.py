@@ -1,4 +1,4 @@
-"""Films from a trained model: a Ray Data pipeline over groups of clips, one model per actor.
+"""Films from a trained model: groups of clips shared out among actors that hold one each.
 
 A group holds a fixed range of test clips, is one network batch for each sample, and each film's noise is seeded by (run seed, clip
 id, sample). So films depend neither on how many groups an actor is handed at a time nor on how many actors there are.
@@ -11,41 +11,25 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import ray.data
 import torch
 
 from rollbench.diffusion.rollout import rollout
-from rollbench.engine.cluster import WORKER_CPUS
+from rollbench.engine.crew import Crew
 from rollbench.engine.model import load_denoiser
 from rollbench.engine.progress import Progress
 from rollbench.engine.shards import Normalisation, read_range, stored
-from rollbench.engine.stages import Product, write_shards
+from rollbench.engine.stages import Product, write_missing
 from rollbench.pipeline import Work
 from rollbench.spec import Degradation
 from rollbench.store import Store, tensor_column
 
 
-def generate(
-    work: Work, store: Store, progress: Progress, *, actors: int = 1, batch: int = 1, gpus: float = 0.0
-) -> Product:
-    """Roll out the groups that are not there yet.
-
-    actors: processes, each with one model. batch: groups handed to an actor at a time.
-    """
-    stage, sampling = work.stage(store), work.made_from["sampling"]
-    roll = {"fn_constructor_kwargs": {"work": work, "store": store}, "batch_size": batch, "num_gpus": gpus}
-    return Product(
-        write_shards(
-            stage,
-            groups(sampling.contexts, sampling.group),
-            progress,
-            f"roll out {work.title}",
-            "groups",
-            lambda items: items.map_batches(
-                Roller, compute=ray.data.ActorPoolStrategy(size=actors), num_cpus=WORKER_CPUS, **roll
-            ),
-        )
-    )
+def generate(work: Work, store: Store, progress: Progress, crew: Crew) -> Product:
+    """Roll out the groups that are not there yet."""
+    sampling = work.made_from["sampling"]
+    todo, label = groups(sampling.contexts, sampling.group), f"roll out {work.title}"
+    write = crew.write(Roller, work, store)
+    return Product(write_missing(work.stage(store), todo, progress, label, "groups", write))
 
 
 def groups(contexts: int, group: int) -> list[dict[str, Any]]:
@@ -54,10 +38,9 @@ def groups(contexts: int, group: int) -> list[dict[str, Any]]:
 
 
 class Roller:
-    """An actor that holds one model and turns group numbers into shards of films."""
+    """Holds one model and turns group numbers into shards of films."""
 
     def __init__(self, work: Work, store: Store) -> None:
-        torch.set_num_threads(1)
         model, self.tested = work.needs
         (trained_on,) = model.needs
         self.work, self.store, self.stage = work, store, work.stage(store)
@@ -65,11 +48,8 @@ class Roller:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.denoiser = load_denoiser(model, store).to(self.device)
 
-    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[Any]]:
-        receipts = [self._roll(name, int(group)) for name, group in zip(batch["name"], batch["group"], strict=True)]
-        return {name: [r[name] for r in receipts] for name in receipts[0]}
-
-    def _roll(self, name: str, group: int) -> dict[str, Any]:
+    def __call__(self, shard: dict[str, Any]) -> dict[str, Any]:
+        name, group = shard["name"], shard["group"]
         sampling = self.work.made_from["sampling"]
         first = group * sampling.group
         split = read_range(self.tested, self.store, "test", first, min(sampling.group, sampling.contexts - first))

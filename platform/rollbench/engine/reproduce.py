@@ -9,7 +9,7 @@ from pathlib import Path
 from rollbench.engine.place import Place
 from rollbench.engine.progress import Progress, duration
 from rollbench.engine.record import Recorder
-from rollbench.engine.resources import EVALUATOR_GPUS, Resources
+from rollbench.engine.resources import Resources
 from rollbench.measures import VideoDistance
 from rollbench.pipeline import Absent, RowWork, TableWork, Work, absent, prepare
 from rollbench.spec import Figure
@@ -76,14 +76,11 @@ def _make(
         from rollbench.engine.tune import run_rows
 
         resources = resources.settled()
-        evaluators = resources.evaluators()
         if any(isinstance(m, VideoDistance) for w in works.shared() for m in w.made_from.get("measures", ())):
             keep_weights(store)
         run = {
             "data": lambda w: ingest(w, store, progress),
-            "reference": lambda w: refer(
-                w, store, progress, actors=evaluators, batch=resources.batch, gpus=min(EVALUATOR_GPUS, resources.gpus or 0.0)
-            ),
+            "reference": lambda w: refer(w, store, progress, resources.everywhere()),
             "results": lambda w: cluster.call(score_trivial, w, store),
         }
         for work in works.shared():

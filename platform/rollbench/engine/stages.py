@@ -6,9 +6,8 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import ray.data
 import ray.exceptions
 
 from rollbench.engine.claim import claimed
@@ -17,6 +16,9 @@ from rollbench.pipeline import Work
 from rollbench.provenance import made
 from rollbench.spec import BadInput
 from rollbench.store import Stage, Store
+
+if TYPE_CHECKING:
+    import ray.data
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,29 @@ def write_shards(
     shards: what the pipeline reads, one item per shard, whose "name" is that of the file it writes. pipeline: from the dataset of
     items to one of receipts.
     """
+    import ray.data
+
+    def write(todo: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+        return pipeline(ray.data.from_items(todo, override_num_blocks=len(todo))).iter_rows()
+
+    return write_missing(stage, shards, progress, label, unit, write)
+
+
+def write_missing(
+    stage: Stage,
+    shards: list[dict[str, Any]],
+    progress: Progress,
+    label: str,
+    unit: str,
+    write: Callable[[list[dict[str, Any]]], Iterable[dict[str, Any]]],
+) -> list[dict[str, Any]]:
+    """Have `write` make the shards that are not there yet, from their items to their receipts as they come; the receipts of all."""
     names = {shard["name"] for shard in shards}
     receipts = {name: receipt for name, receipt in stage.receipts().items() if name in names}
     todo = [shard for shard in shards if shard["name"] not in receipts]
     with progress.bar(label, len(shards), len(receipts), unit) as advance:
         if todo:
-            for receipt in pipeline(ray.data.from_items(todo, override_num_blocks=len(todo))).iter_rows():
+            for receipt in write(todo):
                 receipts[receipt["name"]] = dict(receipt)
                 advance()
     return list(receipts.values())

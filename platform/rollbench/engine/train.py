@@ -16,16 +16,17 @@ import pyarrow.fs as pafs
 import ray.train
 import safetensors.torch
 import torch
-from ray.train.torch import TorchTrainer, get_device
+from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from rollbench.datasets.windows import Windows
 from rollbench.engine.cluster import WORKER_CPUS
+from rollbench.engine.crew import RESTARTS, Crew, Tell
 from rollbench.engine.model import WEIGHTS, build_denoiser
 from rollbench.engine.shards import Normalisation, read_split
 from rollbench.engine.stages import Product
 from rollbench.pipeline import Work
-from rollbench.provenance import peak_memory
+from rollbench.provenance import forget_peak_memory, peak_memory
 from rollbench.store import Store
 from rollbench.training.checkpoint import FINAL
 from rollbench.training.loop import Keeping, fit, load_final
@@ -33,38 +34,58 @@ from rollbench.training.loop import Keeping, fit, load_final
 HISTORY = "history.json"
 REPORTS = 20  # progress reports per run
 CHECKPOINT_SECONDS = 30.0
-RESTARTS = 3  # of the worker group, after a worker died
 
 
-def train(work: Work, store: Store, *, workers: int, most: int, gpus: float, to: str) -> Product:
-    """Train the model of a stage on `workers` processes, or up to `most` where there is room. `to` is where Ray keeps its books."""
-    trainer = TorchTrainer(
-        _worker,
-        train_loop_config={"work": work, "store": store},
-        scaling_config=ray.train.ScalingConfig(
-            num_workers=(workers, most) if most > workers else workers,
-            use_gpu=gpus > 0,
-            resources_per_worker={"CPU": WORKER_CPUS} | ({"GPU": gpus} if gpus else {}),
-        ),
-        run_config=ray.train.RunConfig(
-            name=work.key,
-            storage_path=to,
-            failure_config=ray.train.FailureConfig(max_failures=RESTARTS),
-            callbacks=[TuneReportCallback()],
-        ),
-    )
-    trainer.fit()
-    stage = work.stage(store)
-    receipts = stage.receipts()
+def train(work: Work, store: Store, crew: Crew, *, most: int, to: str, told: Tell) -> Product:
+    """Train the model of a stage on as many processes as the crew has actors, or up to `most` where there is room.
+    to: where Ray keeps its books. told: hears the reports.
+
+    The one actor of a kept crew trains by itself (Ray Train's local mode); more are a worker group of their own, with a controller
+    and whatever else Ray Train gives it.
+    """
+    if crew.kept:
+        crew.call(_train_here, work, store, told=told)
+    else:
+        _trainer({"work": work, "store": store}, crew, most, to).fit()
+    receipts = work.stage(store).receipts()
     weights = receipts[WEIGHTS]
     return Product(
         [weights, receipts[HISTORY]], {name: weights[name] for name in ("parameters", "peak_memory_bytes", "workers")}
     )
 
 
+def _train_here(work: Work, store: Store, tell: Tell) -> None:
+    TorchTrainer(
+        _worker,
+        train_loop_config={"work": work, "store": store, "tell": tell},
+        scaling_config=ray.train.ScalingConfig(num_workers=0),
+    ).fit()
+
+
+def _trainer(config: dict[str, Any], crew: Crew, most: int, to: str) -> TorchTrainer:
+    """A group of workers. Its reports reach Tune by themselves."""
+    return TorchTrainer(
+        _worker,
+        train_loop_config=config,
+        torch_config=TorchConfig(backend="gloo" if 0 < crew.gpus < 1 else None),  # NCCL wants a GPU per process
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=(crew.actors, most) if most > crew.actors else crew.actors,
+            use_gpu=crew.gpus > 0,
+            resources_per_worker={"CPU": WORKER_CPUS} | ({"GPU": crew.gpus} if crew.gpus else {}),
+        ),
+        run_config=ray.train.RunConfig(
+            name=config["work"].key,
+            storage_path=to,
+            failure_config=ray.train.FailureConfig(max_failures=RESTARTS),
+            callbacks=[TuneReportCallback()],
+        ),
+    )
+
+
 def _worker(config: dict[str, Any]) -> None:
     """What each Ray Train worker runs."""
     torch.set_num_threads(1)
+    forget_peak_memory()
     work, store = config["work"], config["store"]
     context = ray.train.get_context()
     training = work.made_from["training"]
@@ -80,15 +101,11 @@ def _worker(config: dict[str, Any]) -> None:
         rank=context.get_world_rank(),
         world=context.get_world_size(),
         keeping=Keeping(report=max(1, training.steps // REPORTS), seconds=CHECKPOINT_SECONDS),
-        sink=_report,
+        sink=lambda step, metrics: (config.get("tell") or ray.train.report)({"step": step, **metrics}),
         on_checkpoint=folder.upload,
     )
     if context.get_world_rank() == 0:
         folder.publish(final, context.get_world_size())
-
-
-def _report(step: int, metrics: dict[str, float]) -> None:
-    ray.train.report({"step": step, **metrics})
 
 
 def _windows(work: Work, store: Store) -> Windows:

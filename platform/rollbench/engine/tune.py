@@ -88,18 +88,21 @@ def run_trial(
 
 
 def _run_row(row: RowWork, todo: set[Work], store: Store, resources: Resources, books: str, said: Progress) -> None:
-    n, batch, gpus = resources.workers, resources.batch, resources.gpus or 0.0
-    make(row.model, todo, store, said, lambda work: train(work, store, workers=n, most=resources.most, gpus=gpus, to=books))
+    if all(work.stage(store).manifest() for work in row.works()):
+        return
+    crew, evaluators = resources.crew(), resources.crew(EVALUATOR_GPUS)
+    if crew.kept:
+        crew.hire()
     make(
-        row.clips,
+        row.model,
         todo,
         store,
         said,
-        lambda work: generate(work, store, said, actors=n, batch=batch, gpus=gpus),
+        lambda work: train(work, store, crew, most=resources.most, to=books, told=tune.report),
     )
-    share = min(EVALUATOR_GPUS, gpus)
-    make(row.features, todo, store, said, lambda work: extract(work, store, said, actors=n, batch=batch, gpus=share))
-    make(row.results, todo, store, said, lambda work: score(work, store))
+    make(row.clips, todo, store, said, lambda work: generate(work, store, said, crew))
+    make(row.features, todo, store, said, lambda work: extract(work, store, said, evaluators))
+    make(row.results, todo, store, said, lambda work: evaluators.call(score, work, store))
 
 
 def _root(error: BaseException) -> str:
