@@ -42,7 +42,7 @@ def run(home: Path, name: str, *more: str) -> dict[str, Any]:
 
 def test_all_experiments_are_here(root: Path) -> None:
     files = {path.stem for path in (root / "experiments").glob("*.py") if not path.stem.startswith("_")}
-    assert files == set(EXPERIMENTS) == {*ORDER, *SETTINGS, "search_beta"}
+    assert files == set(EXPERIMENTS) == {*ORDER, *SETTINGS}
 
 
 @pytest.mark.parametrize("name", ORDER)

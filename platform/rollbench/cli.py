@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 EXPERIMENTS = (
     "table1", "table2", "table3", "table4", "table5", "table6", "table7", "table8", "table9", "table10",
     "figure3", "figure4", "figure5", "figure6", "figure7", "figure8",
-    "sweep_cond_gen", "search_beta", "efficiency", "robustness",
+    "sweep_cond_gen", "efficiency", "robustness",
 )  # fmt: skip
 
 

@@ -50,6 +50,34 @@ class Flaky:
     failed: Counter[str] = field(default_factory=Counter)
 
 
+def _body(request: BaseHTTPRequestHandler) -> bytes:
+    if request.headers.get("Transfer-Encoding", "").lower() != "chunked":
+        return request.rfile.read(int(request.headers.get("Content-Length") or 0))
+    del request.headers["Transfer-Encoding"]  # http.client counts it anew
+    parts = []
+    while size := int(request.rfile.readline().split(b";")[0], 16):
+        parts.append(request.rfile.read(size))
+        request.rfile.readline()
+    while request.rfile.readline().strip():
+        pass
+    return b"".join(parts)
+
+
+def _ask(request: BaseHTTPRequestHandler, body: bytes, upstream: str) -> tuple[int, dict[str, str], bytes]:
+    connection = http.client.HTTPConnection(urlsplit(upstream).netloc, timeout=60)
+    try:
+        connection.request(request.command, request.path, body, dict(request.headers))
+        answer = connection.getresponse()
+        data = answer.read()
+        headers = {k: v for k, v in answer.getheaders() if k.lower() not in ("connection", "transfer-encoding")}
+        if request.command != "HEAD":
+            headers = {k: v for k, v in headers.items() if k.lower() != "content-length"}
+            headers["Content-Length"] = str(len(data))
+        return answer.status, headers, data
+    finally:
+        connection.close()
+
+
 @contextlib.contextmanager
 def flaky(upstream: str, one_in: int = 20, seed: int = 0, faults: tuple[str, ...] = FAULTS) -> Iterator[Flaky]:
     """A proxy before `upstream` that fails one request in `one_in`, chosen by `seed`, in one of these ways:
@@ -63,7 +91,7 @@ def flaky(upstream: str, one_in: int = 20, seed: int = 0, faults: tuple[str, ...
         protocol_version = "HTTP/1.1"
 
         def handle_one(self) -> None:
-            body = self._body()
+            body = _body(self)
             with lock:
                 seen.requests += 1
                 fault = draw.choice(faults) if draw.randrange(one_in) == 0 else None
@@ -74,39 +102,13 @@ def flaky(upstream: str, one_in: int = 20, seed: int = 0, faults: tuple[str, ...
             elif fault == "dropped":
                 self._hang_up()
             else:
-                status, headers, data = self._ask(body)
+                status, headers, data = _ask(self, body, upstream)
                 if fault == "lost":
                     self._hang_up()
                 else:
                     self._answer(status, headers, data, len(data) // 2 if fault == "cut" else len(data))
 
         do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_one
-
-        def _body(self) -> bytes:
-            if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
-                return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            del self.headers["Transfer-Encoding"]  # http.client counts it anew
-            parts = []
-            while size := int(self.rfile.readline().split(b";")[0], 16):
-                parts.append(self.rfile.read(size))
-                self.rfile.readline()
-            while self.rfile.readline().strip():
-                pass
-            return b"".join(parts)
-
-        def _ask(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
-            connection = http.client.HTTPConnection(urlsplit(upstream).netloc, timeout=60)
-            try:
-                connection.request(self.command, self.path, body, dict(self.headers))
-                answer = connection.getresponse()
-                data = answer.read()
-                headers = {k: v for k, v in answer.getheaders() if k.lower() not in ("connection", "transfer-encoding")}
-                if self.command != "HEAD":
-                    headers = {k: v for k, v in headers.items() if k.lower() != "content-length"}
-                    headers["Content-Length"] = str(len(data))
-                return answer.status, headers, data
-            finally:
-                connection.close()
 
         def _answer(self, status: int, headers: dict[str, str], data: bytes, kept: int) -> None:
             self.send_response_only(status)
