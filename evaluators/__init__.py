@@ -5,9 +5,9 @@ Stands alone (numpy, scipy, torch): usable on any two sets of clips, without the
     from evaluators import FVD
     print(FVD("original", clip=16).between("REAL/", "FAKE/").value)
 
-A metric is a file: `fvd` `fsd` `fid` `spectra` `pixel`. They share `frechet` (the distance), `moments` (sets that merge),
-`uncertainty` (intervals) and `bias` (floor and N-curve). Packages that one purpose alone needs (av, pyarrow, matplotlib,
-safetensors, tensorflow_hub) are imported when it is asked for.
+A metric is a file: `fvd` `fsd` `fid` `spectra` `pixel` `lpips`. They share `frechet` (the distance), `moments` (sets that merge),
+`uncertainty` (intervals), `bias` (floor and N-curve) and `scoring` (all of it, from features). Packages that one purpose alone
+needs (av, pyarrow, matplotlib, safetensors, tensorflow_hub) are imported when it is asked for.
 """
 
 from __future__ import annotations
