@@ -108,9 +108,8 @@ def _setting(table: Table, setting: Setting, names: set[str]) -> SettingWork:
     tested = data if setting.tested is None else _data(setting.tested, sampling.contexts, sampling.contexts)
     seen = {"measures": measures, "horizon": sampling.horizon}
     reference = Work("reference", "truth", {**seen, "contexts": sampling.contexts, "group": sampling.group}, (tested,))
-    trivial_scoring = Scoring(setting.metrics, table.resamples, setting.protocol, sampling.contexts)
-    trivial = Work("results", "trivial forecasts and floor", {"scoring": trivial_scoring}, (reference,))
     scoring = Scoring(setting.metrics, table.resamples, setting.protocol, sampling.contexts, sampling.samples)
+    trivial = Work("results", "trivial forecasts and floor", {"scoring": scoring}, (reference,))
     rows = []
     for seed in table.seeds:
         for row in (row for row in setting.rows if row.name in names):
