@@ -23,6 +23,14 @@ def test_a_tensor_column_comes_back_exactly_and_without_a_copy(stage: Stage) -> 
     assert not read.flags.owndata and not read.flags.writeable  # memory-mapped
 
 
+@pytest.mark.parametrize(
+    "array",
+    [np.broadcast_to(np.arange(6.0).reshape(2, 3), (1, 2, 3)), np.arange(6.0).reshape(1, 2, 3).transpose(1, 0, 2)],
+)
+def test_an_axis_of_one_is_no_obstacle(array: np.ndarray) -> None:
+    assert np.array_equal(tensor_of(pa.table({"x": tensor_column(array)}), "x"), array)
+
+
 def test_a_stage_is_done_only_with_its_manifest(stage: Stage) -> None:
     receipt = stage.write("a.bin", b"abc")
     assert stage.manifest() is None

@@ -299,7 +299,8 @@ def _is_receipt(value: Mapping[str, Any]) -> bool:
 
 def tensor_column(array: np.ndarray) -> pa.Array:
     """An array [rows, …] as an Arrow column of fixed-shape tensors."""
-    return pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(array))
+    # Flat and back: numpy calls an array contiguous whatever the strides of its axes of one, pyarrow does not.
+    return pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(array).reshape(-1).reshape(array.shape))
 
 
 def tensor_of(table: pa.Table, column: str) -> np.ndarray:

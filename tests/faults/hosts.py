@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 
+OWN = {"tmp": "/tmp", "shm": "/dev/shm", "hosts": "/etc/hosts"}
 NETWORK = "10.213.77"  # of the bridge; .254 is this machine
 RAY = [sys.executable, "-c", "from ray.scripts.scripts import main; main()"]
 TOKEN = "a-secret-of-these-tests"
