@@ -19,7 +19,7 @@ EXPERIMENTS := table1 table2 table3 table8 table9 table10 figure3 figure4 figure
                sweep_cond_gen efficiency robustness
 PRINTED := table4 table5 table6 table7
 
-.PHONY: help setup $(EXPERIMENTS) $(PRINTED) test test-slow lint format benchmarks ui clean
+.PHONY: help setup $(EXPERIMENTS) $(PRINTED) test test-slow test-faults lint format benchmarks ui clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -45,7 +45,10 @@ test: setup ## the fast tests
 	$(PYTEST) -m "not slow"
 
 test-slow: setup ## the long ones
-	$(PYTEST) -m slow
+	$(PYTEST) -m slow --ignore tests/faults
+
+test-faults: setup ## processes and hosts that die, storage that fails or is full: the same table all the same
+	$(PYTEST) -m slow tests/faults
 
 lint: setup ## style, format and types
 	.venv/bin/ruff check .
