@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Undisturbed
 from tests.faults.processes import end_session, kill_one, of_session, under_way
-from tests.faults.table import digests
+from tests.faults.table import Undisturbed, digests
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

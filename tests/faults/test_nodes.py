@@ -12,10 +12,9 @@ import pytest
 
 from rollbench.engine.claim import CLAIM
 from rollbench.store import Store
-from tests.faults.conftest import Undisturbed
 from tests.faults.hosts import Net, hosts
 from tests.faults.storage import bucket, uri
-from tests.faults.table import ROOT, digests
+from tests.faults.table import ROOT, Undisturbed, digests
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 

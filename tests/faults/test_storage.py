@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Undisturbed
 from tests.faults.processes import under_way
 from tests.faults.storage import FAULTS, bucket, flaky, uri
+from tests.faults.table import Undisturbed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
