@@ -88,10 +88,10 @@ class Stage:
 
     def write_table(self, name: str, table: pa.Table, **facts: Any) -> dict[str, Any]:
         """Write an Arrow IPC file, uncompressed so that it can be read without a copy; see `write`."""
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table)
-        return self.write(name, sink.getvalue(), rows=table.num_rows, **facts)
+        # Measured first: a buffer that grows is copied each time it does.
+        data = pa.allocate_buffer(_written(table, pa.MockOutputStream()).size())
+        _written(table, pa.FixedSizeBufferWriter(data))
+        return self.write(name, data, rows=table.num_rows, **facts)
 
     def publish(self, receipts: Iterable[Mapping[str, Any]], **facts: Any) -> dict[str, Any]:
         """Mark the stage as done: the manifest is the last file written. Returns it."""
@@ -269,6 +269,12 @@ class Stage:
         files = manifest["files"]
         faults = map(fault, files) if self.store.local else self._together(fault, files)
         return {file["name"]: words for file, words in zip(files, faults, strict=True) if words is not None}
+
+
+def _written(table: pa.Table, sink: Any) -> Any:
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink
 
 
 def _plain(name: str) -> str:

@@ -66,7 +66,7 @@ def clips_of(path: Path, cut: Cut, fps: float) -> tuple[list[np.ndarray], float]
             stream: Any = container.streams.best("video")
             if stream is None:
                 raise Unreadable("no video stream")
-            stream.thread_type = "NONE"  # a worker has one core
+            stream.thread_type = "NONE"  # as the filters
             packets = container.demux(stream)
             clips = _cut(_pictures(_frames(packets), cut), cut)
             if cut.check == "file":
@@ -145,7 +145,7 @@ def _graph(frame: Any, cut: Cut) -> Any:
         *([("select", rf"not(mod(n\,{cut.stride}))")] if cut.stride > 1 else []),
         *_upright(frame),
         *([("crop", r"min(iw\,ih):min(iw\,ih)")] if cut.crop == "centre" else []),
-        ("scale", f"{cut.size}:{cut.size}:flags={cut.filter}"),
+        ("scale", f"{cut.size}:{cut.size}:flags={cut.filter}:threads=1"),  # a worker has one core
         ("format", "rgb24"),
         ("buffersink", ""),
     ]

@@ -31,7 +31,8 @@ from rollbench.storage import StorageError
 from rollbench.store import Stage, Store, sha256, tensor_column
 
 Moments = tuple[int, np.ndarray, np.ndarray]
-CHUNK = 8  # frames
+NOTHING: Moments = (0, np.zeros(0), np.zeros(0))
+CHUNK = 8  # frames whose statistics are taken at a time, so that they stay in the cache
 FILE_FACTS = ("name", "bytes", "sha256", "rows")  # of a receipt, that the manifest keeps
 
 
@@ -156,21 +157,26 @@ def _table(clips: Sequence[Clip]) -> pa.Table:
 
 
 def _moments(clips: Sequence[Clip]) -> dict[str, Any]:
-    """Values per channel, their mean and their sum of squared differences from it; a few frames at a time, to stay in the cache."""
-    parts = [clip.frames[t : t + CHUNK] for clip in clips for t in range(0, len(clip.frames), CHUNK)]
-    if parts and parts[0].dtype == np.uint8:
-        counts = np.sum([_histogram(part) for part in parts], axis=0)
-        n, pixels = int(counts[0].sum()), np.arange(256.0)
-        mean = counts @ pixels / n
-        moments = n, mean, (counts * np.square(pixels - mean[:, None])).sum(1)
-    else:
-        moments = reduce(_merged, map(_spread, parts), (0, np.zeros(0), np.zeros(0)))
-    return {"count": moments[0], "mean": moments[1].tolist(), "m2": moments[2].tolist()}
+    """Values per channel, their mean and their sum of squared differences from it."""
+    spread = _pixel_spread if clips and clips[0].frames.dtype == np.uint8 else _spread
+    parts = (clip.frames[t : t + CHUNK] for clip in clips for t in range(0, len(clip.frames), CHUNK))
+    count, mean, m2 = reduce(_merged, map(spread, parts), NOTHING)
+    return {"count": count, "mean": mean.tolist(), "m2": m2.tolist()}
 
 
-def _histogram(frames: np.ndarray) -> np.ndarray:
-    """How often each channel of frames [t, y, x, c] has each of 256 values: [c, 256]."""
-    return np.stack([np.bincount(frames[..., c].ravel(), minlength=256) for c in range(frames.shape[-1])])
+def _pixel_spread(frames: np.ndarray) -> Moments:
+    """Of frames uint8 [t, y, x, c], from sums that float32 holds exactly, and so in any order: of up to 256 squares below 2^16."""
+    lines = frames.reshape(-1, frames.shape[2] * frames.shape[3])
+    sums, squares = np.zeros((2, lines.shape[1]))
+    for start in range(0, len(lines), 256):
+        part = lines[start : start + 256].astype(np.float32)
+        ones = np.ones(len(part), np.float32)
+        sums += ones @ part
+        part *= part
+        squares += ones @ part
+    count = frames[..., 0].size
+    total, square = (each.reshape(-1, frames.shape[3]).sum(0) for each in (sums, squares))
+    return count, total / count, square - np.square(total) / count
 
 
 def _spread(frames: np.ndarray) -> Moments:
@@ -192,7 +198,7 @@ def _merged(a: Moments, b: Moments) -> Moments:
 def _facts(work: CorpusWork, receipts: list[dict[str, Any]], bad: list[Quarantined]) -> dict[str, Any]:
     """What the manifest says beside the files."""
     each = [(r["count"], np.array(r["mean"]), np.array(r["m2"])) for r in receipts if r["count"]]
-    (count, mean, m2), value = reduce(_merged, each), work.value
+    (count, mean, m2), value = reduce(_merged, each, NOTHING), work.value
     return {
         "corpus": plain(value),
         "description": value.describe(),
