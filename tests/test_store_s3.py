@@ -75,15 +75,6 @@ def test_damage_is_named_and_only_the_damaged_file_is_dropped(stage: Stage, harm
     assert not stage.exists() and stage.receipts() == {}
 
 
-def test_notes_of_a_run_are_forgotten(stage: Stage) -> None:
-    stage.publish([stage.write("a.bin", b"abc")])
-    with stage.store.filesystem.open_output_stream(f"{stage.store.path}/ray-1/note") as out:
-        out.write(b"x")
-    stage.store.forget(f"{stage.store.path}/ray-1")
-    stage.store.forget(f"{stage.store.path}/ray-2")  # was never there
-    assert stage.store.keys("ray-1") == [] and stage.manifest() is not None
-
-
 def test_a_storage_that_fails_one_request_in_twenty_gives_the_same_bytes(server: str, tmp_path: Path) -> None:
     files = {f"{i:02d}.bin": np.random.default_rng(i).bytes(6_000_000 if i == 3 else 1_000) for i in range(16)}
     with flaky(server, one_in=20, seed=SEED) as proxy:

@@ -73,13 +73,6 @@ class Storage:
     def local(self) -> bool:
         return isinstance(self.filesystem, pafs.LocalFileSystem)
 
-    def forget(self, folder: str) -> None:
-        """Delete a folder that is no stage (Ray's notes of a run), by its full path or URI, if it is there."""
-        path = folder if self.local else self.path + folder.removeprefix(self.root.rstrip("/"))
-        with self.telling("clear", path):
-            if self.filesystem.get_file_info(path).type == pafs.FileType.Directory:
-                self.filesystem.delete_dir(path)
-
     @contextlib.contextmanager
     def telling(self, verb: str, path: str, size: int | None = None) -> Iterator[None]:
         """Within this context an error of the storage is told in our words, with the path and how much was to be written."""

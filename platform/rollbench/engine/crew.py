@@ -103,6 +103,11 @@ class Crew:
         with self._hands(1) as (hand, *_):
             ray.get(hand.listen.remote())
 
+    def dismiss(self) -> None:
+        """Let go of the actors that are kept: who waits for another driver must not hold what that one waits for."""
+        while _kept:
+            ray.kill(_kept.pop())
+
     @contextlib.contextmanager
     def _hands(self, wanted: int) -> Iterator[list[Any]]:
         """At most `actors` actors for at most `wanted` parts."""

@@ -75,6 +75,7 @@ def _make(
         from rollbench.engine.stages import make
         from rollbench.engine.tune import run_rows
 
+        cluster.check_shared(store)
         resources = resources.settled()
         if any(isinstance(m, VideoDistance) for w in works.shared() for m in w.made_from.get("measures", ())):
             keep_weights(store)

@@ -70,23 +70,38 @@ def write_missing(
     return list(receipts.values())
 
 
-def make(work: Work, todo: set[Work], store: Store, progress: Progress, run: Callable[[Work], Product]) -> None:
+def make(
+    work: Work,
+    todo: set[Work],
+    store: Store,
+    progress: Progress,
+    run: Callable[[Work], Product],
+    idle: Callable[[], None] = lambda: None,
+) -> None:
     """Run `run(work)` if the stage is among those to do and nobody has made it meanwhile; wait for one who is about to.
 
+    idle: called before we wait, to let go of what the other may need of the same cluster.
     Raises what the stage raised, in one line: BadInput if it was that, wherever it was raised, else RuntimeError.
     """
     stage = work.stage(store)
     if work not in todo or stage.manifest() is not None:
         return
-    with claimed(stage, progress.line) as ours:
+
+    def wait(why: str) -> None:
+        idle()
+        progress.line(why)
+
+    with claimed(stage, wait) as ours:
         if not ours:
             progress.line(f"  {work.kind:<10} {work.title:<44} {'made by another':>12}   {stage.path}")
             return
         start = time.monotonic()
         try:
             product = run(work)
-        except ray.exceptions.RayError as error:
-            raise plainly(error) from None
+        except Exception as error:
+            if type(error).__module__.startswith("ray."):
+                raise plainly(error) from None
+            raise
         seconds = time.monotonic() - start
         stage.publish(product.receipts, title=work.title, made=made(seconds), **product.facts)
     progress.finished(work.kind, work.title, seconds, stage.path)

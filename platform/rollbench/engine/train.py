@@ -7,12 +7,9 @@ killed and a run without Ray all go on from the same place.
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
-import pyarrow.fs as pafs
 import ray.train
 import safetensors.torch
 import torch
@@ -20,15 +17,16 @@ from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from rollbench.datasets.windows import Windows
+from rollbench.engine.books import nowhere
 from rollbench.engine.cluster import WORKER_CPUS
 from rollbench.engine.crew import RESTARTS, Crew, Tell
 from rollbench.engine.model import WEIGHTS, build_denoiser
+from rollbench.engine.scratch import scratch
 from rollbench.engine.shards import Normalisation, read_split
 from rollbench.engine.stages import Product
 from rollbench.pipeline import Work
 from rollbench.provenance import forget_peak_memory, peak_memory
-from rollbench.store import Store
-from rollbench.training.checkpoint import FINAL
+from rollbench.store import Stage, Store
 from rollbench.training.loop import Keeping, fit, load_final
 
 HISTORY = "history.json"
@@ -36,7 +34,7 @@ REPORTS = 20  # progress reports per run
 CHECKPOINT_SECONDS = 30.0
 
 
-def train(work: Work, store: Store, crew: Crew, *, most: int, to: str, told: Tell) -> Product:
+def train(work: Work, store: Store, crew: Crew, *, most: int, told: Tell) -> Product:
     """Train the model of a stage on as many processes as the crew has actors, or up to `most` where there is room.
     to: where Ray keeps its books. told: hears the reports.
 
@@ -46,7 +44,7 @@ def train(work: Work, store: Store, crew: Crew, *, most: int, to: str, told: Tel
     if crew.kept:
         crew.call(_train_here, work, store, told=told)
     else:
-        _trainer({"work": work, "store": store}, crew, most, to).fit()
+        _trainer({"work": work, "store": store}, crew, most).fit()
     receipts = work.stage(store).receipts()
     weights = receipts[WEIGHTS]
     return Product(
@@ -62,7 +60,7 @@ def _train_here(work: Work, store: Store, tell: Tell) -> None:
     ).fit()
 
 
-def _trainer(config: dict[str, Any], crew: Crew, most: int, to: str) -> TorchTrainer:
+def _trainer(config: dict[str, Any], crew: Crew, most: int) -> TorchTrainer:
     """A group of workers. Its reports reach Tune by themselves."""
     return TorchTrainer(
         _worker,
@@ -75,9 +73,9 @@ def _trainer(config: dict[str, Any], crew: Crew, most: int, to: str) -> TorchTra
         ),
         run_config=ray.train.RunConfig(
             name=config["work"].key,
-            storage_path=to,
             failure_config=ray.train.FailureConfig(max_failures=RESTARTS),
             callbacks=[TuneReportCallback()],
+            **nowhere(),
         ),
     )
 
@@ -89,23 +87,24 @@ def _worker(config: dict[str, Any]) -> None:
     work, store = config["work"], config["store"]
     context = ray.train.get_context()
     training = work.made_from["training"]
-    folder = _Folder(work, store, context.get_world_rank())
-    final = fit(
-        build_denoiser(work, recompute=training.recompute),
-        work.made_from["method"],
-        _windows(work, store),
-        training,
-        seed=work.made_from["seed"],
-        folder=folder.path,
-        device=get_device(),
-        rank=context.get_world_rank(),
-        world=context.get_world_size(),
-        keeping=Keeping(report=max(1, training.steps // REPORTS), seconds=CHECKPOINT_SECONDS),
-        sink=lambda step, metrics: (config.get("tell") or ray.train.report)({"step": step, **metrics}),
-        on_checkpoint=folder.upload,
-    )
-    if context.get_world_rank() == 0:
-        folder.publish(final, context.get_world_size())
+    with scratch(work.stage(store), context.get_world_rank()) as folder:
+        final = fit(
+            build_denoiser(work, recompute=training.recompute),
+            work.made_from["method"],
+            _windows(work, store),
+            training,
+            seed=work.made_from["seed"],
+            folder=folder.path,
+            device=get_device(),
+            rank=context.get_world_rank(),
+            world=context.get_world_size(),
+            keeping=Keeping(report=max(1, training.steps // REPORTS), seconds=CHECKPOINT_SECONDS),
+            sink=lambda step, metrics: (config.get("tell") or ray.train.report)({"step": step, **metrics}),
+            on_checkpoint=folder.send,
+        )
+        if context.get_world_rank() == 0:
+            _write(folder.stage, final, context.get_world_size())
+            folder.clear()
 
 
 def _windows(work: Work, store: Store) -> Windows:
@@ -122,47 +121,12 @@ def _windows(work: Work, store: Store) -> Windows:
     )
 
 
-class _Folder:
-    """Where the loop keeps its checkpoints: the stage's own folder on a shared disk, else a local copy of it."""
-
-    def __init__(self, work: Work, store: Store, rank: int) -> None:
-        self.stage, self.local = work.stage(store), store.local
-        self.path = (
-            Path(self.stage.path) if self.local else Path(tempfile.gettempdir()) / "rollbench" / work.key / str(rank)
-        )
-        self.path.mkdir(parents=True, exist_ok=True)
-        if not self.local and self.stage.exists():
-            pafs.copy_files(
-                self.stage.path,
-                str(self.path),
-                source_filesystem=store.filesystem,
-                destination_filesystem=pafs.LocalFileSystem(),
-            )
-
-    def upload(self, checkpoint: Path | None, step: int) -> None:
-        """Copy a checkpoint to storage that this machine's disk is not part of."""
-        if not self.local and checkpoint is not None:
-            target = f"{self.stage.path}/{checkpoint.name}"
-            pafs.copy_files(
-                str(checkpoint),
-                target,
-                source_filesystem=pafs.LocalFileSystem(),
-                destination_filesystem=self.stage.store.filesystem,
-            )
-
-    def publish(self, final: Path, workers: int) -> None:
-        """Write the averaged weights and the run's history into the stage; the checkpoints have done their work."""
-        tensors, facts = load_final(final)
-        parameters = sum(t.numel() for t in tensors.values())
-        self.stage.write(
-            WEIGHTS,
-            safetensors.torch.save(tensors),
-            parameters=parameters,
-            peak_memory_bytes=peak_memory(),
-            workers=workers,
-        )
-        # What two runs agree on: no times, no machine.
-        kept = {name: facts[name] for name in ("step", "ema_decay", "history")}
-        self.stage.write(HISTORY, json.dumps(kept).encode())
-        for step in (*self.path.glob("step-*"), self.path / FINAL):
-            shutil.rmtree(step, ignore_errors=True)
+def _write(stage: Stage, final: Path, workers: int) -> None:
+    """Write the averaged weights and the run's history into the stage."""
+    tensors, facts = load_final(final)
+    parameters = sum(t.numel() for t in tensors.values())
+    weights = safetensors.torch.save(tensors)
+    stage.write(WEIGHTS, weights, parameters=parameters, peak_memory_bytes=peak_memory(), workers=workers)
+    # What two runs agree on: no times, no machine.
+    kept = {name: facts[name] for name in ("step", "ema_decay", "history")}
+    stage.write(HISTORY, json.dumps(kept).encode())

@@ -5,7 +5,6 @@ Ray is the scheduler: as many trials run side by side as the cluster has room fo
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ from ray import tune
 from ray.tune import Callback
 
 from rollbench.engine import cluster
+from rollbench.engine.books import nowhere
 from rollbench.engine.evaluate import extract, score
 from rollbench.engine.generate import generate
 from rollbench.engine.progress import Progress
@@ -20,6 +20,8 @@ from rollbench.engine.resources import EVALUATOR_GPUS, Resources
 from rollbench.engine.stages import make
 from rollbench.engine.train import train
 from rollbench.pipeline import RowWork, Work
+from rollbench.spec import BadInput
+from rollbench.storage import StorageError
 from rollbench.store import Store
 
 
@@ -35,30 +37,26 @@ def run_rows(
 
     Raises RuntimeError if a trial fails, after the others are done, and KeyboardInterrupt if they were stopped.
     """
-    books = f"{store.path if store.local else store.root.rstrip('/')}/ray-{uuid.uuid4().hex[:8]}"
     listener = _Listen(groups, progress, on_done)
     tuner = tune.Tuner(
         tune.with_resources(
-            tune.with_parameters(run_trial, groups=groups, todo=todo, store=store, resources=resources, books=books),
+            tune.with_parameters(run_trial, groups=groups, todo=todo, store=store, resources=resources),
             {"CPU": cluster.TRIAL_CPUS},
         ),
         param_space={"trial": tune.grid_search(list(range(len(groups))))},
         tune_config=tune.TuneConfig(max_concurrent_trials=resources.side_by_side, reuse_actors=True),
         run_config=tune.RunConfig(
             name="rows",
-            storage_path=books,
             verbose=0,
             callbacks=[listener],
             failure_config=tune.FailureConfig(max_failures=2),
+            **nowhere(),
         ),
     )
-    try:
-        errors = [_root(error) for error in tuner.fit().errors] + listener.failed
-    finally:
-        store.forget(books)
-    if errors:
+    tuner.fit()
+    if failed := listener.failed:
         raise RuntimeError(
-            f"{len(errors)} of {len(groups)} trials failed, the finished stages are kept; the first: {errors[0]}"
+            f"{len(failed)} of {len(groups)} trials failed, the finished stages are kept; the first: {failed[0]}"
         )
     if any(row.results.stage(store).manifest() is None for rows in groups for row in rows):
         raise KeyboardInterrupt  # Tune takes Ctrl-C for itself, ends its trials and returns as if all were well
@@ -70,46 +68,42 @@ def run_trial(
     todo: set[Work],
     store: Store,
     resources: Resources,
-    books: str,
 ) -> None:
     """One model and its rows, from training to results. Every stage that is there is passed over.
-
-    books: where Ray keeps its own notes on trainers while they run; beside the stages, since every node must see it.
 
     An error of ours would be the same at a second try, so it is told instead of raised; a trial that dies is tried again by Tune.
     """
     said, rows = _Say(), groups[config["trial"]]
     try:
         for place, row in enumerate(rows):
-            _run_row(row, todo, store, resources, books, said)
+            _run_row(row, todo, store, resources, said)
             tune.report({"row": place})
     except Exception as error:
         tune.report({"failed": f"{rows[0].model.title}: {_root(error)}"})
 
 
-def _run_row(row: RowWork, todo: set[Work], store: Store, resources: Resources, books: str, said: Progress) -> None:
+def _run_row(row: RowWork, todo: set[Work], store: Store, resources: Resources, said: Progress) -> None:
     if all(work.stage(store).manifest() for work in row.works()):
         return
     crew, evaluators = resources.crew(), resources.crew(EVALUATOR_GPUS)
     if crew.kept:
         crew.hire()
-    make(
-        row.model,
-        todo,
-        store,
-        said,
-        lambda work: train(work, store, crew, most=resources.most, to=books, told=tune.report),
-    )
-    make(row.clips, todo, store, said, lambda work: generate(work, store, said, crew))
-    make(row.features, todo, store, said, lambda work: extract(work, store, said, evaluators))
-    make(row.results, todo, store, said, lambda work: evaluators.call(score, work, store))
+    run = {
+        "model": lambda work: train(work, store, crew, most=resources.most, told=tune.report),
+        "clips": lambda work: generate(work, store, said, crew),
+        "features": lambda work: extract(work, store, said, evaluators),
+        "results": lambda work: evaluators.call(score, work, store),
+    }
+    for work in row.works():
+        make(work, todo, store, said, run[work.kind], idle=crew.dismiss)
 
 
 def _root(error: BaseException) -> str:
-    """The first cause of an error, in one line."""
+    """The first cause of an error, in one line; what is ours says enough without its type."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return " ".join(f"{type(error).__name__}: {error}".split())[-600:]
+    name = "" if type(error) in (BadInput, RuntimeError, StorageError) else f"{type(error).__name__}: "
+    return " ".join(f"{name}{error}".split())[-600:]
 
 
 class _Say(Progress):
@@ -137,6 +131,11 @@ class _Listen(Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles callbacks for a restore that stages make needless; streams and databases cannot follow
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial that died, and died again each time it was tried."""
+        title = self.groups[trial.config["trial"]][0].model.title
+        self.failed.append(f"{title}: its process died {trial.num_failures} times")
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
