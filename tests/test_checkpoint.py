@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,19 @@ def test_facts_that_are_no_numbers_are_not_written(tmp_path: Path) -> None:
 def test_facts_are_read_as_json(tmp_path: Path) -> None:
     path = checkpoint.save(tmp_path, "one", STATE, {"step": 1})
     assert json.loads((path / FACTS).read_text()) == {"step": 1}
+
+
+def test_a_full_disk_is_named_and_the_checkpoint_before_it_stays(tmp_path: Path) -> None:
+    """A process that may write no file of more than 4,000 bytes stands for a disk with no more room."""
+    code = (
+        "import resource, sys, torch, pathlib\n"
+        "from rollbench.training import checkpoint\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "checkpoint.save_step(folder, 1, {'x': torch.zeros(10)}, {})\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\n"
+        "try: checkpoint.save_step(folder, 2, {'x': torch.zeros(2000)}, {})\n"
+        "except OSError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
+    assert f"checkpoint {tmp_path}/step-00000002 (8,000 bytes) cannot be written: " in done.stdout, done.stderr
+    assert "File too large" in done.stdout and [p.name for p in tmp_path.iterdir()] == ["step-00000001"]

@@ -1,5 +1,7 @@
 """The store: whole files or none, receipts that tell, damage that is named, on a local disk and on any other filesystem."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +100,26 @@ def test_another_filesystem_holds_the_same_stage(tmp_path: Path) -> None:
     other = Store(f"file://{tmp_path}").stage("data", "k")
     assert other.read(receipt).to_pybytes() == b"abc"
     assert (other.manifest() or {})["digest"] == digest
+
+
+def test_a_full_disk_is_told_with_path_and_bytes_and_leaves_no_half_file(tmp_path: Path) -> None:
+    """A process that may write no file of more than 1,000 bytes stands for a disk with no more room."""
+    code = (
+        "import resource, sys\n"
+        "from rollbench.store import Store\n"
+        "stage = Store(sys.argv[1]).stage('data', 'k')\n"
+        "stage.write('a.bin', bytes(900))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try: stage.write('b.bin', bytes(123456))\n"
+        "except RuntimeError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
+    stage = Store(str(tmp_path)).stage("data", "k")
+    said = f"storage {tmp_path}: cannot write {stage.path}/b.bin (123,456 bytes): "
+    assert done.stdout.startswith(said) and "File too large" in done.stdout and done.stdout.count("\n") == 1, done
+    assert sorted(p.name for p in Path(stage.path).iterdir()) == ["a.bin", "a.bin.receipt"]
+    stage.publish([*stage.receipts().values(), stage.write("b.bin", bytes(123456))])
+    assert stage.damage() == {}
 
 
 def test_unwritable_storage_is_refused(tmp_path: Path) -> None:

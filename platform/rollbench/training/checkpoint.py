@@ -31,16 +31,25 @@ def save(folder: Path, name: str, tensors: dict[str, Tensor], facts: dict[str, A
     target, partial = folder / name, folder / ".partial"  # one writer per folder: what lies there is a dead one's
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, partial / TENSORS)
-    (partial / FACTS).write_text(json.dumps(facts, indent=1, allow_nan=False))
-    sums = "".join(f"{_sha256(partial / file)}  {file}\n" for file in (TENSORS, FACTS))
-    (partial / SUMS).write_text(sums)
-    for path in (*partial.iterdir(), partial):
-        _sync(path)
+    try:
+        _write(partial, tensors, facts)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        size = sum(value.nbytes for value in tensors.values())
+        raise OSError(f"checkpoint {target} ({size:,} bytes) cannot be written: {error}") from None
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
     _sync(folder)
     return target
+
+
+def _write(folder: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, folder / TENSORS)
+    (folder / FACTS).write_text(json.dumps(facts, indent=1, allow_nan=False))
+    sums = "".join(f"{_sha256(folder / file)}  {file}\n" for file in (TENSORS, FACTS))
+    (folder / SUMS).write_text(sums)
+    for path in (*folder.iterdir(), folder):
+        _sync(path)
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
