@@ -71,7 +71,7 @@ def test_the_paper_scale_prints_the_papers_sizes_and_runs_nothing(capsys: pytest
     assert run(TABLE, ["--scale", "paper", "--dry-run"]) == 0
     text = capsys.readouterr().out
     assert "198,976 training + 1,024 test clips, 64×64 frames of a 256×256 flow every 1.5 s, 1.31 TB to make" in text
-    assert "200,777,858" in text and "H200-hours" in text and "0 of 46 done" in text
+    assert "200,777,858" in text and "H200-hours" in text and "0 of 54 done" in text
     assert list(Path().iterdir()) == []
 
 
