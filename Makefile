@@ -16,7 +16,7 @@ READY := .venv/.installed-$(subst $(comma),-,$(EXTRAS))
 .DEFAULT_GOAL := help
 # What a scale applies to, and the paper's tables of settings, to which it does not.
 EXPERIMENTS := table1 table2 table3 table8 table9 table10 figure3 figure4 figure5 figure6 figure7 figure8 \
-               sweep_cond_gen efficiency robustness
+               sweep_cond_gen search_beta efficiency robustness
 PRINTED := table4 table5 table6 table7
 
 .PHONY: help setup $(EXPERIMENTS) $(PRINTED) test test-slow test-faults lint format benchmarks ui clean

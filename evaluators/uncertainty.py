@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 LEAST = 20  # replicates under which a standard error is hearsay
 
@@ -65,7 +65,7 @@ def interval(value: float, replicas: Any, level: float = 0.95, *, positive: bool
     reps = np.asarray(replicas, dtype=np.float64)
     if len(reps) < LEAST:
         raise ValueError(f"{len(reps)} replicates: an interval needs at least {LEAST}, better 300")
-    half = float(norm.ppf(0.5 + level / 2) * reps.std(ddof=1))
+    half = float(ndtri(0.5 + level / 2) * reps.std(ddof=1))
     if not positive:
         return value - half, value + half
     if value <= 0:

@@ -65,6 +65,8 @@ def _card(folder: Path, content: Mapping[str, Any]) -> str:
             said.append(f'<p class="soft">{label}: {escape(tally)}</p>')
     links = [kind for kind in ("md", "tex", "json") if (folder / f"table.{kind}").is_file()]
     files = " · ".join(f'<a href="{name}/table.{kind}">{kind}</a>' for kind in links)
+    if (folder / "search.html").is_file():
+        files = f'<a href="{name}/search.html">the race</a> · {files}'
     title = escape(content["title"])
     return (
         f'<li>{_picture(folder, content)}{_number(content)}<h3><a href="{name}/table.html">{title}</a></h3>{"".join(said)}'

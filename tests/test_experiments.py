@@ -17,7 +17,7 @@ SETTINGS = ("table4", "table5", "table6", "table7")  # printed, not run
 # What a figure draws was made by its table, and what a small scale asks of a sweep, by the table it varies.
 ORDER = (
     "table8", "figure3", "figure4", "figure7", "robustness", "efficiency",
-    "table3", "figure5", "figure6", "table10", "sweep_cond_gen", "table9", "figure8", "table1", "table2",
+    "table3", "figure5", "figure6", "table10", "sweep_cond_gen", "search_beta", "table9", "figure8", "table1", "table2",
 )  # fmt: skip
 
 

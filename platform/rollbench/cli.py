@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from rollbench.changes import with_field
+from rollbench.search import Search
 from rollbench.spec import BadInput, Figure, Table, nearest
 from rollbench.storage import absolute, without_secret
 
@@ -36,8 +38,11 @@ if TYPE_CHECKING:
 EXPERIMENTS = (
     "table1", "table2", "table3", "table4", "table5", "table6", "table7", "table8", "table9", "table10",
     "figure3", "figure4", "figure5", "figure6", "figure7", "figure8",
-    "sweep_cond_gen", "efficiency", "robustness",
+    "sweep_cond_gen", "search_beta", "efficiency", "robustness",
 )  # fmt: skip
+
+
+OF_A_SEARCH = ("trials", "rungs", "reduction", "share", "proxy", "seed")  # fields that --set finds in the search itself
 
 
 class _Parser(argparse.ArgumentParser):
@@ -83,14 +88,17 @@ def _reproduce(name: str, rest: Sequence[str]) -> int:
     return int(importlib.import_module(f"experiments.{name}").main(rest))
 
 
-def run(experiment: Table | Figure, arguments: Sequence[str] | None = None) -> int:
-    """The `main` of an experiment: its table or figure, with the options of the command line."""
+def run(experiment: Table | Figure | Search, arguments: Sequence[str] | None = None) -> int:
+    """The `main` of an experiment: its table, figure or search, with the options of the command line."""
     arguments = words(arguments)
     script = f"experiments/{experiment.name}.py"
     parser = _Parser(prog=script, description=experiment.title)
     add_options(parser)
     options = parser.parse_args(arguments)
-    return guarded(lambda: _run(experiment, options, shlex.join(["python", script, *arguments])))
+    command = shlex.join(["python", script, *arguments])
+    if isinstance(experiment, Search):
+        return guarded(lambda: _search(experiment, options, command))
+    return guarded(lambda: _run(experiment, options, command))
 
 
 def print_settings(
@@ -208,6 +216,43 @@ def _run(experiment: Table | Figure, options: argparse.Namespace, command: str) 
     mlflow = tracking_uri(None, store, out)
     figure = experiment if isinstance(experiment, Figure) else None
     reproduce(works, place, mlflow, resources=asked(options), progress=Progress(), figure=figure)
+    return 0
+
+
+def _search(search: Search, options: argparse.Namespace, command: str) -> int:
+    """The race of a search's candidates, and the table that its winner becomes a row of."""
+    from rollbench.rungs import climb
+    from rollbench.scale import scale, search_at_scale
+    from rollbench.store import Store
+
+    if options.rows:
+        raise BadInput(
+            f"--rows {options.rows[0]!r}: a search has its own rows; --set trials=8 changes how many candidates race"
+        )
+    store = Store(options.storage)
+    own = {change for change in options.set if re.split(r"[.=]", change)[0] in OF_A_SEARCH}
+    for change in sorted(own):
+        path, _, text = change.partition("=")
+        search = with_field(search, path, text)
+    scaled = search_at_scale(search, scale(options.scale))
+    options.set, options.rows = [change for change in options.set if change not in own], ["all"]
+    works, needed = plan(scaled.entered(), options, store)
+    race = climb(scaled, works.table)
+    if options.dry_run:
+        from rollbench.dryrun import describe_search
+
+        print(describe_search(race, options.scale, store, asked(options).workers))
+        return 0
+    from rollbench.engine.place import Place
+    from rollbench.engine.progress import Progress
+    from rollbench.engine.search import search as run_search
+    from rollbench.tracking import tracking_uri
+
+    store.check_writable()
+    store.check_space(needed)
+    out = absolute(options.out)
+    place = Place(store, Path(out) / search.name, options.scale, without_secret(command))
+    run_search(race, place, tracking_uri(None, store, out), resources=asked(options), progress=Progress())
     return 0
 
 

@@ -16,6 +16,7 @@ from rollbench.estimate import (
     storage_bytes,
 )
 from rollbench.pipeline import TableWork, absent
+from rollbench.rungs import SearchWork
 from rollbench.store import Store
 
 SUSTAINED = 0.35  # of the measured matrix-product rate, which convolutions and attention of these sizes reach
@@ -26,6 +27,30 @@ def describe(works: TableWork, scale: str, store: Store, workers: int = 1) -> st
     title = f"{works.table.name} at scale {scale}: {works.table.title}"
     parts = (_stages(works, store), _sizes(works), _rows(works, workers), _totals(works, workers))
     return "\n".join([title, *(line for part in parts for line in ("", *part))])
+
+
+def describe_search(works: SearchWork, scale: str, store: Store, workers: int = 1) -> str:
+    """The plan of a search: what the race takes, and the table with one of the candidates in the winner's place."""
+    todo, every = absent(works.works(), store), list(works.works())
+    steps = [rung.made_from["step"] for rung in works.candidates[0].rungs]
+    total = works.entered.settings[0].setting.training.steps
+    trials, search = len(works.candidates), works.search
+    going = sum(
+        max(1, trials // search.reduction**k) * (to - at)
+        for k, (at, to) in enumerate(zip([0, *steps], steps, strict=False))
+    )
+    race = [
+        f"{search.name} at scale {scale}: {search.title}",
+        f"stages of the race: {len(every) - len(todo)} of {len(every)} done in {store}",
+        f"{trials} candidates, rungs after {', '.join(f'{step:,}' for step in steps)} of {total:,} steps",
+        f"{going:,} training steps if one in {search.reduction} goes on at each rung, {trials * steps[-1]:,} if all do; then up to "
+        f"{total - steps[-1]:,} of the winner",
+        f"proxy: {search.proxy.contexts * search.proxy.samples:,} films of {search.proxy.horizon} frames at each rung",
+    ]
+    table = works.table(works.candidates[0].row.row)
+    return "\n".join(
+        [*race, "", "with the first candidate in the winner's place:", describe(table, scale, store, workers)]
+    )
 
 
 def _stages(works: TableWork, store: Store) -> list[str]:

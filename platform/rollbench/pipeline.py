@@ -16,7 +16,7 @@ from rollbench.spec import Row, Setting, Table, key
 from rollbench.store import Stage, Store
 
 # A stage's version is part of its key: raise it when the numbers that the stage makes change, and say so in CHANGELOG.md.
-VERSIONS = {"data": 1, "model": 1, "clips": 1, "reference": 1, "features": 1, "results": 1}
+VERSIONS = {"data": 1, "model": 1, "clips": 1, "reference": 1, "features": 1, "results": 1, "rung": 1, "search": 1}
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,9 @@ def lay_out(table: Table, names: Sequence[str]) -> TableWork:
 
 def _setting(table: Table, setting: Setting, names: set[str]) -> SettingWork:
     sampling, measures = setting.sampling, measures_of(setting)
-    data = _data(setting.data, setting.train_clips, sampling.contexts)
-    tested = data if setting.tested is None else _data(setting.tested, sampling.contexts, sampling.contexts)
+    test_clips = sampling.contexts + setting.held_out
+    data = _data(setting.data, setting.train_clips, test_clips)
+    tested = data if setting.tested is None else _data(setting.tested, test_clips, test_clips)
     seen = {"measures": measures, "horizon": sampling.horizon}
     reference = Work("reference", "truth", {**seen, "contexts": sampling.contexts, "group": sampling.group}, (tested,))
     scoring = Scoring(setting.metrics, table.resamples, setting.protocol, sampling.contexts, sampling.samples)

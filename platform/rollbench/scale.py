@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from rollbench.spec import BadInput, Setting, Table, canonical, nearest
+from rollbench.search import Search
+from rollbench.spec import BadInput, Sampling, Setting, Table, canonical, nearest
 
 NO_CAP = 2**62
 
@@ -48,6 +49,7 @@ class Scale:
     resamples: int = NO_CAP  # bootstrap draws
     rows: int = NO_CAP  # rows of a setting run unless --rows names them
     seeds: int = NO_CAP  # training seeds per row
+    trials: int = NO_CAP  # candidates of a search
     learning_rate: float = 0.0  # at least this
     spared: bool = True  # memory, at the cost of time: a table's `sharding` and `recompute` are heeded
     stand_in: bool = False  # what must be ingested is replaced by its stand-in, unless --data says otherwise
@@ -81,6 +83,7 @@ _CAPS: dict[str, tuple[Any, ...]] = {  #         smoke  laptop     lab
     "resamples":     ( 100,    500,  1_000),
     "rows":          (   2,      5,     11),
     "seeds":         (   1,      1,      3),
+    "trials":        (   4,     12,     32),
     "learning_rate": (5e-3,   5e-3,   5e-4),
     "spared":        (False, False,  False),
     "stand_in":      (True,   True,  False),
@@ -109,16 +112,36 @@ def at_scale(table: Table, caps: Scale) -> Table:
     )
 
 
+def search_at_scale(search: Search, caps: Scale) -> Search:
+    """`search` with fewer candidates and smaller films to tell them apart; its table is capped as any other."""
+    video = search.setting.data.kind == "video"
+    return replace(search, trials=min(search.trials, caps.trials), proxy=_sampling(search.proxy, caps, video))
+
+
+def _sampling(s: Sampling, caps: Scale, video: bool) -> Sampling:
+    return replace(
+        s,
+        horizon=min(s.horizon, caps.horizon),
+        calls_per_frame=s.calls_per_frame if s.calls <= caps.calls else caps.calls,
+        contexts=min(s.contexts, caps.films if video else caps.contexts),
+        group=min(s.group, caps.group),
+        samples=min(s.samples, caps.samples),
+    )
+
+
 def _capped(setting: Setting, caps: Scale) -> Setting:
-    t, s = setting.training, setting.sampling
-    horizon = min(s.horizon, caps.horizon)
+    t, video = setting.training, setting.data.kind == "video"
+    sampling = _sampling(setting.sampling, caps, video)
     window = max(row.method.window for row in setting.rows)
-    least = max(setting.clean + horizon, window)
+    least = max(setting.clean + sampling.horizon, window)
     batch = min(t.batch, max(1, caps.step_frames // window))
     micro_batch = min(t.unit, caps.micro_batch, batch)
-    video = setting.data.kind == "video"
-    frame_grid, contexts = (caps.pixels, caps.films) if video else (caps.frame_grid, caps.contexts)
-    sizes = {"grid": caps.grid, "frame_grid": frame_grid, "frames": caps.frames, "least": least}
+    sizes = {
+        "grid": caps.grid,
+        "frame_grid": caps.pixels if video else caps.frame_grid,
+        "frames": caps.frames,
+        "least": least,
+    }
     data, stand_in, tested = (
         value and value.capped(**sizes) for value in (setting.data, setting.stand_in, setting.tested)
     )
@@ -139,16 +162,9 @@ def _capped(setting: Setting, caps: Scale) -> Setting:
             sharding=t.sharding if caps.spared else "none",
             recompute=t.recompute and caps.spared,
         ),
-        sampling=replace(
-            s,
-            horizon=horizon,
-            calls_per_frame=s.calls_per_frame if s.calls <= caps.calls else caps.calls,
-            contexts=min(s.contexts, contexts),
-            group=min(s.group, caps.group),
-            samples=min(s.samples, caps.samples),
-        ),
+        sampling=sampling,
         train_clips=min(setting.train_clips, caps.train_clips),
-        leads=tuple(lead for lead in setting.leads if lead <= horizon),
+        leads=tuple(lead for lead in setting.leads if lead <= sampling.horizon),
     )
 
 

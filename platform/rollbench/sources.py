@@ -57,7 +57,7 @@ def _real(setting: Setting, value: Any, store: Store, planning: bool) -> Setting
 def _with(setting: Setting, data: Ingested, store: Store) -> Setting:
     """The setting on ingested data, with no more clips than there are."""
     train, test = (_count(store, key) for key in (data.train, data.test))
-    sampling = replace(setting.sampling, contexts=min(setting.sampling.contexts, test, train))
+    sampling = replace(setting.sampling, contexts=min(setting.sampling.contexts, test - setting.held_out, train))
     return replace(
         setting, data=data, stand_in=None, sampling=sampling, train_clips=min(setting.train_clips, train), tested=None
     )

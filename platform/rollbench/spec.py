@@ -183,8 +183,8 @@ class Setting:
     name: tells the settings of one table apart, "" where there is one. printed: the paper's words for it, with which (and with the
     method's label) its published numbers are found. data: the data set; stand_in: the data set for machines that do not have it.
     tested: the data set of the test clips where it differs from the one trained on. train_clips: clips in the training split; the
-    test split has `sampling.contexts`. metrics, leads: which numbers, and at which frames after the context. protocol: how the
-    video distance scores clips (`evaluators.protocols`).
+    test split has `sampling.contexts`, and `held_out` more to choose by, which are never scored. metrics, leads: which numbers, and
+    at which frames after the context. protocol: how the video distance scores clips (`evaluators.protocols`).
     """
 
     data: Any
@@ -200,6 +200,7 @@ class Setting:
     printed: str = ""
     stand_in: Any = None
     tested: Any = None
+    held_out: int = 0
 
     def __post_init__(self) -> None:
         frames, horizon = self.data.frames, self.sampling.horizon

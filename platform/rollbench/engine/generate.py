@@ -13,11 +13,12 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from rollbench.diffusion.denoiser import Denoiser
 from rollbench.diffusion.rollout import rollout
 from rollbench.engine.crew import Crew
 from rollbench.engine.model import load_denoiser
 from rollbench.engine.progress import Progress
-from rollbench.engine.shards import Normalisation, read_range, stored
+from rollbench.engine.shards import Normalisation, Split, read_range, stored
 from rollbench.engine.stages import Product, write_missing
 from rollbench.pipeline import Work
 from rollbench.spec import Degradation
@@ -38,32 +39,38 @@ def groups(contexts: int, group: int) -> list[dict[str, Any]]:
 
 
 class Roller:
-    """Holds one model and turns group numbers into shards of films."""
+    """Holds one model and turns group numbers into shards of films. denoiser: the model, where it is not the finished stage's."""
 
-    def __init__(self, work: Work, store: Store) -> None:
+    def __init__(self, work: Work, store: Store, denoiser: Denoiser | None = None) -> None:
         model, self.tested = work.needs
         (trained_on,) = model.needs
         self.work, self.store, self.stage = work, store, work.stage(store)
         self.normalisation = Normalisation.of(trained_on, store)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.denoiser = load_denoiser(model, store).to(self.device)
+        self.denoiser = (denoiser or load_denoiser(model, store)).to(self.device)
 
     def __call__(self, shard: dict[str, Any]) -> dict[str, Any]:
-        name, group = shard["name"], shard["group"]
         sampling = self.work.made_from["sampling"]
-        first = group * sampling.group
-        split = read_range(self.tested, self.store, "test", first, min(sampling.group, sampling.contexts - first))
-        past = np.stack([context(clip, self.work.made_from["method"].clean, sampling.horizon) for clip in split.clips])
-        seen = self.normalisation.apply(past)
-        if sampling.degradation is not None:
-            seen = degraded(seen, split.ids, sampling.degradation)
-        films = np.stack([self._sample(seen, split.ids, sample) for sample in range(sampling.samples)], axis=1)
+        split, films = self.films(shard["group"])
         frames = stored(films.reshape(-1, *films.shape[2:]), self.normalisation.video)
         ids = [name for name in split.ids for _ in range(sampling.samples)]
         samples = list(range(sampling.samples)) * len(split.ids)
         return self.stage.write_table(
-            name, pa.table({"clip_id": ids, "sample": samples, "frames": tensor_column(frames)})
+            shard["name"], pa.table({"clip_id": ids, "sample": samples, "frames": tensor_column(frames)})
         )
+
+    def films(self, group: int) -> tuple[Split, np.ndarray]:
+        """The real clips of a group, and films [k, samples, horizon, c, y, x] from their contexts."""
+        sampling, passed = self.work.made_from["sampling"], self.work.made_from.get("first", 0)
+        first = group * sampling.group
+        count = min(sampling.group, sampling.contexts - first)
+        split = read_range(self.tested, self.store, "test", passed + first, count)
+        past = np.stack([context(clip, self.work.made_from["method"].clean, sampling.horizon) for clip in split.clips])
+        seen = self.normalisation.apply(past)
+        if sampling.degradation is not None:
+            seen = degraded(seen, split.ids, sampling.degradation)
+        films = [self._sample(seen, split.ids, sample) for sample in range(sampling.samples)]
+        return split, np.stack(films, axis=1)
 
     def _sample(self, seen: np.ndarray, ids: Any, sample: int) -> np.ndarray:
         """One film [k, horizon, c, y, x] of each context, in the data's units."""

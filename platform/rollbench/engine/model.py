@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import safetensors.torch
 import torch
 
 from rollbench.diffusion.denoiser import Denoiser
 from rollbench.models.uvit import UViT
 from rollbench.pipeline import Work
-from rollbench.store import Damaged, Store
+from rollbench.store import Damaged, Stage, Store
 
 WEIGHTS = "weights.safetensors"
 
@@ -32,6 +35,11 @@ def load_denoiser(model: Work, store: Store) -> Denoiser:
     if manifest is None:
         raise Damaged(f"{stage} is unfinished")
     (weights,) = (f for f in manifest["files"] if f["name"] == WEIGHTS)
+    return with_weights(model, stage, weights)
+
+
+def with_weights(model: Work, stage: Stage, receipt: Mapping[str, Any]) -> Denoiser:
+    """The denoiser of a model stage with the weights in a file of `stage`."""
     denoiser = build_denoiser(model)
-    denoiser.load_state_dict(safetensors.torch.load(stage.read(weights).to_pybytes()))
+    denoiser.load_state_dict(safetensors.torch.load(stage.read(receipt).to_pybytes()))
     return denoiser.eval()

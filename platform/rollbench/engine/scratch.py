@@ -72,6 +72,11 @@ class Scratch:
             self.stage.store.filesystem.delete_dir(f"{self.stage.path}/{name}")
 
 
+def newest(stage: Stage) -> int:
+    """The step of the newest checkpoint that a stage holds, 0 where it holds none."""
+    return max((int(name.removeprefix(STEPS)) for name in Scratch(stage, Path())._sent()), default=0)
+
+
 @contextlib.contextmanager
 def scratch(stage: Stage, rank: int) -> Iterator[Scratch]:
     """The folder of one worker. The first one's holds what an earlier run left; the others resume from what the first tells them."""

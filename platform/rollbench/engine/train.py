@@ -7,6 +7,7 @@ killed and a run without Ray all go on from the same place.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,28 +35,40 @@ REPORTS = 20  # progress reports per run
 CHECKPOINT_SECONDS = 30.0
 
 
-def train(work: Work, store: Store, crew: Crew, *, most: int, told: Tell) -> Product:
-    """Train the model of a stage on as many processes as the crew has actors, or up to `most` where there is room.
-    to: where Ray keeps its books. told: hears the reports.
+@dataclass(frozen=True)
+class Leg:
+    """A part of a training: up to a step, with checkpoints in one stage's folder, its averaged weights written into another's."""
+
+    until: int
+    home: Stage
+    to: Stage
+
+
+def train(work: Work, store: Store, crew: Crew, *, most: int, told: Tell, leg: Leg | None = None) -> Product:
+    """Train the model of a stage, or a leg of it, on as many processes as the crew has actors, or up to `most` where there is room.
+    told: hears the reports.
 
     The one actor of a kept crew trains by itself (Ray Train's local mode); more are a worker group of their own, with a controller
     and whatever else Ray Train gives it.
     """
+    stage = work.stage(store)
+    leg = leg or Leg(work.made_from["training"].steps, stage, stage)
+    config = {"work": work, "store": store, "leg": leg}
     if crew.kept:
-        crew.call(_train_here, work, store, told=told)
+        crew.call(_train_here, config, told=told)
     else:
-        _trainer({"work": work, "store": store}, crew, most).fit()
-    receipts = work.stage(store).receipts()
+        _trainer(config, crew, most).fit()
+    receipts = leg.to.receipts()
     weights = receipts[WEIGHTS]
     return Product(
         [weights, receipts[HISTORY]], {name: weights[name] for name in ("parameters", "peak_memory_bytes", "workers")}
     )
 
 
-def _train_here(work: Work, store: Store, tell: Tell) -> None:
+def _train_here(config: dict[str, Any], tell: Tell) -> None:
     TorchTrainer(
         _worker,
-        train_loop_config={"work": work, "store": store, "tell": tell},
+        train_loop_config={**config, "tell": tell},
         scaling_config=ray.train.ScalingConfig(num_workers=0),
     ).fit()
 
@@ -84,10 +97,10 @@ def _worker(config: dict[str, Any]) -> None:
     """What each Ray Train worker runs."""
     torch.set_num_threads(1)
     forget_peak_memory()
-    work, store = config["work"], config["store"]
+    work, store, leg = config["work"], config["store"], config["leg"]
     context = ray.train.get_context()
     training = work.made_from["training"]
-    with scratch(work.stage(store), context.get_world_rank()) as folder:
+    with scratch(leg.home, context.get_world_rank()) as folder:
         final = fit(
             build_denoiser(work, recompute=training.recompute),
             work.made_from["method"],
@@ -101,10 +114,12 @@ def _worker(config: dict[str, Any]) -> None:
             keeping=Keeping(report=max(1, training.steps // REPORTS), seconds=CHECKPOINT_SECONDS),
             sink=lambda step, metrics: (config.get("tell") or ray.train.report)({"step": step, **metrics}),
             on_checkpoint=folder.send,
+            until=leg.until,
         )
         if context.get_world_rank() == 0:
-            _write(folder.stage, final, context.get_world_size())
-            folder.clear()
+            _write(leg.to, final, context.get_world_size())
+            if leg.to == leg.home:
+                folder.clear()
 
 
 def _windows(work: Work, store: Store) -> Windows:

@@ -37,7 +37,7 @@ def run_rows(
 
     Raises RuntimeError if a trial fails, after the others are done, and KeyboardInterrupt if they were stopped.
     """
-    listener = _Listen(groups, progress, on_done)
+    listener = Listener(groups, progress, on_done)
     tuner = tune.Tuner(
         tune.with_resources(
             tune.with_parameters(run_trial, groups=groups, todo=todo, store=store, resources=resources),
@@ -54,10 +54,7 @@ def run_rows(
         ),
     )
     tuner.fit()
-    if failed := listener.failed:
-        raise RuntimeError(
-            f"{len(failed)} of {len(groups)} trials failed, the finished stages are kept; the first: {failed[0]}"
-        )
+    listener.check()
     if any(row.results.stage(store).manifest() is None for rows in groups for row in rows):
         raise KeyboardInterrupt  # Tune takes Ctrl-C for itself, ends its trials and returns as if all were well
 
@@ -73,13 +70,13 @@ def run_trial(
 
     An error of ours would be the same at a second try, so it is told instead of raised; a trial that dies is tried again by Tune.
     """
-    said, rows = _Say(), groups[config["trial"]]
+    said, rows = Say(), groups[config["trial"]]
     try:
         for place, row in enumerate(rows):
             _run_row(row, todo, store, resources, said)
             tune.report({"row": place})
     except Exception as error:
-        tune.report({"failed": f"{rows[0].model.title}: {_root(error)}"})
+        tune.report({"failed": f"{rows[0].model.title}: {failure(error)}"})
 
 
 def _run_row(row: RowWork, todo: set[Work], store: Store, resources: Resources, said: Progress) -> None:
@@ -98,7 +95,7 @@ def _run_row(row: RowWork, todo: set[Work], store: Store, resources: Resources, 
         make(work, todo, store, said, run[work.kind], idle=crew.dismiss)
 
 
-def _root(error: BaseException) -> str:
+def failure(error: BaseException) -> str:
     """The first cause of an error, in one line; what is ours says enough without its type."""
     while error.__cause__ is not None:
         error = error.__cause__
@@ -106,7 +103,7 @@ def _root(error: BaseException) -> str:
     return " ".join(f"{name}{error}".split())[-600:]
 
 
-class _Say(Progress):
+class Say(Progress):
     """Progress inside a trial: lines travel to the driver as Tune reports."""
 
     def __init__(self) -> None:
@@ -120,7 +117,7 @@ class _Say(Progress):
         tune.report({"moving": text})
 
 
-class _Listen(Callback):
+class Listener(Callback):
     """The driver's ear: shows what trials say and hands over finished rows."""
 
     def __init__(
@@ -128,6 +125,13 @@ class _Listen(Callback):
     ) -> None:
         self.groups, self.progress, self.on_done = groups, progress, on_done
         self.failed: list[str] = []
+
+    def check(self) -> None:
+        """Raise RuntimeError if a trial has failed."""
+        if self.failed:
+            raise RuntimeError(
+                f"{len(self.failed)} of {len(self.groups)} trials failed, the finished stages are kept; the first: {self.failed[0]}"
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles callbacks for a restore that stages make needless; streams and databases cannot follow

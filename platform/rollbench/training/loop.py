@@ -47,9 +47,11 @@ def fit(
     keeping: Keeping = Keeping(),
     sink: Sink | None = None,
     on_checkpoint: Callable[[Path | None, int], None] | None = None,
+    until: int | None = None,
 ) -> Path:
     """Train `denoiser` in place and return `folder/final`: its averaged weights and the facts and history of the run.
 
+    until: stop after this step, with a checkpoint from which another call goes on as if there had been no stop.
     A run that finds its own checkpoints in `folder` goes on from the newest whole one. With world > 1 the caller has
     initialised torch.distributed; rank 0 writes, and what it finds in its folder is resumed by all. On every rank
     sink(step, metrics) is called with each report and on_checkpoint(path, step) after each save, None for the path
@@ -71,7 +73,8 @@ def fit(
     folder = Path(folder)
     run.resume(folder)
     saved, reported = time.perf_counter(), (time.perf_counter(), run.step)
-    while run.step < training.steps:
+    last = training.steps if until is None else min(until, training.steps)
+    while run.step < last:
         run.advance()
         due = keeping.steps is not None and run.step % keeping.steps == 0
         if run.step % keeping.report == 0 or run.step == training.steps:
@@ -81,7 +84,7 @@ def fit(
             if sink is not None:
                 sink(run.step, metrics)
             due = due or run.agree(keeping.seconds is not None and now - saved > keeping.seconds)
-        if due and run.step < training.steps:
+        if (due or run.step == last) and run.step < training.steps:
             path = run.save(folder, keeping.keep)
             saved = time.perf_counter()
             if on_checkpoint is not None:

@@ -7,15 +7,15 @@ worker of N is an N-th of every tensor, cut along its first axis; a tensor with 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, TypeGuard
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 from rollbench.models.layers import Block
+
+# What makes shards is imported where they are made: it takes as long as the rest of torch, and most runs need none of it.
 
 
 def shard(module: nn.Module, device: torch.device, world: int) -> nn.Module:
@@ -24,6 +24,9 @@ def shard(module: nn.Module, device: torch.device, world: int) -> nn.Module:
     It may come on the CPU: the device never holds more of it than its shard and one block. `module` itself gathers what is in no
     block, so it must be called as it is, and not by a method of its own.
     """
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
     mesh = init_device_mesh(device.type, (world,))
     for parameter in module.parameters():
         parameter.data = parameter.data.contiguous()  # of convolutions too: shards have no channels-last format
@@ -46,16 +49,23 @@ def clip(gradients: Iterable[Tensor], largest: float) -> Tensor:
 
 def local(value: Tensor) -> Tensor:
     """This worker's shard of a tensor, sharing its memory; the tensor itself if it is whole."""
-    return (value.to_local() if isinstance(value, DTensor) else value).detach()
+    return (value.to_local() if _is_shard(value) else value).detach()
 
 
 def whole(value: Tensor) -> Tensor:
     """The tensor that `value` is a shard of. Every worker must ask at the same time."""
-    return (value.full_tensor() if isinstance(value, DTensor) else value).detach()
+    return (value.full_tensor() if _is_shard(value) else value).detach()
 
 
 def fill(value: Tensor, content: Tensor) -> None:
     """Set `value` to `content`, a whole tensor, which every worker has: each takes its shard."""
-    if isinstance(value, DTensor):
+    if _is_shard(value):
+        from torch.distributed.tensor import distribute_tensor
+
         content = distribute_tensor(content, value.device_mesh, value.placements, src_data_rank=None)
     local(value).copy_(local(content))
+
+
+def _is_shard(value: Any) -> TypeGuard[Any]:
+    """Whether it is a DTensor."""
+    return hasattr(value, "full_tensor")

@@ -1,0 +1,242 @@
+"""A search on Ray Tune: a trial per candidate, stopped early by ASHA; then the winner's training is finished and it is scored as a row.
+
+What a candidate is worth at a rung is a stage, its training so far a checkpoint in its model's own folder, and every decision of ASHA a
+small file beside the outcome. So a search that was killed goes on by the same command: nothing is computed twice and no decision is
+taken back. The winner's model stage goes on from its last rung.
+
+A candidate's numbers depend on the seeds alone. Which candidates are stopped depends on what the others had scored by then, so with
+several trials side by side it may differ between two searches from the beginning; one at a time, it does not.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+
+from evaluators import uncertainty
+from reports.search import RaceText, race_report
+from rollbench.engine import cluster
+from rollbench.engine.books import nowhere
+from rollbench.engine.claim import claimed
+from rollbench.engine.crew import Crew
+from rollbench.engine.generate import Roller, groups
+from rollbench.engine.ingest import ingest
+from rollbench.engine.model import WEIGHTS, with_weights
+from rollbench.engine.place import Place
+from rollbench.engine.progress import Progress
+from rollbench.engine.reproduce import reproduce
+from rollbench.engine.resources import Resources
+from rollbench.engine.scratch import newest
+from rollbench.engine.stages import Product, make
+from rollbench.engine.train import HISTORY, Leg, train
+from rollbench.engine.tune import Listener, Say, failure
+from rollbench.measures import Ensembles, Seen, number
+from rollbench.pipeline import Work, absent, prepare
+from rollbench.rungs import SearchWork
+from rollbench.store import Stage, Store
+
+SCORE, TRIALS = "score.json", "trials.json"
+RESAMPLES = 1000  # behind the interval of a proxy
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What became of a candidate. rungs: {step, value, low, high, n} at each it reached. ended: "stopped", or "last rung"."""
+
+    name: str
+    fields: dict[str, Any]
+    rungs: tuple[dict[str, Any], ...]
+    ended: str
+
+    @property
+    def value(self) -> float:
+        return float(self.rungs[-1]["value"])
+
+
+def search(works: SearchWork, place: Place, mlflow: str, *, resources: Resources, progress: Progress) -> Path:
+    """Race the candidates, finish and score the winner beside the table's rows, and report both; returns the table's page."""
+    trials = race(works, place.store, resources, progress)
+    best = winner(trials)
+    row = works.candidates[best].row.row
+    progress.line(f"{works.search.name}: {row.name} is ahead of {len(trials) - 1} others")
+    raced = [vars(trial) for trial in trials]
+    race_report(RaceText(works.search.title, _told(works), raced, best, works.search.axis, place.command), place.out)
+    table = works.table(row)
+    said = f"{row.name} won a race of {len(trials)} candidates, told apart on clips that are not scored here (search.html)."
+    table = replace(table, table=replace(table.table, caption=f"{table.table.caption} {said}".strip()))
+    return reproduce(table, place, mlflow, resources=resources, progress=progress)
+
+
+def _told(works: SearchWork) -> tuple[str, ...]:
+    """What was raced and how, and what the proxy is and is not."""
+    search, proxy, setting = works.search, works.search.proxy, works.entered.settings[0].setting
+    steps = ", ".join(f"{rung.made_from['step']:,}" for rung in works.candidates[0].rungs)
+    space = "; ".join(axis.said for axis in search.space)
+    units = "on pixels from 0 to 1" if setting.data.kind == "video" else "in the units of the data"
+    return (
+        f"{len(works.candidates)} candidates, spread evenly over the space ({space}), on {setting.data.describe()}, training "
+        f"seed {works.candidates[0].row.seed}. All are trained to the first rung; one goes on if its proxy there is within the "
+        f"best 1 in {search.reduction} of those that came before it (ASHA). Rungs at steps {steps} of "
+        f"{setting.training.steps:,}; the best at the last one is trained to the end.",
+        f"The proxy: the CRPS of {proxy.samples} films of {proxy.horizon} frames from each of {proxy.contexts} held-out clips, by "
+        f"the averaged weights at the rung, at {proxy.calls_per_frame} network calls a frame; the mean over frames, channels and "
+        f"cells, {units}. Intervals: 95 %, {RESAMPLES:,} resamples of the clips; they answer for the clips, not for another "
+        "training. It runs through both phases of a film, and it is proper: no film law scores better than the true one, frame by "
+        "frame. It is not the metric of the table. The loss in training could not tell candidates apart: each value of β averages "
+        "it over other noise levels; at the sliding levels alone it would not see the init phase.",
+        "A candidate's numbers follow from the seeds. Which candidates were stopped depends on what others had scored before "
+        "them, so it may differ where several ran side by side; a search that was interrupted keeps its decisions.",
+    )
+
+
+def race(works: SearchWork, store: Store, resources: Resources, progress: Progress) -> tuple[Trial, ...]:
+    """All candidates, raced now as far as they were not before.
+
+    Raises RuntimeError if a trial fails, after the others are done, and KeyboardInterrupt if they were stopped.
+    """
+    found = absent(works.works(), store)
+    prepare(found, store)
+    if works.outcome in found:
+        progress.line(f"{works.search.name}: a race of {len(works.candidates)} candidates")
+        with cluster.cluster():
+            cluster.check_shared(store)
+            settled = resources.settled()
+            for work in works.data():
+                make(work, set(found), store, progress, lambda w: ingest(w, store, progress))
+            make(works.outcome, {works.outcome}, store, progress, lambda _: _race(works, store, settled, progress))
+    stage = works.outcome.stage(store)
+    (receipt,) = (stage.manifest() or {})["files"]
+    told = json.loads(stage.read(receipt).to_pybytes())
+    return tuple(Trial(**{**trial, "rungs": tuple(trial["rungs"])}) for trial in told)
+
+
+def winner(trials: tuple[Trial, ...]) -> int:
+    """The place of the best of those that came to the last rung."""
+    return min((t.value, place) for place, t in enumerate(trials) if t.ended == "last rung")[1]
+
+
+def _race(works: SearchWork, store: Store, resources: Resources, progress: Progress) -> Product:
+    candidates, stage = works.candidates, works.outcome.stage(store)
+    listener = Listener([(candidate.row,) for candidate in candidates], progress, lambda row: None)
+    tune.Tuner(
+        tune.with_resources(
+            tune.with_parameters(run_candidate, works=works, store=store, resources=resources),
+            {"CPU": cluster.TRIAL_CPUS},
+        ),
+        param_space={"trial": tune.grid_search(list(range(len(candidates))))},
+        tune_config=tune.TuneConfig(
+            scheduler=Remembering(works, stage), max_concurrent_trials=resources.side_by_side, reuse_actors=True
+        ),
+        run_config=tune.RunConfig(
+            name="search",
+            verbose=0,
+            callbacks=[listener],
+            failure_config=tune.FailureConfig(max_failures=2),
+            **nowhere(),
+        ),
+    ).fit()
+    listener.check()
+    trials = [_trial(works, place, store) for place in range(len(candidates))]
+    if any(trial.ended == "under way" for trial in trials):
+        raise KeyboardInterrupt  # Tune takes Ctrl-C for itself
+    return Product([stage.write(TRIALS, json.dumps([vars(trial) for trial in trials], indent=1).encode())])
+
+
+def _trial(works: SearchWork, place: int, store: Store) -> Trial:
+    """What became of the candidate at this place, from its rungs and ASHA's decisions."""
+    candidate, stage = works.candidates[place], works.outcome.stage(store)
+    scores = [_score(rung, store) for rung in candidate.rungs if rung.stage(store).manifest()]
+    ended = "under way"
+    if len(scores) == len(candidate.rungs):
+        ended = "last rung"
+    elif scores and stage.get(_decision(place, scores[-1]["step"])) == TrialScheduler.STOP.encode():
+        ended = "stopped"
+    fields = {axis.field: getattr(candidate.row.row.method, axis.field) for axis in works.search.space}
+    return Trial(candidate.name, fields, tuple(scores), ended)
+
+
+class Remembering(ASHAScheduler):
+    """ASHA whose decisions are kept in a stage's folder: what was decided before a restart stays decided."""
+
+    def __init__(self, works: SearchWork, stage: Stage) -> None:
+        steps = [rung.made_from["step"] for rung in works.candidates[0].rungs]
+        super().__init__("step", "proxy", "min", steps[-1] + 1, steps[0], works.search.reduction)
+        self.stage = stage
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        decision = super().on_trial_result(tune_controller, trial, result)
+        if "proxy" not in result:
+            return str(decision)
+        name = _decision(trial.config["trial"], result["step"])
+        if (known := self.stage.get(name)) is not None:
+            return known.decode()
+        self.stage.put(name, decision.encode())
+        return str(decision)
+
+
+def _decision(place: int, step: int) -> str:
+    return f"decision-{place:04d}-{step:08d}"
+
+
+# --- in a trial ---------------------------------------------------------------------------------------------------------------
+def run_candidate(config: dict[str, Any], works: SearchWork, store: Store, resources: Resources) -> None:
+    """One candidate from rung to rung, until it is through or Tune stops it at a report."""
+    said, candidate = Say(), works.candidates[config["trial"]]
+    crew = resources.crew()
+    try:
+        for rung in candidate.rungs:
+            if rung.stage(store).manifest() is None:
+                if crew.kept:
+                    crew.hire()
+                make(rung, {rung}, store, said, lambda w: _climb(w, store, crew, resources, said), idle=crew.dismiss)
+            tune.report({"step": rung.made_from["step"], "proxy": _score(rung, store)["value"]})
+    except Exception as error:
+        tune.report({"failed": f"{candidate.name}: {failure(error)}"})
+
+
+def _climb(rung: Work, store: Store, crew: Crew, resources: Resources, said: Progress) -> Product:
+    """Train up to a rung, in the model's own folder unless it has gone past it, and score what there is then."""
+    model, step = rung.needs[0], rung.made_from["step"]
+    own, here = model.stage(store), rung.stage(store)
+
+    def wait(why: str) -> None:
+        crew.dismiss()
+        said.line(why)
+
+    with claimed(own, wait) as unfinished:
+        leg = Leg(step, own if unfinished and newest(own) <= step else here, here)
+        train(model, store, crew, most=resources.most, told=tune.report, leg=leg)
+    return Product([crew.call(score_rung, rung, store)])
+
+
+def score_rung(rung: Work, store: Store) -> dict[str, Any]:
+    """The CRPS of short films of the held-out clips, by the averaged weights that lie in the rung's folder; the score's receipt."""
+    stage, sampling = rung.stage(store), rung.made_from["sampling"]
+    roller = Roller(rung, store, with_weights(rung.needs[0], stage, stage.receipts()[WEIGHTS]))
+    reduce = Ensembles(tuple(range(1, sampling.horizon + 1))).reducer(None)
+    found = []
+    for shard in groups(sampling.contexts, sampling.group):
+        split, films = roller.films(shard["group"])
+        clips = np.stack(split.clips)
+        truth, past = clips[:, -sampling.horizon :], clips[:, : -sampling.horizon]
+        found.append(reduce(Seen(films, truth, past, roller.normalisation.video))["crps"].mean(1))
+    crps = np.concatenate(found)
+    draws = uncertainty.resamples(len(crps), RESAMPLES, seed=0)
+    told = number("crps", None, crps.mean(), crps[draws].mean(1), "", len(crps))
+    kept = {name: told[name] for name in ("value", "low", "high", "n")}
+    stage.reopen((WEIGHTS, HISTORY))  # they have done their work
+    return stage.write(SCORE, json.dumps({"step": rung.made_from["step"], **kept, "clips": crps.tolist()}).encode())
+
+
+def _score(rung: Work, store: Store) -> dict[str, Any]:
+    """The score of a finished rung."""
+    stage = rung.stage(store)
+    (receipt,) = (stage.manifest() or {})["files"]
+    told = json.loads(stage.read(receipt).to_pybytes())
+    return {name: told[name] for name in ("step", "value", "low", "high", "n")}

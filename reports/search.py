@@ -1,0 +1,139 @@
+"""The race behind a search as pages and a picture: every candidate, how far it came, and by what it was told apart.
+
+out/<search>/search.{html,md,json}, race_over_*.{png,svg}   beside the table that the winner is a row of
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from matplotlib.ticker import FuncFormatter
+
+from reports import markdown
+from reports.curves import blank, legend
+from reports.document import document, navigation, pictures, plain_table
+from reports.numerals import bounds
+from reports.record import sealed
+from reports.theme import DARK, LIGHT, Theme, looks, save, themed
+
+LABEL = "proxy: CRPS of short films of held-out clips"
+ENDS = {"last rung": "reached the last rung", "stopped": "stopped"}
+
+
+@dataclass(frozen=True)
+class RaceText:
+    """A race and the words around it.
+
+    trials: {name, fields, rungs: [{step, value, low, high, n}], ended}, see `rollbench.engine.search.Trial`. best: the winner's place.
+    axis: the field on the picture's axis. told: what was raced and how, in paragraphs.
+    """
+
+    title: str
+    told: tuple[str, ...]
+    trials: Sequence[Mapping[str, Any]]
+    best: int
+    axis: str
+    command: str
+
+    @property
+    def steps(self) -> list[int]:
+        return sorted({rung["step"] for trial in self.trials for rung in trial["rungs"]})
+
+
+def race_report(race: RaceText, out: Path) -> Path:
+    """Write the race beside its table; returns its page."""
+    out.mkdir(parents=True, exist_ok=True)
+    drawn = [path for theme in (LIGHT, DARK) for path in _draw(race, out, theme)]
+    content = {"title": race.title, "told": race.told, "trials": race.trials, "winner": race.trials[race.best]["name"]}
+    written = {
+        "search.html": _page(race, drawn),
+        "search.md": _markdown(race),
+        "search.json": sealed({**content, "command": race.command}),
+    }
+    for name, text in written.items():
+        (out / name).write_text(text, encoding="utf-8", newline="\n")
+    return out / "search.html"
+
+
+def _header(race: RaceText) -> list[str]:
+    return ["candidate", *(f"step {step:,}" for step in race.steps), "films of clips", ""]
+
+
+def _rows(race: RaceText) -> list[list[str]]:
+    """The candidates, the farthest first, then the best."""
+    places = sorted(range(len(race.trials)), key=lambda p: (-len(race.trials[p]["rungs"]), _value(race.trials[p])))
+    return [_row(race, place) for place in places]
+
+
+def _row(race: RaceText, place: int) -> list[str]:
+    trial = race.trials[place]
+    by_step = {rung["step"]: rung for rung in trial["rungs"]}
+    cells = [_cell(by_step[step]) if step in by_step else "" for step in race.steps]
+    ended = "the winner" if place == race.best else ENDS[trial["ended"]]
+    return [trial["name"], *cells, str(trial["rungs"][-1]["n"]), ended]
+
+
+def _cell(rung: Mapping[str, Any]) -> str:
+    value, low, high = bounds(rung["value"], rung["low"], rung["high"])
+    return f"{value} [{low}, {high}]"
+
+
+def _value(trial: Mapping[str, Any]) -> float:
+    return float(trial["rungs"][-1]["value"])
+
+
+def _markdown(race: RaceText) -> str:
+    rows = [map(markdown.escape, row) for row in _rows(race)]
+    told = [markdown.escape(words) for words in race.told]
+    parts = [
+        f"# {markdown.escape(race.title)}",
+        *told,
+        markdown.table(_header(race), rows),
+        f"![The race](race_over_{race.axis}.png)",
+    ]
+    return "\n\n".join([*parts, "The table with the winner: [table.md](table.md)", f"```\n{race.command}\n```"]) + "\n"
+
+
+def _page(race: RaceText, drawn: Sequence[Path]) -> str:
+    body = [
+        navigation((("race", "Race"),)),
+        f"<h1>{escape(race.title)}</h1>",
+        '<p><a href="table.html">The table with the winner</a></p>',
+        *(f"<p>{escape(words)}</p>" for words in race.told),
+        f'<h2 id="race">Race</h2>\n{pictures(drawn, ())}',
+        plain_table(_header(race), _rows(race), text=(len(race.steps) + 2,)),
+        f"<pre>{escape(race.command)}</pre>",
+    ]
+    return document(race.title, "\n".join(body))
+
+
+def _draw(race: RaceText, out: Path, theme: Theme) -> list[Path]:
+    """Every candidate over the field on the axis: small and faint at its first rung, full at its last."""
+    others = [tuple(str(v) for f, v in trial["fields"].items() if f != race.axis) for trial in race.trials]
+    chosen = looks([", ".join(kind) for kind in dict.fromkeys(others)])
+    with themed(theme):
+        figure, axes = blank()
+        for name, look in chosen.items():
+            color, own = theme.palette[look.color], [", ".join(kind) == name for kind in others]
+            for trial in (trial for trial, mine in zip(race.trials, own, strict=True) if mine):
+                x, rungs = trial["fields"][race.axis], trial["rungs"]
+                axes.plot(
+                    [x] * len(rungs), [r["value"] for r in rungs], color=color, linewidth=0.8, alpha=0.5, zorder=2
+                )
+                for rung in rungs:
+                    share = (race.steps.index(rung["step"]) + 1) / len(race.steps)
+                    axes.scatter(x, rung["value"], s=36 * share, color=color, marker=look.marker, alpha=share, zorder=3)
+            axes.errorbar([], [], yerr=[], label=name, color=color, marker=look.marker, linestyle="none")
+        best = race.trials[race.best]
+        ring = {"s": 150, "facecolors": "none", "edgecolors": theme.ink, "linewidths": 1.2, "zorder": 4}
+        axes.scatter(best["fields"][race.axis], _value(best), label="the winner", **ring)
+        axes.set_xlabel(race.axis)
+        axes.set_ylabel(LABEL)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        legend(axes, theme)
+        about = f"{LABEL}, over {race.axis}: each candidate at its rungs, the fainter the earlier in training; lower is better."
+        return save(figure, out, "race_over_" + race.axis, theme, about)
