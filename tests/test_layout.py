@@ -48,7 +48,7 @@ ROOMS: dict[str, set[str]] = {
     "evaluators": {"torch", "numpy", "scipy", "pytorch_fid"},
     "reports": {"numpy", "pandas", "pyarrow", "matplotlib", "PIL", "yaml", "spec", "store", "evaluators.uncertainty"},
     "engine": {
-        "ray", "torch", "numpy", "pandas", "pyarrow", "safetensors", "yaml",
+        "ray", "torch", "numpy", "pandas", "pyarrow", "safetensors", "yaml", "psutil",
         "spec", "search", "scale", "provenance", "storage", "store", "corpora", "measures", "pipeline", "rungs", "outbox", "tracking",
         "diffusion", "methods", "models", "training", "physics", "datasets", "evaluators", "reports",
     },

@@ -13,6 +13,7 @@ import pytest
 
 from experiments.table1 import SETTING
 from rollbench.engine.cluster import WORKER_CPUS
+from rollbench.engine.network import interface
 from rollbench.engine.resources import Resources, bounds, growing, room
 from rollbench.estimate import STATE_BYTES, model_cost, training_memory
 from rollbench.spec import BadInput
@@ -91,6 +92,12 @@ def test_nodes_that_an_autoscaler_may_start_are_counted(root: Path) -> None:
     nodes = growing((root / "ray_cluster.yaml").read_text())
     assert room(nodes, 1) == 8
     assert room(growing("head_node_type: a\navailable_node_types: {a: {resources: {CPU: 4}}}"), 0) == 4
+
+
+def test_the_network_interface_of_an_address() -> None:
+    own = interface("127.0.0.1")
+    assert own is not None and own.startswith("lo")
+    assert interface("192.0.2.77") is None  # set aside for documentation: nobody's
 
 
 def test_shards_and_computing_again_leave_a_worker_less_to_hold() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import ray.train
 import safetensors.torch
 import torch
-from ray.train.torch import TorchConfig, TorchTrainer, get_device
+from ray.train.torch import TorchTrainer, get_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from rollbench.datasets.windows import Windows
@@ -22,6 +22,7 @@ from rollbench.engine.books import nowhere
 from rollbench.engine.cluster import WORKER_CPUS
 from rollbench.engine.crew import RESTARTS, Crew, Tell
 from rollbench.engine.model import WEIGHTS, build_denoiser
+from rollbench.engine.network import Reachable
 from rollbench.engine.scratch import scratch
 from rollbench.engine.shards import Normalisation, read_split
 from rollbench.engine.stages import Product
@@ -78,7 +79,7 @@ def _trainer(config: dict[str, Any], crew: Crew, most: int) -> TorchTrainer:
     return TorchTrainer(
         _worker,
         train_loop_config=config,
-        torch_config=TorchConfig(backend="gloo" if 0 < crew.gpus < 1 else None),  # NCCL wants a GPU per process
+        torch_config=Reachable(backend="gloo" if 0 < crew.gpus < 1 else None),  # NCCL wants a GPU per process
         scaling_config=ray.train.ScalingConfig(
             num_workers=(crew.actors, most) if most > crew.actors else crew.actors,
             use_gpu=crew.gpus > 0,
