@@ -19,7 +19,7 @@ EXPERIMENTS := table1 table2 table3 table8 table9 table10 figure3 figure4 figure
                sweep_cond_gen search_beta efficiency robustness
 PRINTED := table4 table5 table6 table7
 
-.PHONY: help setup $(EXPERIMENTS) $(PRINTED) test test-slow test-faults lint format benchmarks ui clean
+.PHONY: help setup $(EXPERIMENTS) $(PRINTED) test test-slow test-faults lint format audit benchmarks ui clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -58,6 +58,10 @@ lint: setup ## style, format and types
 format: setup ## put the format right
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
+
+audit: ## known vulnerabilities of the pinned versions, by pip-audit in an environment of its own
+	test -x .audit/bin/pip-audit || { "$(PYTHON)" -m venv .audit && .audit/bin/pip install --quiet pip-audit; }
+	.audit/bin/pip-audit --disable-pip --no-deps --requirement constraints.txt
 
 benchmarks: setup ## each of tests/benchmarks, one after the other
 	for file in tests/benchmarks/*.py; do .venv/bin/python $$file || exit 1; done

@@ -22,7 +22,6 @@ from pathlib import Path
 
 import pytest
 
-OWN = {"tmp": "/tmp", "shm": "/dev/shm", "hosts": "/etc/hosts"}
 NETWORK = "10.213.77"  # of the bridge; .254 is this machine
 RAY = [sys.executable, "-c", "from ray.scripts.scripts import main; main()"]
 TOKEN = "a-secret-of-these-tests"
@@ -117,8 +116,9 @@ class Net:
         _ip("-n", space, "address", "add", f"{address}/24", "dev", "eth0")
         _ip("-n", space, "link", "set", "eth0", "up")
         _ip("-n", space, "link", "set", "lo", "up")
+        # /tmp comes last: it may be what the folders lie in.
         own = (
-            f"hostname {name}; mount --bind {folder}/tmp /tmp; mount --bind {folder}/shm /dev/shm; exec sleep infinity"
+            f"hostname {name}; mount --bind {folder}/shm /dev/shm; mount --bind {folder}/tmp /tmp; exec sleep infinity"
         )
         unshare = ["unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", own]
         holder = subprocess.Popen(["ip", "netns", "exec", space, *unshare])

@@ -21,7 +21,7 @@ STATUS = {"refused": 503, "forbidden": 403}
 
 @contextlib.contextmanager
 def bucket(name: str = "bucket", host: str = "127.0.0.1") -> Iterator[str]:
-    """An empty bucket of a new S3 server; yields the server's address."""
+    """An empty bucket of a new S3 server, one at a time; yields the server's address."""
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else a line for each request
@@ -29,7 +29,8 @@ def bucket(name: str = "bucket", host: str = "127.0.0.1") -> Iterator[str]:
     server.start()
     at = f"http://{host}:{server.get_host_and_port()[1]}"
     try:
-        urllib.request.urlopen(urllib.request.Request(f"{at}/{name}", method="PUT"), timeout=30).close()
+        for path, method in (("moto-api/reset", "POST"), (name, "PUT")):  # moto's servers of one process share what they hold
+            urllib.request.urlopen(urllib.request.Request(f"{at}/{path}", method=method), timeout=30).close()
         yield at
     finally:
         server.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.util
 import logging
 import os
@@ -79,7 +80,19 @@ def cluster() -> Iterator[None]:
             yield
     finally:
         if started:
-            ray.shutdown()
+            _leave()
+
+
+def _leave() -> None:
+    """ray.shutdown(), with no handle left for another thread's garbage collection: one dropped amid it ends the process."""
+    import ray
+
+    gc.collect()
+    gc.disable()
+    try:
+        ray.shutdown()
+    finally:
+        gc.enable()
 
 
 def _joining() -> dict[str, Any]:
