@@ -19,7 +19,7 @@ from rollbench.corpora import KIND, manifests
 from rollbench.outbox import Outbox, Record
 from rollbench.pipeline import Work, absent, prepare
 from rollbench.spec import BadInput
-from rollbench.store import MANIFEST, RECEIPT, Damaged, Stage, Store, tensor_column
+from rollbench.store import MANIFEST, RECEIPT, Damaged, Stage, Store, _seal, tensor_column
 from tests.fuzzing import campaign, mutated, torn
 
 WORK = Work("data", "a stage", {"n": 1})
@@ -45,12 +45,12 @@ def example_of() -> tuple[dict[str, Any], dict[str, Any], bytes]:
 
 ORIGINAL, RECEIPTED, ARROW = example_of()
 elsewhere = ORIGINAL | {"files": [RECEIPTED | {"name": "../../../x"}]}
-unsealed = {name: value for name, value in elsewhere.items() if name != "seal"}
+resealed = elsewhere | {"seal": _seal(elsewhere)}
 
 
-def unsealed_mutation(value: Any) -> Any:
-    """Without its seal, by which a change is told at once: what remains has to be understood."""
-    return {k: v for k, v in value.items() if k != "seal"} if isinstance(value, dict) else value
+def resealed_mutation(value: Any) -> Any:
+    """With a seal of its own, without which a change is told at once: what remains has to be understood."""
+    return value | {"seal": _seal(value)} if isinstance(value, dict) else value
 
 
 def read(store: Store, stage: Stage) -> None:
@@ -70,12 +70,12 @@ def read(store: Store, stage: Stage) -> None:
 
 
 @campaign(150)
-@given(st.one_of(mutated(ORIGINAL), mutated(ORIGINAL).map(unsealed_mutation)))
+@given(st.one_of(mutated(ORIGINAL), mutated(ORIGINAL).map(resealed_mutation)))
 @example(elsewhere)
-@example(unsealed)
-@example(unsealed_mutation(ORIGINAL) | {"schema_version": True})
-@example(unsealed_mutation(ORIGINAL) | {"files": [RECEIPTED, RECEIPTED]})
-@example(unsealed_mutation(ORIGINAL) | {"files": [RECEIPTED | {"bytes": -1}]})
+@example(resealed)
+@example(resealed_mutation(ORIGINAL | {"schema_version": True}))
+@example(resealed_mutation(ORIGINAL | {"files": [RECEIPTED, RECEIPTED]}))
+@example(resealed_mutation(ORIGINAL | {"files": [RECEIPTED | {"bytes": -1}]}))
 def test_a_manifest_that_was_altered(value: Any) -> None:
     with made() as (store, stage, _):
         (Path(stage.path) / MANIFEST).write_text(json.dumps(value))
@@ -131,17 +131,17 @@ def waiting() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
         Outbox(store).add(RECORD)
-        return unsealed_mutation(store.stage("outbox", RECORD.entry).manifest())
+        return store.stage("outbox", RECORD.entry).manifest() or {}
 
 
 WAITING = waiting()
 
 
 @campaign(100)
-@given(mutated(WAITING))
-@example(WAITING | {"record": WAITING["record"] | {"report": "../x"}})
-@example(WAITING | {"record": WAITING["record"] | {"points": [["fsd", 10**400, 1]]}})
-@example(WAITING | {"record": WAITING["record"] | {"points": 5}})
+@given(mutated(WAITING).map(resealed_mutation))
+@example(resealed_mutation(WAITING | {"record": WAITING["record"] | {"report": "../x"}}))
+@example(resealed_mutation(WAITING | {"record": WAITING["record"] | {"points": [["fsd", 10**400, 1]]}}))
+@example(resealed_mutation(WAITING | {"record": WAITING["record"] | {"points": 5}}))
 def test_an_entry_of_the_outbox_that_was_altered(value: Any) -> None:
     """It is the record that was written, or its path is told."""
     with tempfile.TemporaryDirectory() as folder:
@@ -157,7 +157,7 @@ def test_an_entry_of_the_outbox_that_was_altered(value: Any) -> None:
 
 
 @campaign(60)
-@given(mutated(ORIGINAL).map(unsealed_mutation))
+@given(mutated(ORIGINAL).map(resealed_mutation))
 def test_a_corpus_that_was_altered_is_listed_or_not(value: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)

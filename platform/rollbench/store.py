@@ -294,7 +294,7 @@ def _is_manifest(value: Mapping[str, Any]) -> bool:
     if not isinstance(version, int) or version > SCHEMA_VERSION:
         return isinstance(version, int)  # what a newer one looks like is not for us to say
     whole = isinstance(files, list) and all(isinstance(file, dict) and _is_receipt(file) for file in files)
-    return whole and value.get(SEAL, _seal(value)) == _seal(value)
+    return whole and value.get(SEAL) == _seal(value)
 
 
 def _is_receipt(value: Mapping[str, Any]) -> bool:

@@ -29,7 +29,10 @@ def bucket(name: str = "bucket", host: str = "127.0.0.1") -> Iterator[str]:
     server.start()
     at = f"http://{host}:{server.get_host_and_port()[1]}"
     try:
-        for path, method in (("moto-api/reset", "POST"), (name, "PUT")):  # moto's servers of one process share what they hold
+        for path, method in (
+            ("moto-api/reset", "POST"),
+            (name, "PUT"),
+        ):  # moto's servers of one process share what they hold
             urllib.request.urlopen(urllib.request.Request(f"{at}/{path}", method=method), timeout=30).close()
         yield at
     finally:
