@@ -29,8 +29,8 @@ from rollbench.store import Store
 
 LIMIT = 1.0  # seconds of overhead per row
 SMALL = {
-    "data.frames": 6, "train_clips": 16, "training.steps": 1, "training.batch": 2, "training.micro_batch": 2,
-    "sampling.contexts": 2, "sampling.horizon": 2, "sampling.calls_per_frame": 1, "leads": [1, 2], "metrics": '["mse"]', "resamples": 20,
+    "leads": [1, 2], "sampling.horizon": 2, "data.frames": 6, "train_clips": 16, "training.steps": 1, "training.micro_batch": 2,
+    "training.batch": 2, "sampling.contexts": 2, "sampling.calls_per_frame": 1, "metrics": '["mse"]', "resamples": 20,
 }  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from rollbench.store import Store, tensor_of
 SHOWN = 0  # the test clip in pictures and films: the first, whatever it looks like
 COLUMNS = 8  # frames of a film in a picture, at most
 GIVEN = 5  # context frames in front of a video's strip, at most
+PICTURED = 24  # rows in pictures and films, at most: a film has room for some forty
 
 
 @dataclass(frozen=True)
@@ -77,16 +78,16 @@ def _of_films(work: SettingWork, place: Place, shows: str, tail: str) -> tuple[l
     video, seconds = setting.data.kind == "video", setting.data.frame_interval
     given = min(setting.clean, GIVEN) if video else 0
     films = _films(work, place.store, shows, given)
+    cut = f"the first {PICTURED} rows" if len({row.row.name for row in work.rows}) > PICTURED else ""
+    told = ", ".join(filter(None, (setting.name, cut)))
     if video:
-        figures = film_strip(films, place.out, context=given, setting=setting.name, frame_seconds=seconds, name=name)
+        figures = film_strip(films, place.out, context=given, setting=told, frame_seconds=seconds, name=name)
     else:
         leads = setting.leads or _spread(setting.sampling.horizon)
-        figures = rollout_picture(
-            films, leads, place.out, kind=shows, setting=setting.name, frame_seconds=seconds, name=name
-        )
+        figures = rollout_picture(films, leads, place.out, kind=shows, setting=told, frame_seconds=seconds, name=name)
     kind = "video" if video else shows
     film = place.out / f"{name}.webp"
-    rollout_film(films, film, kind=kind, context=given, setting=setting.name, frame_seconds=seconds)
+    rollout_film(films, film, kind=kind, context=given, setting=told, frame_seconds=seconds)
     return figures, film
 
 
@@ -145,12 +146,13 @@ def _spread(horizon: int) -> tuple[int, ...]:
 
 
 def _films(work: SettingWork, store: Store, shows: str, given: int) -> Mapping[str, np.ndarray]:
-    """One test clip, as it is drawn: the truth, then each row's film of the first seed, each behind the same `given` real frames."""
+    """One test clip, as it is drawn: the truth, then the film of each row (or the first PICTURED) by the first seed, each behind the same
+    `given` real frames."""
     horizon = work.setting.sampling.horizon
     (clip,) = read_range(work.tested, store, "test", SHOWN, 1).clips
     past = clip[len(clip) - horizon - given : len(clip) - horizon]
-    seeds = [row.seed for row in work.rows]
-    films = {"truth": clip[-horizon:]} | {row.row.name: _film(row, store) for row in work.rows if row.seed == seeds[0]}
+    pictured = [row for row in work.rows if row.seed == work.rows[0].seed][:PICTURED]
+    films = {"truth": clip[-horizon:]} | {row.row.name: _film(row, store) for row in pictured}
     return {
         name: as_drawn(np.ascontiguousarray(np.concatenate([past, film])), work.setting.data.kind, shows)
         for name, film in films.items()
