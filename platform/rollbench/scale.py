@@ -68,7 +68,7 @@ _CAPS: dict[str, tuple[Any, ...]] = {  #         smoke  laptop     lab
     "frames":        (  12,     32,    200),
     "train_clips":   (  32,    384,  4_096),
     "contexts":      (  16,    128,    512),
-    "films":         (  12,     64,    512),
+    "films":         (  12,     48,    512),
     "levels":        (   2,      2,      4),
     "width":         (  16,     64,    256),
     "blocks":        (   1,      1,      3),
