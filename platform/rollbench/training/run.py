@@ -27,6 +27,7 @@ from rollbench.diffusion.denoiser import Denoiser
 from rollbench.methods.base import Method
 from rollbench.models.ema import Ema, ema_decay
 from rollbench.training import checkpoint, sharding
+from rollbench.training.batches import Ahead, order
 from rollbench.training.settings import Training
 
 
@@ -82,6 +83,8 @@ class Run:
         self.seconds = 0.0  # of training, over all resumed parts
         self.history: list[dict[str, float]] = []
         self.unreported: list[list[float]] = []  # [loss, gradient norm] of each step since the last report
+        self._order = order(training.micro_batches, rank, world, together=self.sharded)
+        self._ahead = Ahead(windows, training, [index for index, _ in self._order], device)
         self._pending: list[Tensor] = []  # the same, still on the device: reading it at once would stall a GPU
         self._clock = time.perf_counter()
 
@@ -104,17 +107,9 @@ class Run:
         self.step += 1
 
     def _mine(self) -> Iterator[tuple[int, float, bool]]:
-        """(index, weight, is the last) of this worker's micro-batches.
-
-        Workers that share a model out must all take part whenever one computes: those who have fewer micro-batches than others
-        do their first once more, with weight 0.
-        """
-        count = self.training.micro_batches
-        mine = [(j, 1.0) for j in range(self.rank, count, self.world)]
-        if self.sharded:
-            mine += [(self.rank, 0.0)] * (math.ceil(count / self.world) - len(mine))
-        for place, (j, weight) in enumerate(mine, start=1):
-            yield j, weight, place == len(mine)
+        """(index, weight, is the last) of this worker's micro-batches."""
+        for place, (index, weight) in enumerate(self._order, start=1):
+            yield index, weight, place == len(self._order)
 
     def _clip(self) -> Tensor:
         """Scale the gradient to at most its largest norm; its norm before."""
@@ -133,10 +128,7 @@ class Run:
 
     def _loss(self, index: int) -> Tensor:
         t = self.training
-        first = self.step * t.batch + index * t.unit
-        x = torch.from_numpy(self.windows.take(range(first, first + t.unit)))
-        if self.device.type == "cuda":
-            x = x.pin_memory().to(self.device, non_blocking=True)
+        x = self._ahead.take(self.step, index).to(self.device, non_blocking=True)
         noise, dropout = (micro_seed(self.seed, self.step, index, purpose) for purpose in ("noise", "dropout"))
         generator = torch.Generator(self.device).manual_seed(noise)
         with (
