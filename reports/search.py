@@ -124,6 +124,9 @@ def _draw(race: RaceText, out: Path, theme: Theme) -> list[Path]:
                 axes.plot(
                     [x] * len(rungs), [r["value"] for r in rungs], color=color, linewidth=0.8, alpha=0.5, zorder=2
                 )
+                last = rungs[-1]
+                ends = [[last["value"] - last["low"]], [last["high"] - last["value"]]]
+                axes.errorbar(x, last["value"], yerr=ends, color=color, linewidth=0.8, alpha=0.6, capsize=2, zorder=2)
                 for rung in rungs:
                     share = (race.steps.index(rung["step"]) + 1) / len(race.steps)
                     axes.scatter(x, rung["value"], s=36 * share, color=color, marker=look.marker, alpha=share, zorder=3)
@@ -135,5 +138,8 @@ def _draw(race: RaceText, out: Path, theme: Theme) -> list[Path]:
         axes.set_ylabel(LABEL)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         legend(axes, theme)
-        about = f"{LABEL}, over {race.axis}: each candidate at its rungs, the fainter the earlier in training; lower is better."
+        about = (
+            f"{LABEL}, over {race.axis}: each candidate at its rungs, the fainter the earlier in training, with the 95 % interval at "
+            "its last; lower is better."
+        )
         return save(figure, out, "race_over_" + race.axis, theme, about)
