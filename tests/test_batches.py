@@ -36,9 +36,9 @@ def test_windows_of_the_next_micro_batch_are_read_ahead() -> None:
         return torch.from_numpy(windows.take(range(first, first + 2)))
 
     ahead = Ahead(cast(Windows, Told()), Training(steps=9, batch=8, micro_batch=2), [1, 3], torch.device("cpu"))
-    for step, index, first in ((0, 1, 2), (0, 3, 6), (1, 1, 10), (1, 3, 14), (2, 1, 18)):
-        assert torch.equal(ahead.take(step, index), expected(first))
+    for step, place, first in ((0, 0, 2), (0, 1, 6), (1, 0, 10), (1, 1, 14), (2, 0, 18)):
+        assert torch.equal(ahead.take(step, place), expected(first))
     with pytest.raises(ValueError, match="torn"):
-        ahead.take(2, 3)
+        ahead.take(2, 1)
     assert read[:6] == [2, 6, 10, 14, 18, 22]
-    assert torch.equal(ahead.take(0, 3), expected(6))  # as after a restart
+    assert torch.equal(ahead.take(0, 1), expected(6))  # as after a restart

@@ -30,19 +30,18 @@ class Ahead:
     def __init__(self, windows: Windows, training: Training, order: Sequence[int], device: torch.device):
         self.windows, self.training, self.order, self.device = windows, training, order, device
         self._thread = ThreadPoolExecutor(1, "windows")
-        self._next: dict[tuple[int, int], Future[Tensor]] = {}  # at most one: of (step, micro-batch)
+        self._next: dict[tuple[int, int], Future[Tensor]] = {}  # at most one: of (step, place in the order)
 
-    def take(self, step: int, index: int) -> Tensor:
-        """The windows of micro-batch `index` of `step`: float32 [unit, window, c, y, x], in the computer's own memory."""
-        read = self._next.pop((step, index), None)
-        place = self.order.index(index) + 1
-        after = (step, self.order[place]) if place < len(self.order) else (step + 1, self.order[0])
-        x = self._read(step, index) if read is None else read.result()
+    def take(self, step: int, place: int) -> Tensor:
+        """The windows of the micro-batch at a `place` of the order in `step`: float32 [unit, window, c, y, x], on the CPU."""
+        read = self._next.pop((step, place), None)
+        x = self._read(step, place) if read is None else read.result()
+        after = (step, place + 1) if place + 1 < len(self.order) else (step + 1, 0)
         self._next = {after: self._thread.submit(self._read, *after)}
         return x
 
-    def _read(self, step: int, index: int) -> Tensor:
-        first = step * self.training.batch + index * self.training.unit
+    def _read(self, step: int, place: int) -> Tensor:
+        first = step * self.training.batch + self.order[place] * self.training.unit
         x = torch.from_numpy(self.windows.take(range(first, first + self.training.unit)))
         if self.device.type != "cuda":
             return x

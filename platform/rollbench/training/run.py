@@ -11,7 +11,6 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -83,18 +82,20 @@ class Run:
         self.seconds = 0.0  # of training, over all resumed parts
         self.history: list[dict[str, float]] = []
         self.unreported: list[list[float]] = []  # [loss, gradient norm] of each step since the last report
+        self._pending: list[Tensor] = []  # the same, still on the device: reading it at once would stall a GPU
         self._order = order(training.micro_batches, rank, world, together=self.sharded)
         self._ahead = Ahead(windows, training, [index for index, _ in self._order], device)
-        self._pending: list[Tensor] = []  # the same, still on the device: reading it at once would stall a GPU
         self._clock = time.perf_counter()
 
     def advance(self) -> None:
         """One optimiser step on the global batch."""
         t = self.training
         total = torch.zeros((), device=self.device)
-        for j, weight, last in self._mine():
-            with self._syncing(last):
-                loss = self._loss(j) * (weight * self.world / t.micro_batches)  # the mean over workers will be taken
+        for place, (_, weight) in enumerate(self._order):
+            with self._syncing(place + 1 == len(self._order)):
+                loss = self._loss(place) * (
+                    weight * self.world / t.micro_batches
+                )  # the mean over workers will be taken
                 loss.backward()
             total += loss.detach() / self.world
         norm = self._clip()
@@ -105,11 +106,6 @@ class Run:
         self.ema.update()
         self._pending.append(torch.stack([total, norm]))
         self.step += 1
-
-    def _mine(self) -> Iterator[tuple[int, float, bool]]:
-        """(index, weight, is the last) of this worker's micro-batches."""
-        for place, (index, weight) in enumerate(self._order, start=1):
-            yield index, weight, place == len(self._order)
 
     def _clip(self) -> Tensor:
         """Scale the gradient to at most its largest norm; its norm before."""
@@ -126,9 +122,10 @@ class Run:
             return self.objective.no_sync()
         return nullcontext()
 
-    def _loss(self, index: int) -> Tensor:
-        t = self.training
-        x = self._ahead.take(self.step, index).to(self.device, non_blocking=True)
+    def _loss(self, place: int) -> Tensor:
+        """The loss of the micro-batch at a place of this worker's order."""
+        t, (index, _) = self.training, self._order[place]
+        x = self._ahead.take(self.step, place).to(self.device, non_blocking=True)
         noise, dropout = (micro_seed(self.seed, self.step, index, purpose) for purpose in ("noise", "dropout"))
         generator = torch.Generator(self.device).manual_seed(noise)
         with (
