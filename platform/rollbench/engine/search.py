@@ -22,7 +22,6 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from evaluators import uncertainty
 from reports.search import RaceText, race_report
 from rollbench.engine import cluster
-from rollbench.engine.books import nowhere
 from rollbench.engine.claim import claimed
 from rollbench.engine.crew import Crew
 from rollbench.engine.generate import Roller, groups
@@ -35,7 +34,7 @@ from rollbench.engine.resources import Resources
 from rollbench.engine.scratch import newest
 from rollbench.engine.stages import Product, make
 from rollbench.engine.train import HISTORY, Leg, train
-from rollbench.engine.tune import Listener, Say, failure
+from rollbench.engine.tune import Listener, Say, failure, run_trials
 from rollbench.measures import Ensembles, Seen, number
 from rollbench.pipeline import Work, absent, prepare
 from rollbench.rungs import SearchWork
@@ -124,27 +123,11 @@ def winner(trials: tuple[Trial, ...]) -> int:
 def _race(works: SearchWork, store: Store, resources: Resources, progress: Progress) -> Product:
     candidates, stage = works.candidates, works.outcome.stage(store)
     listener = Listener([(candidate.row,) for candidate in candidates], progress, lambda row: None)
-    tune.Tuner(
-        tune.with_resources(
-            tune.with_parameters(run_candidate, works=works, store=store, resources=resources),
-            {"CPU": cluster.TRIAL_CPUS},
-        ),
-        param_space={"trial": tune.grid_search(list(range(len(candidates))))},
-        tune_config=tune.TuneConfig(
-            scheduler=Remembering(works, stage), max_concurrent_trials=resources.side_by_side, reuse_actors=True
-        ),
-        run_config=tune.RunConfig(
-            name="search",
-            verbose=0,
-            callbacks=[listener],
-            failure_config=tune.FailureConfig(max_failures=2),
-            **nowhere(),
-        ),
-    ).fit()
-    listener.check()
+    scheduler = Remembering(works, stage)
+    run_trials("search", run_candidate, listener, resources, scheduler, works=works, store=store)
     trials = [_trial(works, place, store) for place in range(len(candidates))]
     if any(trial.ended == "under way" for trial in trials):
-        raise KeyboardInterrupt  # Tune takes Ctrl-C for itself
+        raise KeyboardInterrupt
     return Product([stage.write(TRIALS, json.dumps([vars(trial) for trial in trials], indent=1).encode())])
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ray import tune
 from ray.tune import Callback
+from ray.tune.schedulers import TrialScheduler
 
 from rollbench.engine import cluster
 from rollbench.engine.books import nowhere
@@ -38,25 +39,42 @@ def run_rows(
     Raises RuntimeError if a trial fails, after the others are done, and KeyboardInterrupt if they were stopped.
     """
     listener = Listener(groups, progress, on_done)
-    tuner = tune.Tuner(
+    run_trials("rows", run_trial, listener, resources, groups=groups, todo=todo, store=store)
+    if any(row.results.stage(store).manifest() is None for rows in groups for row in rows):
+        raise KeyboardInterrupt
+
+
+def run_trials(
+    name: str,
+    trial: Callable[..., None],
+    listener: Listener,
+    resources: Resources,
+    scheduler: TrialScheduler | None = None,
+    **given: Any,
+) -> None:
+    """A Tune trial `trial({"trial": n}, resources=…, **given)` for each group that the listener hears of.
+
+    Raises RuntimeError if one fails, after the others are done. Tune takes Ctrl-C for itself, ends its trials and returns as if all
+    were well: whether all was made is for the caller to see.
+    """
+    tune.Tuner(
         tune.with_resources(
-            tune.with_parameters(run_trial, groups=groups, todo=todo, store=store, resources=resources),
+            tune.with_parameters(trial, resources=resources, **given),
             {"CPU": cluster.TRIAL_CPUS},
         ),
-        param_space={"trial": tune.grid_search(list(range(len(groups))))},
-        tune_config=tune.TuneConfig(max_concurrent_trials=resources.side_by_side, reuse_actors=True),
+        param_space={"trial": tune.grid_search(list(range(len(listener.groups))))},
+        tune_config=tune.TuneConfig(
+            scheduler=scheduler, max_concurrent_trials=resources.side_by_side, reuse_actors=True
+        ),
         run_config=tune.RunConfig(
-            name="rows",
+            name=name,
             verbose=0,
             callbacks=[listener],
             failure_config=tune.FailureConfig(max_failures=2),
             **nowhere(),
         ),
-    )
-    tuner.fit()
+    ).fit()
     listener.check()
-    if any(row.results.stage(store).manifest() is None for rows in groups for row in rows):
-        raise KeyboardInterrupt  # Tune takes Ctrl-C for itself, ends its trials and returns as if all were well
 
 
 def run_trial(
