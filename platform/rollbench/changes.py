@@ -5,11 +5,29 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
 from rollbench.spec import BadInput, nearest
+
+
+@contextmanager
+def own_rules() -> Iterator[None]:
+    """What the values' own rules refuse within this context, as BadInput."""
+    try:
+        yield
+    except ValueError as error:
+        raise error if isinstance(error, BadInput) else BadInput(str(error)) from None
+
+
+def assignment(change: str) -> tuple[str, str]:
+    """The field's path and the text of "FIELD=VALUE"."""
+    path, separator, text = change.partition("=")
+    if not separator:
+        raise BadInput(f"--set {change!r} has no '='; write FIELD=VALUE, e.g. training.steps=500")
+    return path, text
 
 
 def with_field(value: Any, path: str, text: str) -> Any:
@@ -23,10 +41,8 @@ def with_field(value: Any, path: str, text: str) -> Any:
         raise BadInput(f"no field {name!r} in {type(value).__name__}; {nearest(name, names)}")
     old = getattr(value, name)
     new = with_field(old, rest, text) if dot else _read(get_type_hints(type(value))[name], text, path, old)
-    try:
+    with own_rules():
         return dataclasses.replace(value, **{name: new})
-    except ValueError as error:
-        raise BadInput(str(error)) from None
 
 
 def _read(kind: Any, text: str, path: str, old: Any) -> Any:

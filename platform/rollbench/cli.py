@@ -23,9 +23,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from rollbench.changes import with_field
+from rollbench.changes import assignment, own_rules, with_field
 from rollbench.search import Search
 from rollbench.spec import BadInput, Figure, Table, nearest
 from rollbench.storage import absolute, without_secret
@@ -195,27 +195,17 @@ def _run(experiment: Table | Figure, options: argparse.Namespace, command: str) 
     from rollbench.store import Store
 
     store = Store(options.storage)
-    try:
+    with own_rules():
         works, needed = plan(experiment, options, store)
-    except ValueError as error:  # the values' own rules
-        raise error if isinstance(error, BadInput) else BadInput(str(error)) from None
     if options.dry_run:
         from rollbench.dryrun import describe
 
         print(describe(works, options.scale, store, asked(options).workers))
         return 0
-    from rollbench.engine.place import Place
-    from rollbench.engine.progress import Progress
     from rollbench.engine.reproduce import reproduce
-    from rollbench.tracking import tracking_uri
 
-    store.check_writable()
-    store.check_space(needed)
-    out = absolute(options.out)
-    place = Place(store, Path(out) / experiment.name, options.scale, without_secret(command))
-    mlflow = tracking_uri(None, store, out)
-    figure = experiment if isinstance(experiment, Figure) else None
-    reproduce(works, place, mlflow, resources=asked(options), progress=Progress(), figure=figure)
+    around = _around(experiment.name, options, store, needed, command)
+    reproduce(works, **around, figure=experiment if isinstance(experiment, Figure) else None)
     return 0
 
 
@@ -230,30 +220,40 @@ def _search(search: Search, options: argparse.Namespace, command: str) -> int:
             f"--rows {options.rows[0]!r}: a search has its own rows; --set trials=8 changes how many candidates race"
         )
     store = Store(options.storage)
-    own = {change for change in options.set if re.split(r"[.=]", change)[0] in OF_A_SEARCH}
-    for change in sorted(own):
-        path, _, text = change.partition("=")
-        search = with_field(search, path, text)
-    scaled = search_at_scale(search, scale(options.scale))
-    options.set, options.rows = [change for change in options.set if change not in own], ["all"]
-    works, needed = plan(scaled.entered(), options, store)
-    race = climb(scaled, works.table)
+    own = [change for change in options.set if re.split(r"[.=]", change)[0] in OF_A_SEARCH]
+    with own_rules():
+        for change in own:
+            search = with_field(search, *assignment(change))
+        scaled = search_at_scale(search, scale(options.scale))
+        options.set, options.rows = [change for change in options.set if change not in own], ["all"]
+        works, needed = plan(scaled.entered(), options, store)
+        race = climb(scaled, works.table)
     if options.dry_run:
         from rollbench.dryrun import describe_search
 
         print(describe_search(race, options.scale, store, asked(options).workers))
         return 0
+    from rollbench.engine.search import search as run_search
+
+    run_search(race, **_around(search.name, options, store, needed, command))
+    return 0
+
+
+def _around(name: str, options: argparse.Namespace, store: Store, needed: int, command: str) -> dict[str, Any]:
+    """What every run is given beside its work, its places found fit for the bytes `needed`."""
     from rollbench.engine.place import Place
     from rollbench.engine.progress import Progress
-    from rollbench.engine.search import search as run_search
     from rollbench.tracking import tracking_uri
 
     store.check_writable()
     store.check_space(needed)
     out = absolute(options.out)
-    place = Place(store, Path(out) / search.name, options.scale, without_secret(command))
-    run_search(race, place, tracking_uri(None, store, out), resources=asked(options), progress=Progress())
-    return 0
+    return {
+        "place": Place(store, Path(out) / name, options.scale, without_secret(command)),
+        "mlflow": tracking_uri(None, store, out),
+        "resources": asked(options),
+        "progress": Progress(),
+    }
 
 
 def asked(options: argparse.Namespace) -> Resources:
@@ -288,9 +288,7 @@ def plan(experiment: Table | Figure, options: argparse.Namespace, store: Store) 
 def _changed(table: Table, options: argparse.Namespace) -> Table:
     """The table with --set and --seeds applied; every rule of its values is checked again."""
     for change in options.set:
-        path, separator, text = change.partition("=")
-        if not separator:
-            raise BadInput(f"--set {change!r} has no '='; write FIELD=VALUE, e.g. training.steps=500")
+        path, text = assignment(change)
         if path == "name":
             raise BadInput(
                 f"--set {change!r}: a setting's name tells it from others; printed=TEXT changes what is shown"
