@@ -3,10 +3,8 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from rollbench.datasets.ingested import Ingested
 from rollbench.engine.cluster import cluster
 from rollbench.store import RECEIPT, Store, sha256, tensor_of
 from tests.clips import blocks, enlarged, write_video
+from tests.faults.processes import kill_when
 
 OPTIONS = ["--size", "8", "--frames", "4", "--test-fraction", "0.25"]
 VALUE = Folder(size=8, frames=4, test_fraction=0.25)
@@ -159,11 +158,7 @@ def test_killed_in_the_middle_it_goes_on(source: Path, finished: Path, tmp_path:
     driver = subprocess.Popen(
         [*command, *OPTIONS, "--workers", "1"], stderr=subprocess.DEVNULL, start_new_session=True, env=environment
     )
-    while len(receipts(tmp_path)) < 10:
-        assert driver.poll() is None, "the run ended before it could be killed"
-        time.sleep(0.005)
-    os.killpg(driver.pid, signal.SIGKILL)
-    driver.wait()
+    kill_when(driver, lambda: len(receipts(tmp_path)) >= 10)
     before = receipts(tmp_path)
     assert 10 <= len(before) < 70 and manifests(tmp_path) == {}
     assert ingest(source, tmp_path) == 0

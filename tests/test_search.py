@@ -1,11 +1,8 @@
 """A search: its candidates, ASHA with a memory, a training with stops, and a small race that is killed and goes on."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +17,7 @@ from rollbench.scale import scale, search_at_scale
 from rollbench.search import Choice, Search, Uniform
 from rollbench.spec import BadInput, Row, Sampling, Table
 from rollbench.store import Store
+from tests.faults.processes import kill_when
 
 TINY = Search(
     name="tiny",
@@ -173,11 +171,7 @@ def test_a_search_that_was_killed_goes_on_and_computes_nothing_twice(tmp_path: P
     driver = subprocess.Popen(
         [sys.executable, "-c", DRIVER, *rooms, *words], stderr=subprocess.DEVNULL, start_new_session=True
     )
-    while len(scores(tmp_path)) < 3:
-        assert driver.poll() is None, "the search ended before it was killed"
-        time.sleep(0.02)
-    os.killpg(driver.pid, signal.SIGKILL)
-    driver.wait()
+    kill_when(driver, lambda: len(scores(tmp_path)) >= 3)
     before = scores(tmp_path)
     decided = {p.name: p.read_bytes() for p in (tmp_path / "store/search").glob("*/decision-*")}
     assert run(TINY, words) == 0

@@ -6,10 +6,8 @@ One finished run serves all tests; each works on a copy of its storage.
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ import pytest
 
 from experiments.table8 import TABLE
 from rollbench.cli import run
+from tests.faults.processes import kill_when
 
 ROWS = ("MSE (2-1)", "Rolling Diffusion (init noise) (2-4)")
 TINY = ["--scale", "smoke", "--set", "training.steps=4", "--set", "train_clips=16", "--set", "sampling.group=8"]
@@ -214,11 +213,7 @@ def test_killed_in_the_middle_of_training_it_goes_on(tmp_path: Path, finished: P
         start_new_session=True,
         env=environment,
     )
-    while not list((tmp_path / "store").glob("model/*")):  # a worker makes this folder as it begins
-        assert driver.poll() is None, "the run ended before it trained"
-        time.sleep(0.05)
-    os.killpg(driver.pid, signal.SIGKILL)
-    driver.wait()
+    kill_when(driver, lambda: list((tmp_path / "store").glob("model/*")))  # a worker makes this folder as it begins
     left = set(digests(finished)) - set(digests(tmp_path))
     assert sum(name.startswith("results/") for name in left) == len(ROWS)
     report = make(tmp_path)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from rollbench.engine.claim import CLAIM
 from rollbench.store import MANIFEST, RECEIPT
@@ -62,6 +64,15 @@ def kill_one(
     raise AssertionError(
         f"no stage of kind {kind} was under way with a process to kill in {seconds} s: {of_session(leader)}"
     )
+
+
+def kill_when(driver: subprocess.Popen[bytes], ready: Callable[[], Any]) -> None:
+    """Kill a driver that leads a session, and all its processes, as soon as it is ready for that."""
+    while not ready():
+        assert driver.poll() is None, "the run ended before it was killed"
+        time.sleep(0.005)
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.wait()
 
 
 def end_session(leader: int) -> None:
