@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from rollbench.methods import Rolling
 from rollbench.training import sharding
 from rollbench.training.loop import load_final
 from rollbench.training.run import Run
+from tests.group import together
 from tests.test_training import NEVER, TRAINING, denoiser, same, stop, train, waves
 
 # Three micro-batches, so that of two workers one has a second; a gradient that is always clipped; dropout is on.
@@ -34,19 +33,6 @@ def difference(one: Path, other: Path) -> float:
         *((weights[name] - weights2[name]).abs().max().item() for name in weights),
         *(abs(a[number] / b[number] - 1) for a, b in pairs for number in ("loss", "grad_norm")),
     )
-
-
-def together(rank: int, world: int, folder: str, work: str) -> None:
-    """A worker of a group: `work` names the function of this file that all of them run."""
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet-{work}", rank=rank, world_size=world)
-    globals()[work](Path(folder), {"rank": rank, "world": world})
-    dist.destroy_process_group()
-
-
-def start(folder: Path, world: int, work: str) -> None:
-    mp.spawn(together, (world, str(folder), work), nprocs=world)
 
 
 def share_out(folder: Path, words: dict[str, int]) -> None:
@@ -81,7 +67,7 @@ def _tell_share(folder: Path, words: dict[str, int]) -> None:
 
 
 def test_two_workers_that_share_a_model_out_train_it_as_one_does(tmp_path: Path) -> None:
-    start(tmp_path, 2, "share_out")
+    together(share_out, tmp_path, 2)
     alone = train(tmp_path / "alone", THREE)
     assert difference(tmp_path / "sharded" / "final", alone) < TOLERANCE
     assert difference(tmp_path / "fault" / "final", alone) > 100 * TOLERANCE
@@ -115,8 +101,8 @@ def two_steps(folder: Path, words: dict[str, int]) -> None:
 
 @pytest.mark.slow
 def test_more_workers_go_on_from_the_checkpoint_of_fewer(tmp_path: Path) -> None:
-    start(tmp_path, 2, "two_steps")
-    start(tmp_path, 3, "go_on")
+    together(two_steps, tmp_path, 2)
+    together(go_on, tmp_path, 3)
     alone, short = train(tmp_path / "alone", THREE), train(tmp_path / "short", replace(THREE, precision="bf16"))
     assert difference(tmp_path / "handed" / "final", alone) < TOLERANCE
     assert difference(tmp_path / "bf16" / "final", short) < 2e-2  # bf16 has 8 bits

@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor
 
 from rollbench.datasets.windows import Windows
@@ -24,6 +22,7 @@ from rollbench.models.uvit import UViT, UViTSize
 from rollbench.training.loop import Keeping, fit, load_final
 from rollbench.training.run import NotFinite, Run, micro_seed
 from rollbench.training.settings import Training
+from tests.group import together
 
 SIZE = UViTSize((8, 16), (1, 1), ("conv", "full"), (0.0, 0.2), head_dim=8, embedding=16, grid=4, periodic=True)
 TRAINING = Training(steps=12, batch=8, micro_batch=4, learning_rate=3e-3, warmup=4)
@@ -208,17 +207,14 @@ def test_checkpoints_come_by_the_clock_too(tmp_path: Path) -> None:
     assert saved == [5, 10]  # at reports; the end of the run is its own record
 
 
-def spawned(rank: int, world: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world)
-    together = {"rank": rank, "world": world}
-    train(Path(folder, "two"), **together)
-    train(Path(folder, "three"), replace(TRAINING, batch=12), **together)
+def share_steps(folder: Path, words: dict[str, int]) -> None:
+    train(folder / "two", **words)
+    train(folder / "three", replace(TRAINING, batch=12), **words)
+    own = folder / "resumed" / str(words["rank"])
     try:
-        train(Path(folder, "resumed", str(rank)), keeping=replace(NEVER, steps=4), on_checkpoint=stop, **together)
+        train(own, keeping=replace(NEVER, steps=4), on_checkpoint=stop, **words)
     except KeyboardInterrupt:
-        train(Path(folder, "resumed", str(rank)), **together)  # on rank 1 the folder is empty: rank 0 tells the state
-    dist.destroy_process_group()
+        train(own, **words)  # on rank 1 the folder is empty: rank 0 tells the state
 
 
 def stop(path: Path | None, step: int) -> None:
@@ -227,7 +223,7 @@ def stop(path: Path | None, step: int) -> None:
 
 def test_two_workers_equal_one(tmp_path: Path, uninterrupted: Path) -> None:
     """With two micro-batches bit for bit; with more, sums are taken in another order: 1e-5 of the weights' size."""
-    mp.spawn(spawned, (2, str(tmp_path)), nprocs=2)
+    together(share_steps, tmp_path, 2)
     assert same(tmp_path / "two" / "final", uninterrupted)
     assert same(tmp_path / "resumed" / "0" / "final", uninterrupted)
     one, two = (
