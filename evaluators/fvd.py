@@ -115,24 +115,23 @@ class FVD:
     def _counts(self, real: Features, fake: Features) -> str:
         """Refuse counts that are not the protocol's, or, with any_count, the words that say so."""
         protocol = self.protocol
+        sources = len(set(fake.ids))
+        samples = len(fake) / sources
+        free = protocol.real is None
+        alike = samples == protocol.samples and (free or len(real) == sources == protocol.real)
+        found = f"{len(real)} real clips, {sources} generated ones of {samples:g} samples"
+        if not (alike or free or self.any_count):
+            raise BadInput(
+                f"protocol {protocol.key} has {protocol.real or 'any number of'} real clips and {protocol.samples} samples "
+                f"of each, here are {found}; --any-count scores them under another name"
+            )
         if protocol.matched and set(real.ids) != set(fake.ids):
             odd = sorted(set(real.ids) ^ set(fake.ids))[0]
             raise BadInput(
                 f"protocol {protocol.name} compares clips with their own continuations, and {odd} is on one side only: "
                 "name both sides alike"
             )
-        sources = len(set(fake.ids))
-        samples = len(fake) / sources
-        free = protocol.real is None
-        if samples == protocol.samples and (free or len(real) == sources == protocol.real):
-            return ""
-        found = f"{len(real)} real clips, {sources} generated ones of {samples:g} samples"
-        if not free and not self.any_count:
-            raise BadInput(
-                f"protocol {protocol.key} has {protocol.real or 'any number of'} real clips and {protocol.samples} samples "
-                f"of each, here are {found}; --any-count scores them under another name"
-            )
-        return f" ({found})"
+        return "" if alike else f" ({found})"
 
     def _numbered(self, clips: np.ndarray, name: str) -> Iterable[Clip]:
         stop = None if self.length is None else self.start + self.length

@@ -74,7 +74,10 @@ _BAIR: tuple[tuple[str, Reading, str], ...] = (
     ("bair-1to15-mean", "mean", "the mean of 100 FVDs of 256 against 256"),
     ("bair-1to15-debiased", "debiased", "25,600 against 256, extrapolated in the number of source clips"),
 )
-_ROLLOUT = "Rolling Diffusion Table 3: 8,192 samples; 5 frames given, which are scored too, resize original (ours)"
+_ROLLOUT = (
+    "Rolling Diffusion Table 3: 8,192 samples; 5 frames given, which are scored too, against the clips they continue, "
+    "resize original (ours)"
+)
 
 PROTOCOLS: dict[str, Protocol] = {
     p.name: p
@@ -93,8 +96,14 @@ PROTOCOLS: dict[str, Protocol] = {
             "Kinetics-600 5 -> 11 at 64x64 (Table 2); counts not stated, given frames scored too (ours)",
             clip=16, context=5, matched=True, size=64,
         ),
-        Protocol("kinetics-rollout", 1, "original", _ROLLOUT, clip=24, context=5, real=8192, stride=8, size=64),
-        Protocol("kinetics-rollout-stride1", 1, "original", _ROLLOUT, clip=64, context=5, real=8192, size=64),
+        Protocol(
+            "kinetics-rollout", 2, "original", _ROLLOUT,
+            clip=24, context=5, real=8192, matched=True, stride=8, size=64,
+        ),
+        Protocol(
+            "kinetics-rollout-stride1", 2, "original", _ROLLOUT,
+            clip=64, context=5, real=8192, matched=True, size=64,
+        ),
         Protocol(
             "teco-20to80", 1, "halfpixel",
             "TECO's Kinetics-600 20 -> 80 at 128x128 (Table 9): 256 samples against the clips they continue; "
@@ -118,7 +127,7 @@ def scaled(
 ) -> Protocol:
     """The published protocol at other sizes; None keeps its own.
 
-    Its key names every size that differs, "kinetics-rollout@1 at 16 frames, 64 clips", so that its numbers are never
+    Its key names every size that differs, "kinetics-rollout@2 at 16 frames, 64 clips", so that its numbers are never
     taken for published ones. Sizes that the protocol leaves to the user are filled in and change no name.
     """
     if protocol.at:

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 LEAST = 20  # replicates under which a standard error is hearsay
 
@@ -72,3 +72,9 @@ def interval(value: float, replicas: Any, level: float = 0.95, *, positive: bool
         return 0.0, half
     factor = float(np.exp(min(half / value, 50.0)))  # finite, however wide
     return value / factor, value * factor
+
+
+def student(freedom: int, level: float = 0.95) -> float:
+    """How much wider an interval is whose variance `freedom` + 1 values told: Student's quantile over the normal one."""
+    tail = 0.5 + level / 2
+    return float(stdtrit(freedom, tail) / ndtri(tail))

@@ -6,8 +6,10 @@ a difference are the differences of the replicates, and what two rows share (the
 The interval of one number is the evaluators' own (`evaluators.uncertainty.interval`).
 
 Seeds: with S training seeds the value is their mean, and each replicate draws S seeds again, the deviations widened
-by sqrt(S / (S − 1)), so that their variance is the unbiased one (ddof = 1) divided by S. One seed says nothing about
-others.
+by sqrt(S / (S − 1)), so that their variance is the unbiased one (ddof = 1) divided by S, and by Student's quantile of
+S − 1 degrees of freedom over the normal one: a spread that two or three seeds tell is itself uncertain, and without
+that an interval said to hold 95 % holds 71 % (S = 2) or 80 % (S = 3). Beside the clips' own variance this errs on the
+wide side. One seed says nothing about others.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+
+from evaluators.uncertainty import student
 
 Floats = NDArray[np.float64]
 SEED = 20240215  # of the draws of seeds; the same for all rows, so that rows stay paired
@@ -29,4 +33,4 @@ def pool(values: Floats, replicates: Floats) -> tuple[float, Floats]:
         return float(values[0]), mean
     drawn = np.random.default_rng(SEED).integers(seeds, size=(seeds, count))
     deviation = np.take_along_axis(replicates, drawn, axis=0).mean(axis=0) - mean
-    return float(values.mean()), mean + math.sqrt(seeds / (seeds - 1)) * deviation
+    return float(values.mean()), mean + student(seeds - 1) * math.sqrt(seeds / (seeds - 1)) * deviation

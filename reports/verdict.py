@@ -2,16 +2,17 @@
 
 The paper prints a value p without an interval; ours is a value with its 95 % interval. In this order:
 
-    other scale       ours is not at the paper's sizes, or on stand-in data
-    other protocol    the way ours is scored is none of those that the paper's number can be set against: `comparable`
-                      in paper.yaml names them for each table, and none stands there where units, norms or the number
-                      of clips are not stated
+    other scale       ours is not at the paper's sizes and settings (a field changed by --set is named), or on other data
+    other protocol    the way ours is scored is none of those that agree with all that the paper states: `comparable` in
+                      paper.yaml names them for each table, and none stands there where units, norms or the number of
+                      clips are not stated
     reproduced        the whole interval lies within ±10 % of p
     not reproduced    the whole interval lies outside
     underpowered      the interval contains a border of that range: more clips, or more seeds, would decide
 
 Ten percent is what this field calls the same number: the paper's own tables differ by 7 % for one quantity (Standard
-Diffusion, stride 1: 1369 in Table 3 and 1460 in Table 10), and two ways of resizing move FVD by 6 %.
+Diffusion, stride 1: 1369 in Table 3 and 1460 in Table 10), and two ways of resizing, of which the paper does not say
+which, move FVD by 6 %.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ REPRODUCED, FAILED, OPEN = "reproduced", "not reproduced", "underpowered"
 PROTOCOL, SCALE = "other protocol", "other scale"
 TOLERANCE = 0.10
 PAPER = "paper"  # the scale that caps nothing
+OTHER_DATA = {"stand-in": "on stand-in data", "own": "on data of one's own"}
 
 RULE = (
     f"Against the paper's value: reproduced if our whole interval lies within {TOLERANCE:.0%} of it, not reproduced if it "
-    "lies outside, underpowered if it contains a border of that range; other protocol if it is not known to be scored "
-    "alike, other scale if ours is smaller than the paper's or on stand-in data, and then nothing is concluded."
+    "lies outside, underpowered if it contains a border of that range; other protocol if it is scored otherwise than the "
+    "paper states, other scale if ours is of other sizes or settings than the paper's or on other data, and then nothing "
+    "is concluded."
 )
 
 
@@ -45,9 +48,9 @@ def judge(cell: Cell, published: Published | None) -> Judgement:
     """The verdict of a cell against the value that the paper prints in its place."""
     if published is None:
         return Judgement()
-    smaller = [f"scale {cell.scale}"] * (cell.scale != PAPER) + ["on stand-in data"] * (cell.data == "stand-in")
-    if smaller:
-        return Judgement(SCALE, ", ".join(smaller))
+    sizes = f"scale {cell.scale}" if cell.scale != PAPER else ""
+    if other := ", ".join(filter(None, (sizes, OTHER_DATA.get(cell.data)))):
+        return Judgement(SCALE, other)
     if not alike(cell.evaluator, published.comparable):
         known = f"; the paper's can be set against {', '.join(published.comparable)}" if published.comparable else ""
         return Judgement(PROTOCOL, f"scored as {cell.evaluator}{known or ', and how the paper scored is not stated'}")
@@ -60,6 +63,9 @@ def judge(cell: Cell, published: Published | None) -> Judgement:
 
 
 def alike(evaluator: str, comparable: tuple[str, ...]) -> bool:
-    """Whether a number's evaluator ("fvd@1 kinetics-rollout@1 …") names one of the protocols, at the protocol's counts."""
-    _, _, rest = evaluator.partition(" ")
-    return rest.partition(" ")[0] in comparable and "(" not in rest
+    """Whether a number's evaluator ("fvd@1 kinetics-rollout@2 i3d… 24 frames") names one of the protocols, at the protocol's counts.
+
+    Other counts stand behind the name: "… at 64 clips" where a table was scaled, "… (64 real clips, …)" where files were scored.
+    """
+    protocol, _, rest = evaluator.partition(" ")[2].partition(" ")
+    return protocol in comparable and not rest.startswith("at ") and "(" not in rest

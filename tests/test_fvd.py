@@ -110,7 +110,7 @@ def test_a_protocol_is_complete():
 def test_a_scaled_protocol_says_so_in_its_name():
     published = PROTOCOLS["kinetics-rollout"]
     small = protocols.scaled(published, clip=16, real=64)
-    assert small.key == "kinetics-rollout@1 at 16 frames, 64 clips" and (small.clip, small.real) == (16, 64)
+    assert small.key == "kinetics-rollout@2 at 16 frames, 64 clips" and (small.clip, small.real) == (16, 64)
     assert (small.resize, small.context, small.source) == (published.resize, published.context, published.source)
     assert protocols.scaled(published, clip=24, real=8192, samples=1) == published
     assert protocols.scaled(PROTOCOLS["bair-1to15"], samples=1).key == "bair-1to15@1 at 1 sample of each"

@@ -57,8 +57,10 @@ ROOMS: dict[str, set[str]] = {
     "sources": {"spec", "store", "corpora", "datasets", "engine"},
     "commands": {"numpy", "spec", "store", "corpora", "pipeline", "datasets", "engine", "reports", "outbox", "tracking"},
     "hyperparameters": {"spec", "models"},
-    "cli": {"reports.index", "reports.settings_table", "spec", "search", "changes", "scale", "storage", "store", "pipeline", "rungs",
-            "estimate", "dryrun", "tracking", "engine", "experiments", "sources", "commands", "evaluators.command", "evaluators.base"},
+    "options": {"changes", "scale"},
+    "cli": {"options", "reports.index", "reports.settings_table", "spec", "search", "changes", "scale", "storage", "store", "pipeline",
+            "rungs", "estimate", "dryrun", "tracking", "engine", "experiments", "sources", "commands", "evaluators.command",
+            "evaluators.base"},
     "experiments": {"spec", "search", "cli", "methods", "models", "datasets", "training.Training", "hyperparameters", "_path"},
     "__init__": {"spec", "scale", "store", "diffusion", "methods", "models", "datasets", "training"},
 }  # fmt: skip

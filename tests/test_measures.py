@@ -143,8 +143,8 @@ def test_video_distance_is_the_libraries_own() -> None:
 
 
 def test_a_protocol_at_other_sizes_says_so() -> None:
-    assert protocol_of("kinetics-rollout", 24, 8192, 1).key == "kinetics-rollout@1"
-    assert protocol_of("kinetics-rollout", 24, 64, 1).key != "kinetics-rollout@1"
+    assert protocol_of("kinetics-rollout", 24, 8192, 1).key == "kinetics-rollout@2"
+    assert protocol_of("kinetics-rollout", 24, 64, 1).key != "kinetics-rollout@2"
 
 
 def test_measures_are_those_that_the_metrics_ask_for() -> None:
@@ -153,3 +153,10 @@ def test_measures_are_those_that_the_metrics_ask_for() -> None:
         measures_of(replace(SETTING, metrics=("fvd",)))
     with pytest.raises(BadInput, match="no leads are given"):
         measures_of(replace(SETTING, leads=()))
+
+
+def test_stored_and_printed_intervals_take_the_same_metrics_on_the_logarithm() -> None:
+    from reports.metrics import METRICS
+    from rollbench.measures import _ANY_SIGN
+
+    assert set(_ANY_SIGN) == {name for name, metric in METRICS.items() if not metric.positive}

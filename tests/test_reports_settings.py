@@ -46,7 +46,7 @@ def results(scale: str = "paper", data: str = "real") -> pd.DataFrame:
             "calls_per_frame_total": 9.5 if method else None, "parameters": 10**9 if method else None,
         })  # fmt: skip
 
-    for setting, protocol in ((FAST, "kinetics-rollout@1"), (SLOW, "kinetics-rollout-stride1@1")):
+    for setting, protocol in ((FAST, "kinetics-rollout@2"), (SLOW, "kinetics-rollout-stride1@2")):
         rows = [(row, "method", value) for row, (home, _, _, value) in ROWS.items() if home == setting]
         for row, kind, value in [*rows, ("persistence", "baseline", 900.0), ("real vs real", "floor", 6.0)]:
             add(setting, row, kind, "fvd", None, value, protocol)
@@ -156,7 +156,7 @@ def test_two_protocols_in_one_setting_are_refused_by_name(tmp_path: Path) -> Non
     frame = results()
     frame.loc[0, "evaluator"] = "fvd@1 original@1 i3d"
     with pytest.raises(
-        BadInput, match=r"several of evaluator \['fvd@1 kinetics-rollout@1 i3d', 'fvd@1 original@1 i3d'\]"
+        BadInput, match=r"several of evaluator \['fvd@1 kinetics-rollout@2 i3d', 'fvd@1 original@1 i3d'\]"
     ):
         written(tmp_path, frame)
 

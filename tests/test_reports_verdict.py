@@ -10,9 +10,10 @@ from test_reports_claims import cell  # type: ignore[import-not-found]
 from evaluators.protocols import PROTOCOLS
 from reports.published import Published, paper
 from reports.verdict import FAILED, OPEN, PROTOCOL, REPRODUCED, SCALE, judge
+from rollbench.measures import protocol_of
 
-PRINTED = Published("paper", "3", "A", "here", "fvd", None, 100.0, "as stated", comparable=("kinetics-rollout@1",))
-ALIKE = "fvd@1 kinetics-rollout@1 i3d 24 frames"
+PRINTED = Published("paper", "3", "A", "here", "fvd", None, 100.0, "as stated", comparable=("kinetics-rollout@2",))
+ALIKE = "fvd@1 kinetics-rollout@2 i3d 24 frames"
 
 
 def verdict(low: float, high: float, evaluator: str = ALIKE, scale: str = "paper", data: str = "real") -> str:
@@ -43,9 +44,12 @@ def test_the_interval_decides_at_ten_percent(low: float, high: float, said: str)
     ("evaluator", "said"),
     [
         (ALIKE, REPRODUCED),
-        ("fvd@1 kinetics-rollout@2 i3d 24 frames", PROTOCOL),
-        ("fvd@1 kinetics-rollout-stride1@1 i3d 64 frames", PROTOCOL),
-        ("fvd@1 kinetics-rollout@1 i3d 24 frames (64 real clips, 64 generated ones of 1 samples)", PROTOCOL),
+        ("fvd@1 kinetics-rollout@1 i3d 24 frames", PROTOCOL),
+        ("fvd@1 kinetics-rollout-stride1@2 i3d 64 frames", PROTOCOL),
+        ("fvd@1 kinetics-rollout@2 i3d 24 frames (64 real clips, 64 generated ones of 1 samples)", PROTOCOL),
+        (f"fvd@1 {protocol_of('kinetics-rollout', 24, 8192, 1).key} i3d 24 frames", REPRODUCED),
+        (f"fvd@1 {protocol_of('kinetics-rollout', 24, 50, 1).key} i3d 24 frames", PROTOCOL),
+        (f"fvd@1 {protocol_of('kinetics-rollout', 24, 8192, 4).key} i3d 24 frames", PROTOCOL),
         ("fsd@1", PROTOCOL),
     ],
 )
@@ -59,6 +63,8 @@ def test_only_a_comparable_protocol_is_set_against_the_paper(evaluator: str, sai
         ("paper", "real", REPRODUCED),
         ("paper", "simulated", REPRODUCED),
         ("paper", "stand-in", SCALE),
+        ("paper", "own", SCALE),
+        ("paper, training.steps=1000", "real", SCALE),
         ("lab", "real", SCALE),
         ("laptop", "stand-in", SCALE),
     ],
@@ -73,7 +79,7 @@ def test_a_reason_stands_with_each_verdict() -> None:
     assert judge(mine, PRINTED).why == "+0.0% against the paper's 100, n = 512, 1 training seed"
     assert judge(replace(mine, scale="lab", data="stand-in"), PRINTED).why == "scale lab, on stand-in data"
     assert "not stated" in judge(replace(mine, evaluator="fsd@1"), replace(PRINTED, comparable=())).why
-    assert "kinetics-rollout@1" in judge(replace(mine, evaluator="fsd@1"), PRINTED).why
+    assert "kinetics-rollout@2" in judge(replace(mine, evaluator="fsd@1"), PRINTED).why
     assert judge(mine, None).verdict == judge(mine, None).why == ""
 
 

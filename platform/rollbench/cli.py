@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import re
 import shlex
 import sys
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rollbench.changes import assignment, own_rules, with_field
+from rollbench.options import add_options, sizes
 from rollbench.search import Search
 from rollbench.spec import BadInput, Figure, Table, nearest
 from rollbench.storage import absolute, without_secret
@@ -124,49 +124,6 @@ def print_settings(
     return guarded(work)
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    from rollbench.scale import SCALES
-
-    add = parser.add_argument
-    add(
-        "--scale",
-        default="laptop",
-        metavar="NAME",
-        help="caps on every size: " + ", ".join(SCALES) + " (default: laptop)",
-    )
-    add("--rows", nargs="+", metavar="ROW", help="rows by their name in the paper, or 'all' (default: the scale's own)")
-    add("--seeds", nargs="+", type=int, metavar="N", help="training seeds (default: the scale's own)")
-    add(
-        "--storage",
-        default=os.environ.get("ROLLBENCH_STORAGE", "store"),
-        metavar="URI",
-        help="where stages lie: a folder or a URI such as s3://bucket/path (default: $ROLLBENCH_STORAGE, else store)",
-    )
-    add(
-        "--data",
-        metavar="SOURCE",
-        help="'real' (ingested before), 'stand-in' (generated here), fields:PATH or folder:PATH (ingested now); "
-        "default: the scale's own",
-    )
-    add("--out", default="out", metavar="DIR", help="where reports go (default: out)")
-    add(
-        "--workers",
-        default="1",
-        metavar="N",
-        help="processes per row, for training and for rollouts; 2-4: at least 2, up to 4 where there is room (default: 1)",
-    )
-    add("--gpus-per-worker", type=float, metavar="X", help="may be a part of one (default: 1 where there are GPUs)")
-    add("--batch", type=int, default=1, metavar="N", help="groups of films handed to an actor at a time (default: 1)")
-    add(
-        "--set",
-        action="append",
-        default=[],
-        metavar="FIELD=VALUE",
-        help="change one field, e.g. training.steps=500 or data.frames=40",
-    )
-    add("--dry-run", action="store_true", help="print the plan and its cost, and run nothing")
-
-
 def guarded(work: Callable[[], int]) -> int:
     """Do `work`, and turn the user's errors into one line and an exit code."""
     from evaluators.base import BadInput as BadFiles
@@ -249,7 +206,7 @@ def _around(name: str, options: argparse.Namespace, store: Store, needed: int, c
     store.check_space(needed)
     out = absolute(options.out)
     return {
-        "place": Place(store, Path(out) / name, options.scale, without_secret(command)),
+        "place": Place(store, Path(out) / name, sizes(options), without_secret(command)),
         "mlflow": tracking_uri(None, store, out),
         "resources": asked(options),
         "progress": Progress(),

@@ -78,7 +78,7 @@ def number(metric: str, lead: int | None, value: float, draws: np.ndarray, evalu
     return found | {"replicates": draws.tolist(), "evaluator": evaluator}
 
 
-_ANY_SIGN = ("psnr", "fvd_debiased")
+_ANY_SIGN = ("psnr", "ssim", "fvd_debiased")  # those whose interval is not taken on the logarithm
 
 
 @dataclass(frozen=True)

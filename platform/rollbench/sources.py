@@ -29,9 +29,10 @@ def choose(table: Table, published: Table, source: str, store: Store, *, plannin
     settings = []
     for setting in table.settings:
         if kind == "corpora":
-            settings.append(_with(setting, _named(path, store), store))
+            settings.append(_with(setting, replace(_named(path, store), own=True), store))
         elif path:
-            settings.append(_with(setting, _of_files(setting, kind, Path(path), store, planning), store))
+            files = _of_files(setting, kind, Path(path), store, planning)
+            settings.append(_with(setting, replace(files, own=True), store))
         elif setting.stand_in is None:
             settings.append(setting)
         elif source == "stand-in":
@@ -57,7 +58,9 @@ def _real(setting: Setting, value: Any, store: Store, planning: bool) -> Setting
 def _with(setting: Setting, data: Ingested, store: Store) -> Setting:
     """The setting on ingested data, with no more clips than there are."""
     train, test = (_count(store, key) for key in (data.train, data.test))
-    sampling = replace(setting.sampling, contexts=min(setting.sampling.contexts, test - setting.held_out, train))
+    contexts = min(setting.sampling.contexts, test - setting.held_out, train)
+    samples = max(1, min(setting.sampling.samples, train // max(1, contexts)))
+    sampling = replace(setting.sampling, contexts=contexts, samples=samples)
     return replace(
         setting, data=data, stand_in=None, sampling=sampling, train_clips=min(setting.train_clips, train), tested=None
     )

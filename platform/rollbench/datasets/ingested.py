@@ -7,7 +7,7 @@ A corpus is never cut again: a table takes the first clips and, of each, the las
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from rollbench.spec import BadInput
@@ -16,7 +16,8 @@ from rollbench.spec import BadInput
 @dataclass(frozen=True)
 class Ingested:
     """train, test: keys of stages of kind "corpus". shape: channels, y, x of a frame. frame_interval: s, between two frames of a
-    clip (the median, where clips differ). text: how the data set describes itself."""
+    clip (the median, where clips differ). text: how the data set describes itself. own: whether it stands in the place of a table's
+    own data set; what is made from it does not hang on that."""
 
     train: str
     test: str
@@ -26,6 +27,7 @@ class Ingested:
     frame_interval: float
     shape: tuple[int, int, int]
     text: str = ""
+    own: bool = field(default=False, metadata={"keyed": False})
 
     @classmethod
     def of(cls, train: Mapping[str, Any], test: Mapping[str, Any]) -> Self:

@@ -15,6 +15,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import count
 from typing import NamedTuple, Protocol
 
 import torch
@@ -67,12 +68,20 @@ def rollout(
     ids = [str(i) for i in range(len(context))] if ids is None else ids
     _check(context, plan, ids, sampler)
     schedule = schedule or getattr(denoiser, "schedule", None) or CosineSchedule()
-    samples = range(sample * method.members, (sample + 1) * method.members)
-    noise = FilmNoise([(seed, name, i) for name in ids for i in samples], context, method.noise_scale)
     moves = _moves(plan, schedule, sampler, context)
+    done = count(1)
+
+    def called() -> None:
+        if progress:
+            progress(next(done), plan.calls)
+
+    # One member after the other: a network call carries as many films as there are contexts, whatever the method.
+    films = []
     with torch.no_grad(), evaluating(denoiser):
-        films = _follow(plan, moves, denoiser, context.repeat_interleave(method.members, 0), noise, progress)
-    return films.unflatten(0, (len(context), method.members)).mean(1) if method.members > 1 else films
+        for member in range(sample * method.members, (sample + 1) * method.members):
+            noise = FilmNoise([(seed, name, member) for name in ids], context, method.noise_scale)
+            films.append(_follow(plan, moves, denoiser, context, noise, called))
+    return torch.stack(films).mean(0) if len(films) > 1 else films[0]
 
 
 def _follow(
@@ -81,12 +90,12 @@ def _follow(
     denoiser: DenoiserLike,
     context: Tensor,
     noise: FilmNoise,
-    progress: Callable[[int, int], None] | None,
+    called: Callable[[], None],
 ) -> Tensor:
     n, done = plan.clean, 0
     films = context.new_empty(len(context), plan.emitted, *context.shape[2:])
     window = torch.cat([context, noise.fresh(plan.generated)], 1)
-    for i, (now, move) in enumerate(zip(plan.steps, moves, strict=True)):
+    for now, move in zip(plan.steps, moves, strict=True):
         x_hat = denoiser(window, move.logsnr.expand(len(context), -1))
         eps = noise.stirring(plan.generated, move.stirred) if move.stirred else 0.0
         window = torch.cat([window[:, :n], step(window[:, n:], x_hat[:, n:], eps, move.by)], 1)
@@ -94,8 +103,7 @@ def _follow(
             films[:, done : done + now.emit] = window[:, n : n + now.emit]
             done += now.emit
             window = torch.cat([window[:, now.emit :], noise.fresh(now.emit)], 1)
-        if progress:
-            progress(i + 1, len(moves))
+        called()
     return films[:, : plan.horizon]
 
 

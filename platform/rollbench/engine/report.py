@@ -73,7 +73,8 @@ def _setting(setting: Setting, resamples: int, scale: str) -> SettingText:
 
 def _sizes(setting: Setting) -> str:
     t, s = setting.training, setting.sampling
-    source = {"real": "", "simulated": "", "stand-in": "a stand-in, not the paper's data: "}[data_kind(setting)]
+    not_the_papers = {"stand-in": "a stand-in, not the paper's data: ", "own": "data of one's own, not the paper's: "}
+    source = not_the_papers.get(data_kind(setting), "")
     return (
         f"{source}{setting.data.describe()}; {setting.train_clips:,} training and {s.contexts:,} test clips, {t.steps:,} training steps "
         f"of {t.batch} windows, {s.calls_per_frame} network calls per frame, horizon {s.horizon} frames"
