@@ -59,7 +59,8 @@ def bootstrap(real: Any, fake: Any, draws: np.ndarray, *, diagonal: bool = False
 
 
 def floor(real: Any, n: int, splits: int = 8, seed: int = 0, *, diagonal: bool = False) -> np.ndarray:
-    """[splits] values of n real against n other real trajectories: what a perfect model scores at this count.
+    """[splits] values of n real against n other real trajectories: what films of the right law score at this count, as
+    far as they continue other trajectories; those that continue the very ones they are set against can score less at short leads.
 
     real [P, d] with P >= 2 n. Each split draws two disjoint sets; the mean is the floor, the spread its noise.
     """

@@ -26,9 +26,16 @@ SETTING = Setting(
     train_clips=43_264,
     network=TABLE5,
     training=Training(
-        steps=660_000, batch=256, micro_batch=4, learning_rate=1e-4, warmup=1_000, sharding="full", recompute=True
+        steps=660_000,
+        batch=256,
+        micro_batch=4,
+        learning_rate=1e-4,
+        warmup=1_000,
+        precision="bf16",
+        sharding="full",
+        recompute=True,
     ),
-    sampling=Sampling(horizon=15, calls_per_frame=32, contexts=256, group=8, samples=100),
+    sampling=Sampling(horizon=15, calls_per_frame=32, contexts=256, group=8, samples=100, precision="bf16"),
     metrics=("fvd", "fvd_mean", "fvd_debiased", "mse"),
     leads=(1, 2, 4, 8, 15),
     protocol="bair-1to15",

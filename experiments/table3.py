@@ -32,9 +32,10 @@ FAST = Setting(
     train_clips=390_000,
     network=TABLE6,
     training=Training(
-        steps=300_000, batch=256, micro_batch=4, learning_rate=1e-4, warmup=1_000, sharding="full", recompute=True
+        steps=300_000, batch=256, micro_batch=4, learning_rate=1e-4, warmup=1_000, precision="bf16", sharding="full",
+        recompute=True,
     ),
-    sampling=Sampling(horizon=19, calls_per_frame="100/11", contexts=8_192, group=32),
+    sampling=Sampling(horizon=19, calls_per_frame="100/11", contexts=8_192, group=32, precision="bf16"),
     metrics=("fvd", "fvd_debiased", "mse"),
     leads=(1, 2, 4, 8, 16),
     protocol="kinetics-rollout",

@@ -31,14 +31,14 @@ LEADS = (1, 3)
 def flows(samples: int, clips: int = 6) -> Seen:
     shape = (clips, samples, 4, 2, 16, 16)
     films, truth = RNG.normal(size=shape), RNG.normal(size=(clips, *shape[2:]))
-    return Seen(films, truth, RNG.normal(size=(clips, 2, 2, 16, 16)), video=False)
+    return Seen(films, truth, RNG.normal(size=(clips, 1, 2, 2, 16, 16)), video=False)
 
 
 def pixels(samples: int, clips: int = 4, frames: int = 8) -> Seen:
     def draw(*shape: int) -> np.ndarray:
         return RNG.integers(0, 256, (*shape, 3, 16, 16), dtype=np.uint8)
 
-    return Seen(draw(clips, samples, frames), draw(clips, frames), draw(clips, 5), video=True)
+    return Seen(draw(clips, samples, frames), draw(clips, frames), draw(clips, 1, 5), video=True)
 
 
 def sides(measure: Any, seen: Seen, weights: str | None = None) -> Sides:
@@ -133,7 +133,7 @@ def test_video_distance_is_the_libraries_own() -> None:
     found = {n["metric"]: n for n in measure.numbers(fake, Sides(("0", "1", "2", "3"), truth, {}), how)}
 
     def clips(films: np.ndarray) -> np.ndarray:
-        return np.moveaxis(np.concatenate([seen.past, films], 1), 2, -1)
+        return np.moveaxis(np.concatenate([seen.past[:, 0], films], 1), 2, -1)
 
     whole = FVD("original", resamples=50).between(clips(seen.truth), clips(seen.films[:, 0]))
     assert found["fvd"]["value"] == pytest.approx(whole.value, rel=1e-9)
@@ -160,3 +160,18 @@ def test_stored_and_printed_intervals_take_the_same_metrics_on_the_logarithm() -
     from rollbench.measures import _ANY_SIGN
 
     assert set(_ANY_SIGN) == {name for name, metric in METRICS.items() if not metric.positive}
+
+
+def test_a_forecast_of_one_film_stands_for_each_of_its_samples() -> None:
+    """Pooled with 3 samples of each clip, a forecast that has one film counts it three times."""
+    from evaluators.weights import IDENTITY
+
+    rng, how = np.random.default_rng(0), Scoring(("fvd",), 50, "bair-1to15", clips=6, samples=3)
+    measure = VideoDistance("original", 1, 16, IDENTITY)
+    real = {"logits": rng.normal(size=(6, 1, 400))}
+    one = rng.normal(size=(6, 1, 400))
+    sides = Sides(tuple("abcdef"), real, {})
+    single, thrice = (
+        next(iter(measure.numbers({"logits": logits}, sides, how))) for logits in (one, np.repeat(one, 3, 1))
+    )
+    assert single == thrice and "3 samples of each" in single["evaluator"]

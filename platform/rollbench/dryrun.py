@@ -11,6 +11,7 @@ from rollbench.estimate import (
     data_bytes,
     flops_per_second,
     generated_data,
+    h200_seconds,
     row_cost,
     seconds_of_data,
     storage_bytes,
@@ -79,7 +80,7 @@ def _rows(works: TableWork, workers: int) -> list[str]:
     lines = ["{:<45} {:>12} {:>11} {:>9} {:>11} {:>10} {:>8} {:>8}".format(*head)]
     for row in works.rows:
         cost, sampling = row_cost(row, workers), row.setting.sampling
-        plan = row.row.method.plan(sampling.horizon, sampling.calls)
+        plan = row.row.method.plan(sampling.horizon, sampling.calls_of(row.row.method))
         lines.append(
             f"{f'{row.row.name}, seed {row.seed}':<45} {cost.parameters:>12,} {float(plan.calls_per_frame):>11.3g} "
             f"{float(plan.calls_per_frame_total):>9.3g} {cost.train_flops / 1e15:>11.3g} {cost.roll_flops / 1e15:>10.3g} "
@@ -101,7 +102,9 @@ def _totals(works: TableWork, workers: int) -> list[str]:
         f"data: {duration(making / cores)} on {cores} cores, calibrated here on a short piece",
         f"networks: {duration(flops / (SUSTAINED * peak) / cores)} on {cores} cores, if {SUSTAINED:.0%} of the {peak / 1e9:.0f} GFLOP/s "
         "that a matrix product reaches here on one core is sustained",
-        f"networks on GPUs: {flops / H200 / 3600:,.1f} H200-hours, if {H200 / 1e12:.0f} TFLOP/s in bf16 are sustained",
+        f"networks on GPUs: {h200_seconds(works) / 3600:,.1f} H200-hours, if "
+        + " and ".join(f"{rate / 1e12:.0f} TFLOP/s in {name}" for name, rate in H200.items())
+        + " (fp32: TF32) are sustained",
     ]
 
 

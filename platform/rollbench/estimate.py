@@ -1,7 +1,7 @@
 """What a table will cost, before anything starts: parameters, network calls, bytes, operations, memory and time.
 
 Operations are counted on the meta device, where a network has shapes but no numbers, so the paper's 197 M parameters cost nothing to
-look at. Time on this device comes from a short calibration; the second column of device-hours assumes an H200 in bf16 at 300 TFLOP/s.
+look at. Time on this device comes from a short calibration; that on GPUs assumes an H200 (`H200`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from rollbench.models.layers import Block
 from rollbench.models.uvit import UViT
 from rollbench.pipeline import RowWork, TableWork, Work
 
-H200 = (
-    300e12  # FLOP/s in bf16 that a well-fed H200 sustains on such networks: an assumption, stated wherever it is used
-)
+# FLOP/s that a well-fed H200 sustains on such networks: an assumption, stated wherever it is used. There fp32 is TF32.
+H200 = {"bf16": 300e12, "fp32": 150e12}
 BACKWARD = 2  # a backward pass costs twice the forward one
 STATE_BYTES = 20  # per parameter: weight, gradient, two moments of Adam, moving average, four bytes each
 GATHERED_BYTES = 8  # per parameter that a worker gathers from all the shards: the weight and its gradient
@@ -100,7 +99,7 @@ def row_cost(row: RowWork, workers: int = 1) -> RowCost:
     method, training, sampling = row.row.method, row.setting.training, row.setting.sampling
     shape = row.setting.data.frame_shape
     cost = model_cost(row.setting.network, shape, method.clean, method.generated)
-    plan = method.plan(sampling.horizon, sampling.calls)
+    plan = method.plan(sampling.horizon, sampling.calls_of(method))
     films = sampling.contexts * sampling.samples
     return RowCost(
         cost.parameters,
@@ -118,6 +117,14 @@ def training_memory(cost: ModelCost, training: Any, workers: int = 1) -> float:
     if training.sharding == "full" and workers > 1:
         state = state / workers + cost.gathered * GATHERED_BYTES
     return state + (cost.spared if training.recompute else cost.activations) * training.unit
+
+
+def h200_seconds(works: TableWork) -> float:
+    """Seconds of one GPU for every network of a table: its models, each trained once, and its films."""
+    trained = [(group[0], row_cost(group[0]).train_flops) for group in works.by_model()]
+    return sum(flops / H200[row.setting.training.precision] for row, flops in trained) + sum(
+        row_cost(row).roll_flops / H200[row.setting.sampling.precision] for row in works.rows
+    )
 
 
 def frame_bytes(data: Any) -> int:

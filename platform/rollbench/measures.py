@@ -23,7 +23,8 @@ Columns = Mapping[str, np.ndarray]  # name → [clips, …], in the order of cli
 @dataclass(frozen=True)
 class Seen:
     """Films of some clips and the truth, in the data's units. films: [k, m, horizon, c, y, x], m samples of each clip;
-    truth: [k, horizon, c, y, x]; past: [k, p, c, y, x], the real frames right before. video: uint8 pixels, no flow or field."""
+    truth: [k, horizon, c, y, x]; past: [k, 1 or m, p, c, y, x], the real frames right before a film. video: uint8 pixels, no flow or
+    field."""
 
     films: np.ndarray
     truth: np.ndarray
@@ -64,8 +65,9 @@ class Sides:
 class Measure(Protocol):
     METRICS: ClassVar[tuple[str, ...]]
 
-    def reducer(self, weights: str | None) -> Callable[[Seen], Columns]:
-        """The function from films to columns. weights: of its network, where it has one (None: found or fetched)."""
+    def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[Seen], Columns]:
+        """The function from films to columns. weights, device: of its network, where it has one (None: found or fetched; a GPU
+        where there is one)."""
 
     def numbers(self, fake: Columns, sides: Sides, how: Scoring) -> Iterator[dict[str, Any]]:
         """See `number`, one for each wanted metric and lead."""
@@ -89,7 +91,7 @@ class Errors:
     leads: tuple[int, ...]
     METRICS: ClassVar[tuple[str, ...]] = ("mse", "mse_ratio")
 
-    def reducer(self, weights: str | None) -> Callable[[Seen], Columns]:
+    def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[Seen], Columns]:
         def reduce(seen: Seen) -> Columns:
             films, truth = seen.at(self.leads)
             return {"squared_error": np.square(films - truth[:, None]).mean((1, 3, 4, 5))}
@@ -117,7 +119,7 @@ class Pictures:
     leads: tuple[int, ...]
     METRICS: ClassVar[tuple[str, ...]] = ("psnr", "ssim")
 
-    def reducer(self, weights: str | None) -> Callable[[Seen], Columns]:
+    def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[Seen], Columns]:
         def reduce(seen: Seen) -> Columns:
             films, truth = seen.at(self.leads)
             wide = np.broadcast_to(truth[:, None], films.shape)
@@ -147,7 +149,7 @@ class Spectra:
     leads: tuple[int, ...]
     METRICS: ClassVar[tuple[str, ...]] = ("fsd", "fsd_diagonal")
 
-    def reducer(self, weights: str | None) -> Callable[[Seen], Columns]:
+    def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[Seen], Columns]:
         def reduce(seen: Seen) -> Columns:
             return {"spectrum": fsd.features(seen.films[:, 0][:, [lead - 1 for lead in self.leads]])}
 
@@ -173,7 +175,7 @@ class Ensembles:
     leads: tuple[int, ...]
     METRICS: ClassVar[tuple[str, ...]] = ("crps", "spread_skill")
 
-    def reducer(self, weights: str | None) -> Callable[[Seen], Columns]:
+    def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[Seen], Columns]:
         def reduce(seen: Seen) -> Columns:
             films, truth = seen.at(self.leads)
             m = films.shape[1]
@@ -212,17 +214,16 @@ class VideoDistance:
     extractor: str
     METRICS: ClassVar[tuple[str, ...]] = ("fvd", "fvd_mean", "fvd_debiased")
 
-    def reducer(self, weights: str | None) -> Callable[[Seen], Columns]:
+    def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[Seen], Columns]:
         from evaluators.i3d import I3DFeatures
 
-        network = I3DFeatures(self.resize, weights)
+        network = I3DFeatures(self.resize, weights, device)
 
         def reduce(seen: Seen) -> Columns:
-            k, m = seen.films.shape[:2]
-            past = np.broadcast_to(
-                seen.past[:, None, len(seen.past[0]) - self.context :], (k, m, self.context, *seen.past.shape[2:])
-            )
-            clips = np.concatenate([past, seen.films], axis=2).reshape(k * m, self.frames, *seen.past.shape[2:])
+            k, m, _, *frame = seen.films.shape
+            past = seen.past[:, :, seen.past.shape[2] - self.context :]
+            past = np.broadcast_to(past, (k, m, self.context, *frame))
+            clips = np.concatenate([past, seen.films], axis=2).reshape(k * m, self.frames, *frame)
             return {"logits": network.features(_last(clips)).reshape(k, m, -1)}
 
         return reduce
@@ -243,7 +244,9 @@ class VideoDistance:
         readings = {"fvd": protocol.reading, "fvd_mean": "mean", "fvd_debiased": "debiased"}
         asked = [metric for metric in self.METRICS if metric in how.metrics]
         if asked:
-            found = fvd.scores(features(sides.truth["logits"]), features(fake["logits"]), name, resamples=how.resamples)
+            # A trivial forecast has one film of a clip: each of its samples is that film.
+            films = np.repeat(fake["logits"], how.samples // fake["logits"].shape[1], axis=1)
+            found = fvd.scores(features(sides.truth["logits"]), features(films), name, resamples=how.resamples)
         for metric in asked:
             reading = found[readings[metric]]
             yield number(metric, None, reading.value, reading.replicates, name, len(sides.ids))

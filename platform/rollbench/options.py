@@ -8,8 +8,8 @@ import os
 from rollbench.changes import assignment
 
 UNSTATED = (  # fields that no table of the paper states: how work is cut, how it is shown, how sure a number is
-    "training.micro_batch", "training.sharding", "training.recompute", "training.compile", "sampling.group",
-    "metrics", "leads", "resamples", "caption", "title", "printed",
+    "training.micro_batch", "training.precision", "sampling.precision", "training.sharding", "training.recompute", "training.compile",
+    "sampling.group", "metrics", "leads", "resamples", "caption", "title", "printed",
 )  # fmt: skip
 
 

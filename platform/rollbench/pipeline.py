@@ -16,7 +16,7 @@ from rollbench.spec import Row, Setting, Table, key
 from rollbench.store import Stage, Store
 
 # A stage's version is part of its key: raise it when the numbers that the stage makes change, and say so in CHANGELOG.md.
-VERSIONS = {"data": 1, "model": 1, "clips": 2, "reference": 1, "features": 1, "results": 1, "rung": 1, "search": 1}
+VERSIONS = {"data": 1, "model": 2, "clips": 2, "reference": 1, "features": 1, "results": 1, "rung": 1, "search": 1}
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,11 @@ def _setting(table: Table, setting: Setting, names: set[str]) -> SettingWork:
     sampling, measures = setting.sampling, measures_of(setting)
     test_clips = sampling.contexts + setting.held_out
     data = _data(setting.data, setting.train_clips, test_clips)
-    tested = data if setting.tested is None else _data(setting.tested, test_clips, test_clips)
+    floor_clips = sampling.contexts * sampling.samples
+    tested = data if setting.tested is None else _data(setting.tested, max(test_clips, floor_clips), test_clips)
     seen = {"measures": measures, "horizon": sampling.horizon}
-    reference = Work("reference", "truth", {**seen, "contexts": sampling.contexts, "group": sampling.group}, (tested,))
+    counts = {"contexts": sampling.contexts, "samples": sampling.samples, "group": sampling.group}
+    reference = Work("reference", "truth", {**seen, **counts}, (tested,))
     scoring = Scoring(setting.metrics, table.resamples, setting.protocol, sampling.contexts, sampling.samples)
     trivial = Work("results", "trivial forecasts and floor", {"scoring": scoring}, (reference,))
     rows = []

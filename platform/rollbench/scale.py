@@ -51,11 +51,12 @@ class Scale:
     seeds: int = NO_CAP  # training seeds per row
     trials: int = NO_CAP  # candidates of a search
     learning_rate: float = 0.0  # at least this
+    short: bool = True  # bf16 where a table asks for it: it makes a CPU slower
     spared: bool = True  # memory, at the cost of time: a table's `sharding` and `recompute` are heeded
     stand_in: bool = False  # what must be ingested is replaced by its stand-in, unless --data says otherwise
 
     def __post_init__(self) -> None:
-        for field in fields(self)[1:-3]:
+        for field in fields(self)[1:-4]:
             if getattr(self, field.name) < 1:
                 raise BadInput(f"scale {self.name!r}: {field.name} = {getattr(self, field.name)} is below 1")
 
@@ -85,6 +86,7 @@ _CAPS: dict[str, tuple[Any, ...]] = {  #         smoke  laptop     lab
     "seeds":         (   1,      1,      3),
     "trials":        (   4,     12,     32),
     "learning_rate": (5e-3,   5e-3,   5e-4),
+    "short":         (False, False,   True),
     "spared":        (False, False,  False),
     "stand_in":      (True,   True,  False),
 }
@@ -126,6 +128,7 @@ def _sampling(s: Sampling, caps: Scale, video: bool) -> Sampling:
         contexts=min(s.contexts, caps.films if video else caps.contexts),
         group=min(s.group, caps.group),
         samples=min(s.samples, caps.samples),
+        precision=s.precision if caps.short else "fp32",
     )
 
 
@@ -159,6 +162,7 @@ def _capped(setting: Setting, caps: Scale) -> Setting:
             batch=batch - batch % micro_batch,
             micro_batch=micro_batch,
             learning_rate=max(t.learning_rate, caps.learning_rate),
+            precision=t.precision if caps.short else "fp32",
             sharding=t.sharding if caps.spared else "none",
             recompute=t.recompute and caps.spared,
         ),

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 KEY_LENGTH = 20  # hex digits of a key: 80 bits, no accidental collision, and short enough for a folder's name
 CALLS = re.compile(r"-?\d{1,9}(/\d{1,9})?", re.ASCII)  # no exponent: 1e999999999 is a number that no memory holds
@@ -138,8 +138,10 @@ class Sampling:
     """How films are made and counted: the equal-cost side of a comparison.
 
     horizon: frames per film. calls_per_frame: network evaluations per emitted frame, equal for every method; a fraction such as
-    "100/11" where it is no whole number. contexts: test clips. samples: films (or ensemble means) of each. group: films that one
-    network call carries; fixed, so that the arithmetic does not depend on the batch size or the number of actors.
+    "100/11" where it is no whole number. accounting: whether they are those of a frame once a film is rolling, what it takes to start
+    on top ("steady", as the paper counts), or those of the whole film over its frames ("total"). contexts: test clips. samples: films
+    (or ensemble means) of each. group: films that one network call carries; fixed, so that the arithmetic does not depend on the batch
+    size or the number of actors. precision: of the network, see `models.precision`.
     """
 
     horizon: int = 48
@@ -149,8 +151,13 @@ class Sampling:
     samples: int = 1
     sampler: str = "ancestral"
     degradation: Degradation | None = None
+    accounting: Literal["steady", "total"] = "steady"
+    precision: Literal["fp32", "bf16"] = "fp32"
 
     def __post_init__(self) -> None:
+        for name, choices in (("accounting", ("steady", "total")), ("precision", ("fp32", "bf16"))):
+            if getattr(self, name) not in choices:
+                raise BadInput(f"unknown {name} {getattr(self, name)!r}; {nearest(getattr(self, name), choices)}")
         for name in ("horizon", "contexts", "group", "samples"):
             if getattr(self, name) < 1:
                 raise BadInput(f"{name} = {getattr(self, name)} is below 1: a film needs at least one of each")
@@ -174,6 +181,12 @@ class Sampling:
     def calls(self) -> Fraction:
         """calls_per_frame as an exact number."""
         return Fraction(self.calls_per_frame)
+
+    def calls_of(self, method: Any) -> Fraction:
+        """The calls per steady frame at which a film of `method` costs what `accounting` says. Raises ValueError for too few."""
+        if self.accounting == "steady":
+            return self.calls
+        return method.calls_per_frame_for(self.horizon, math.floor(self.calls * self.horizon) * method.members)
 
 
 @dataclass(frozen=True)
@@ -220,10 +233,11 @@ class Setting:
                 )
         if self.leads and not 1 <= min(self.leads) <= max(self.leads) <= horizon:
             raise BadInput(f"leads {self.leads} must lie between 1 and the horizon of {horizon} frames")
-        if self.train_clips < self.sampling.contexts:
+        films = self.sampling.contexts * self.sampling.samples
+        if self.train_clips < films:
             raise BadInput(
-                f"train_clips = {self.train_clips} is below the {self.sampling.contexts} test clips: the real-vs-real floor "
-                f"compares the test split with as many training clips; use train_clips >= {self.sampling.contexts}"
+                f"train_clips = {self.train_clips} is below the {films} films of a row: the real-vs-real floor sets as many "
+                f"training clips against the test split; use train_clips >= {films}, or fewer sampling.contexts or samples"
             )
 
     @property

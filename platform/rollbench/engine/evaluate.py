@@ -21,6 +21,7 @@ from evaluators import weights
 from rollbench.engine.cluster import call
 from rollbench.engine.crew import Crew
 from rollbench.engine.generate import groups
+from rollbench.engine.model import own_device
 from rollbench.engine.progress import Progress
 from rollbench.engine.shards import is_video, loaded, read_range, read_split
 from rollbench.engine.stages import Product, write_missing
@@ -43,7 +44,7 @@ class Evaluator:
         self.tested, self.horizon = work.needs[-1], work.made_from["horizon"]
         self.video = is_video(self.tested)
         with network_weights(store) as path:
-            self.reducers = [measure.reducer(path) for measure in work.made_from["measures"]]
+            self.reducers = [measure.reducer(path, str(own_device())) for measure in work.made_from["measures"]]
 
     def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
         ids, films, truth, past = self.films(item)
@@ -70,14 +71,14 @@ class OfFilms(Evaluator):
         receipt = {"name": item["name"], "bytes": item["bytes"], "sha256": item["sha256"]}
         films = loaded(tensor_of(clips.stage(self.store).read_table(receipt), "frames"), self.video)
         sampling = clips.made_from["sampling"]
-        films = films.reshape(-1, sampling.samples, *films.shape[1:])
+        films = _by_clip(films, sampling.samples)
         first = int(item["name"].split("-")[1].removesuffix(".arrow")) * sampling.group
         ids, truth, past = self.real("test", first, len(films))
-        return ids, films, truth, past
+        return ids, films, truth, past[:, None]
 
 
 class OfTruth(Evaluator):
-    """Of the truth, of as many other real clips (the floor) and of the trivial forecasts."""
+    """Of the truth, of other real clips, as many as a row has films (the floor), and of the trivial forecasts, one film of a clip."""
 
     def __init__(self, work: Work, store: Store) -> None:
         super().__init__(work, store)
@@ -89,14 +90,20 @@ class OfTruth(Evaluator):
         count = min(group, self.work.made_from["contexts"] - first)
         ids, truth, past = self.real("test", first, count)
         if part == "floor":
-            _, films, past = self.real("train", first, count)
-            return ids, films[:, None], truth, past
+            samples = self.work.made_from["samples"]
+            _, films, past = self.real("train", first * samples, count * samples)
+            return ids, _by_clip(films, samples), truth, _by_clip(past, samples)
         films = {
             "truth": truth,
             "persistence": np.broadcast_to(past[:, -1:], truth.shape),
             "climatology": np.broadcast_to(self.mean, truth.shape),
         }[part]
-        return ids, films[:, None], truth, past
+        return ids, films[:, None], truth, past[:, None]
+
+
+def _by_clip(films: np.ndarray, samples: int) -> np.ndarray:
+    """[k · m, …] → [k, m, …]."""
+    return films.reshape(-1, samples, *films.shape[1:])
 
 
 def refer(work: Work, store: Store, progress: Progress, crew: Crew) -> Product:

@@ -16,10 +16,11 @@ import torch
 from rollbench.diffusion.denoiser import Denoiser
 from rollbench.diffusion.rollout import rollout
 from rollbench.engine.crew import Crew
-from rollbench.engine.model import load_denoiser
+from rollbench.engine.model import load_denoiser, own_device
 from rollbench.engine.progress import Progress
 from rollbench.engine.shards import Normalisation, Split, read_range, stored
 from rollbench.engine.stages import Product, write_missing
+from rollbench.models.precision import computing
 from rollbench.pipeline import Work
 from rollbench.spec import Degradation
 from rollbench.store import Store, tensor_column
@@ -46,7 +47,7 @@ class Roller:
         (trained_on,) = model.needs
         self.work, self.store, self.stage = work, store, work.stage(store)
         self.normalisation = Normalisation.of(trained_on, store)
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = own_device()
         self.denoiser = (denoiser or load_denoiser(model, store)).to(self.device)
 
     def __call__(self, shard: dict[str, Any]) -> dict[str, Any]:
@@ -75,13 +76,13 @@ class Roller:
     def _sample(self, seen: np.ndarray, ids: Any, sample: int) -> np.ndarray:
         """One film [k, horizon, c, y, x] of each context, in the data's units."""
         sampling, method = self.work.made_from["sampling"], self.work.made_from["method"]
-        with torch.inference_mode():
+        with torch.inference_mode(), computing(sampling.precision, self.device):
             films = rollout(
                 self.denoiser,
                 method,
                 torch.from_numpy(seen).to(self.device),
                 sampling.horizon,
-                sampling.calls,
+                sampling.calls_of(method),
                 seed=self.work.made_from["seed"],
                 ids=ids,
                 sample=sample,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import ray
 import safetensors.torch
 import torch
 
@@ -14,6 +15,11 @@ from rollbench.pipeline import Work
 from rollbench.store import Damaged, Stage, Store
 
 WEIGHTS = "weights.safetensors"
+
+
+def own_device() -> torch.device:
+    """The GPU that Ray has given this process, else the CPU: a GPU that was not asked for is somebody else's."""
+    return torch.device("cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu")
 
 
 def build_denoiser(model: Work, *, recompute: bool = False) -> Denoiser:

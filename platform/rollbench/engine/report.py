@@ -77,7 +77,8 @@ def _sizes(setting: Setting) -> str:
     source = not_the_papers.get(data_kind(setting), "")
     return (
         f"{source}{setting.data.describe()}; {setting.train_clips:,} training and {s.contexts:,} test clips, {t.steps:,} training steps "
-        f"of {t.batch} windows, {s.calls_per_frame} network calls per frame, horizon {s.horizon} frames"
+        f"of {t.batch} windows, {s.calls_per_frame} network calls per frame"
+        f"{' in all' * (s.accounting == 'total')}, horizon {s.horizon} frames"
         + (f", {s.samples} samples of each clip" if s.samples > 1 else "")
     )
 
@@ -107,7 +108,9 @@ def _protocol(setting: Setting, resamples: int) -> str:
     words.append(
         f"The scored horizon is the last {sampling.horizon} frames of each test clip; the context lies right before it. Intervals: 95 %, "
         f"{resamples} common resamples of clips; they answer for the films, the training seed is another source of variation unless "
-        f"several seeds are given. The floor compares the test split with {sampling.contexts} training clips. Sampler: {sampling.sampler}. "
+        f"several seeds are given. The floor sets {sampling.contexts * sampling.samples} training clips against the test split. They "
+        "continue other clips: a film that continues the very clip it is set against can score below the floor at short leads. Sampler: "
+        f"{sampling.sampler}. "
         "A run shorter than the paper's averages its weights with a shorter memory than 0.9999 (see Training)."
     )
     if sampling.degradation is not None:

@@ -38,7 +38,7 @@ def row_results(row: RowWork, works: SettingWork, table: str, scale: str, store:
     """The numbers of one row and seed with their cost and lineage."""
     manifests = {work.kind: work.stage(store).manifest() or {} for work in row.works()}
     sampling, made = row.setting.sampling, {kind: m["made"] for kind, m in manifests.items()}
-    plan = row.row.method.plan(sampling.horizon, sampling.calls)
+    plan = row.row.method.plan(sampling.horizon, sampling.calls_of(row.row.method))
     return _read(row.results, store).assign(
         table=table,
         setting=row.setting.name,
@@ -51,12 +51,12 @@ def row_results(row: RowWork, works: SettingWork, table: str, scale: str, store:
         calls_per_frame_total=float(plan.calls_per_frame_total),
         parameters=manifests["model"]["parameters"],
         train_steps=row.setting.training.steps,
-        train_seconds=made["model"]["seconds"],
+        train_seconds=manifests["model"]["device_seconds"],
         peak_memory_bytes=manifests["model"]["peak_memory_bytes"],
         seconds=sum(made[kind]["seconds"] for kind in ("clips", "features", "results")),
         **_lineage(works.data, row.model, row.clips, row.results),
         commit=made["results"]["commit"],
-        device=made["model"]["device"],
+        device=manifests["model"]["device"],
     )
 
 

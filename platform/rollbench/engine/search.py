@@ -202,13 +202,13 @@ def score_rung(rung: Work, store: Store) -> dict[str, Any]:
     """The CRPS of short films of the held-out clips, by the averaged weights that lie in the rung's folder; the score's receipt."""
     stage, sampling = rung.stage(store), rung.made_from["sampling"]
     roller = Roller(rung, store, with_weights(rung.needs[0], stage, stage.receipts()[WEIGHTS]))
-    reduce = Ensembles(tuple(range(1, sampling.horizon + 1))).reducer(None)
+    reduce = Ensembles(tuple(range(1, sampling.horizon + 1))).reducer()
     found = []
     for shard in groups(sampling.contexts, sampling.group):
         split, films = roller.films(shard["group"])
         clips = np.stack(split.clips)
         truth, past = clips[:, -sampling.horizon :], clips[:, : -sampling.horizon]
-        found.append(reduce(Seen(films, truth, past, roller.normalisation.video))["crps"].mean(1))
+        found.append(reduce(Seen(films, truth, past[:, None], roller.normalisation.video))["crps"].mean(1))
     crps = np.concatenate(found)
     draws = uncertainty.resamples(len(crps), RESAMPLES, seed=0)
     told = number("crps", None, crps.mean(), crps[draws].mean(1), "", len(crps))

@@ -27,11 +27,12 @@ from rollbench.engine.scratch import scratch
 from rollbench.engine.shards import Normalisation, read_split
 from rollbench.engine.stages import Product
 from rollbench.pipeline import Work
-from rollbench.provenance import forget_peak_memory, peak_memory
+from rollbench.provenance import forget_peak_memory, peak_memory, processor
 from rollbench.store import Stage, Store
 from rollbench.training.loop import Keeping, fit, load_final
 
 HISTORY = "history.json"
+COST = ("parameters", "peak_memory_bytes", "workers", "device", "device_seconds")  # of a model, in its manifest
 REPORTS = 20  # progress reports per run
 CHECKPOINT_SECONDS = 30.0
 
@@ -61,9 +62,7 @@ def train(work: Work, store: Store, crew: Crew, *, most: int, told: Tell, leg: L
         _trainer(config, crew, most).fit()
     receipts = leg.to.receipts()
     weights = receipts[WEIGHTS]
-    return Product(
-        [weights, receipts[HISTORY]], {name: weights[name] for name in ("parameters", "peak_memory_bytes", "workers")}
-    )
+    return Product([weights, receipts[HISTORY]], {name: weights[name] for name in COST})
 
 
 def _train_here(config: dict[str, Any], tell: Tell) -> None:
@@ -98,6 +97,8 @@ def _worker(config: dict[str, Any]) -> None:
     """What each Ray Train worker runs."""
     torch.set_num_threads(1)
     forget_peak_memory()
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
     work, store, leg = config["work"], config["store"], config["leg"]
     context = ray.train.get_context()
     training = work.made_from["training"]
@@ -142,7 +143,16 @@ def _write(stage: Stage, final: Path, workers: int) -> None:
     tensors, facts = load_final(final)
     parameters = sum(t.numel() for t in tensors.values())
     weights = safetensors.torch.save(tensors)
-    stage.write(WEIGHTS, weights, parameters=parameters, peak_memory_bytes=peak_memory(), workers=workers)
+    cuda = facts["device"] != "cpu"
+    stage.write(
+        WEIGHTS,
+        weights,
+        parameters=parameters,
+        peak_memory_bytes=torch.cuda.max_memory_allocated() if cuda else peak_memory(),
+        workers=workers,
+        device=facts["device"] if cuda else processor(),
+        device_seconds=facts["seconds"] * workers,  # of all attempts and legs, each worker's
+    )
     # What two runs agree on: no times, no machine.
     kept = {name: facts[name] for name in ("step", "ema_decay", "history")}
     stage.write(HISTORY, json.dumps(kept).encode())

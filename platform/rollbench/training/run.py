@@ -25,6 +25,7 @@ from rollbench.datasets.windows import Windows
 from rollbench.diffusion.denoiser import Denoiser
 from rollbench.methods.base import Method
 from rollbench.models.ema import Ema, ema_decay
+from rollbench.models.precision import computing
 from rollbench.training import checkpoint, sharding
 from rollbench.training.batches import Ahead, order
 from rollbench.training.settings import Training
@@ -130,12 +131,8 @@ class Run:
         generator = torch.Generator(self.device).manual_seed(noise)
         with (
             torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []),
-            torch.autocast(
-                self.device.type,
-                torch.bfloat16,
-                enabled=t.precision == "bf16",
-                cache_enabled=not self.sharded,  # it would keep every block that was gathered, in bf16
-            ),
+            # A cache of cast weights would keep every block that was gathered.
+            computing(t.precision, self.device, cache=not self.sharded),
         ):
             torch.manual_seed(dropout)
             return self.objective(x, generator)

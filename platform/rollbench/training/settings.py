@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from rollbench.models.precision import Precision
+
 HOW = {
     "keyed": False
 }  # of a field that moves results by no more than the number of workers does: see `rollbench.spec.key`
@@ -20,7 +22,7 @@ class Training:
         cosine to zero or stays ("constant"). The paper states 1e-4 and nothing else.
     betas, weight_decay: AdamW's; a decay of 0 is plain Adam. (0.9, 0.99) are Simple Diffusion's betas.
     grad_clip: largest norm of the gradient.   ema: decay of the averaged weights (None: 1 - 10/steps, at most 0.9999).
-    precision: "bf16" runs networks under autocast, weights and optimiser stay float32.  compile: by torch.compile.
+    precision: of the network, see `models.precision`; weights and optimiser are float32.  compile: by torch.compile.
 
     Two fields spare memory and change no result, so they are no part of a model's key or a checkpoint's identity:
     sharding: "full" gives each worker its share alone of weights, gradients, averages and optimiser (FSDP) instead of
@@ -38,7 +40,7 @@ class Training:
     weight_decay: float = 0.0
     grad_clip: float = 1.0
     ema: float | None = None
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     compile: bool = False
     sharding: Literal["none", "full"] = field(default="none", metadata=HOW)
     recompute: bool = field(default=False, metadata=HOW)
