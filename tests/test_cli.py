@@ -1,5 +1,6 @@
 """The command line: bad input is one line and exit code 2 before anything starts; a dry run says what it would take and writes nothing."""
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from experiments.table8 import TABLE
 from rollbench.cli import main, run
 from rollbench.dryrun import size
+from rollbench.options import sizes
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -77,3 +79,16 @@ def test_the_paper_scale_prints_the_papers_sizes_and_runs_nothing(capsys: pytest
 
 def test_sizes_read_like_a_persons() -> None:
     assert [size(n) for n in (999, 1e3, 1.31e12)] == ["999 B", "1 kB", "1.31 TB"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ([], "paper"),
+        (["training.steps=1000"], "paper, training.steps=1000"),
+        (["training.micro_batch=2", "sampling.group=8", "resamples=50"], "paper"),
+    ],
+)
+def test_a_changed_field_is_part_of_the_scales_name(changes: list[str], words: str) -> None:
+    """So that no number of other settings is set against the paper's."""
+    assert sizes(argparse.Namespace(scale="paper", set=changes)) == words

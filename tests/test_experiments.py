@@ -12,7 +12,7 @@ import pytest
 
 from rollbench.cli import EXPERIMENTS, main
 
-TINY = ["--set", "training.steps=2", "--set", "sampling.contexts=8", "--set", "train_clips=8", "--set", "resamples=20"]
+TINY = ["--set", "training.steps=2", "--set", "sampling.contexts=8", "--set", "train_clips=16", "--set", "resamples=20"]
 SETTINGS = ("table4", "table5", "table6", "table7")  # printed, not run
 # What a figure draws was made by its table, and what a small scale asks of a sweep, by the table it varies.
 ORDER = (
@@ -82,6 +82,21 @@ def test_degraded_contexts_cost_no_training(home: Path) -> None:
         for trace in cell["made_by"]
     }
     assert len(used) == 1 and used <= trained
+
+
+def test_rows_can_cost_the_same_in_all(home: Path) -> None:
+    """The models are those of the table that counts steady calls; what a film costs to start is counted in."""
+    run(home, "table8", *TINY)
+    models = {p.parent.name for p in (home / "store/model").glob("*/manifest.json")}
+    report = run(home, "table8", *TINY, "--set", "sampling.accounting=total")
+    rows = {line["row"]: line["cells"][0] for line in report["blocks"][0]["lines"] if line["kind"] == "method"}
+    assert (
+        rows
+        and report["scale"] == "smoke, training.steps=2, sampling.contexts=8, train_clips=16, sampling.accounting=total"
+    )
+    for row, cell in rows.items():
+        assert row.startswith("MSE") or 14 < 8 * cell["calls_per_frame_total"] <= 16  # 2 calls of each of 8 frames
+    assert models == {p.parent.name for p in (home / "store/model").glob("*/manifest.json")}
 
 
 def test_an_experiment_is_a_value_without_ray(name: str = "table3") -> None:

@@ -14,6 +14,7 @@ from rollbench import DiffusionForcing, Ensemble, Regression, Rolling, Standard
 from rollbench.diffusion.plan import Plan, Step, descend, exact_calls, spread
 from rollbench.diffusion.times import linear, standard
 from rollbench.methods import Method
+from rollbench.spec import BadInput, Sampling
 
 thorough = settings(max_examples=120, deadline=None, derandomize=True)
 fast = settings(max_examples=40, deadline=None, derandomize=True)
@@ -84,6 +85,18 @@ def test_equal_total_calls_are_met_from_below(method: Method, horizon: int, more
         assert plan.calls <= total
     else:
         assert 0 <= total - plan.calls < 2 * method.members
+
+
+@pytest.mark.parametrize("method", [Standard(5, 11), Rolling(5, 11, init="clip"), Ensemble(Rolling(2, 4), 3)])
+def test_a_film_costs_what_the_accounting_says(method: Method) -> None:
+    steady, total = (Sampling(horizon=19, calls_per_frame="100/11", accounting=a) for a in ("steady", "total"))
+    assert steady.calls_of(method) == Fraction(100, 11)
+    budget = 172 * method.members  # 19 · 100 / 11, rounded down
+    plan = method.plan(19, total.calls_of(method))
+    assert budget - 2 * method.members < plan.calls <= budget
+    assert method.plan(19, steady.calls_of(method)).calls > budget
+    with pytest.raises(BadInput, match="unknown accounting 'all'.*'total'"):
+        Sampling(accounting="all")  # type: ignore[arg-type]
 
 
 def test_a_total_that_is_too_small_is_refused() -> None:

@@ -92,3 +92,8 @@ def test_settings_that_a_scale_makes_equal_are_one() -> None:
 def test_an_unknown_scale_is_named_with_the_nearest() -> None:
     with pytest.raises(BadInput, match="unknown scale 'labtop'; did you mean 'laptop'"):
         scale("labtop")
+
+
+def test_bf16_is_for_the_scales_that_mean_a_gpu(table: Table) -> None:
+    for name, precision in (("smoke", "fp32"), ("laptop", "fp32"), ("lab", "bf16"), ("paper", "bf16")):
+        assert {setting.training.precision for setting in at_scale(table, scale(name)).settings} == {precision}

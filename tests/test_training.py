@@ -18,6 +18,7 @@ from torch import Tensor
 from rollbench.datasets.windows import Windows
 from rollbench.diffusion.denoiser import Denoiser
 from rollbench.methods import Method, Regression, Rolling, Standard
+from rollbench.models.precision import computing
 from rollbench.models.uvit import UViT, UViTSize
 from rollbench.training.loop import Keeping, fit, load_final
 from rollbench.training.run import NotFinite, Run, micro_seed
@@ -306,3 +307,11 @@ def test_a_gpu_trains_to_nearly_the_same_loss(tmp_path: Path, uninterrupted: Pat
     there = load_final(train(tmp_path, replace(TRAINING, precision=precision), device="cuda"))[1]["history"]
     exact = load_final(uninterrupted)[1]["history"]
     assert [r["loss"] for r in there] == pytest.approx([r["loss"] for r in exact], rel=0.3)
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_products_are_computed_in_the_precision_asked_for(precision: Any, dtype: torch.dtype) -> None:
+    a = torch.ones(4, 4)
+    with computing(precision, a.device):
+        assert (a @ a).dtype == dtype
+    assert (a @ a).dtype == torch.float32
