@@ -20,7 +20,7 @@ from reports.metrics import METRICS
 from rollbench.spec import BadInput, nearest
 
 KINDS = ("method", "baseline", "floor")
-DATA = ("real", "own", "stand-in", "simulated")
+DATA = ("real", "part", "own", "stand-in", "simulated")
 ARTEFACTS: Mapping[str, tuple[str, ...]] = {  # what must have made a number, by the kind of its row
     "method": ("evaluator", "data_key", "model_key", "clips_key", "results_key", "commit"),
     "baseline": ("evaluator", "data_key", "results_key", "commit"),

@@ -26,7 +26,7 @@ REPRODUCED, FAILED, OPEN = "reproduced", "not reproduced", "underpowered"
 PROTOCOL, SCALE = "other protocol", "other scale"
 TOLERANCE = 0.10
 PAPER = "paper"  # the scale that caps nothing
-OTHER_DATA = {"stand-in": "on stand-in data", "own": "on data of one's own"}
+OTHER_DATA = {"stand-in": "on stand-in data", "part": "on part of the training clips", "own": "on data of one's own"}
 
 RULE = (
     f"Against the paper's value: reproduced if our whole interval lies within {TOLERANCE:.0%} of it, not reproduced if it "

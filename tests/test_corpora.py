@@ -1,14 +1,17 @@
 """Corpora are found by the value that made them, whatever split they hold, and a pair of them is a data set."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from experiments.table1 import TABLE as TABLE1
 from rollbench import corpora
 from rollbench.datasets.ingested import Ingested
-from rollbench.spec import BadInput, canonical, plain
+from rollbench.engine.results import data_kind
+from rollbench.sources import choose
+from rollbench.spec import BadInput, canonical, key, plain
 from rollbench.store import Store
 
 
@@ -89,3 +92,23 @@ def test_unlike_corpora_make_no_data_set(store: Store) -> None:
     publish(store, Films(split="test"), frame_shape=[1, 64, 64])
     with pytest.raises(BadInput, match=r"frame_shape \[1, 64, 64\] where corpus"):
         Ingested.of(*corpora.pair(store, Films()))
+
+
+@pytest.mark.parametrize(("clips", "serves"), [(43_264, "real"), (40_000, "real"), (30_000, "part")])
+def test_part_of_the_papers_clips_is_told_from_the_whole(store: Store, clips: int, serves: str) -> None:
+    """Mirrors lack a few videos; a third of them missing is another data set."""
+    table = TABLE1
+    for split, count in (("train", clips), ("test", 256)):
+        publish(store, replace(table.settings[0].data, split=split), clips=count)
+    (setting,) = choose(table, table, "real", store).settings
+    assert data_kind(setting) == serves
+    keys = ",".join((setting.data.train, setting.data.test))
+    (given,) = choose(table, table, f"corpora:{keys}", store).settings
+    assert data_kind(given) == "own" and key(given.data) == key(setting.data)
+
+
+def test_no_more_films_than_the_floor_has_clips_for(store: Store) -> None:
+    for split, count in (("train", 1_000), ("test", 256)):
+        publish(store, replace(TABLE1.settings[0].data, split=split), clips=count)
+    (setting,) = choose(TABLE1, TABLE1, "real", store).settings
+    assert (setting.sampling.contexts, setting.sampling.samples) == (256, 3)

@@ -63,6 +63,7 @@ def test_only_a_comparable_protocol_is_set_against_the_paper(evaluator: str, sai
         ("paper", "real", REPRODUCED),
         ("paper", "simulated", REPRODUCED),
         ("paper", "stand-in", SCALE),
+        ("paper", "part", SCALE),
         ("paper", "own", SCALE),
         ("paper, training.steps=1000", "real", SCALE),
         ("lab", "real", SCALE),

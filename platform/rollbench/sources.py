@@ -11,6 +11,7 @@ from rollbench.datasets.ingested import Ingested
 from rollbench.spec import BadInput, Setting, Table, nearest
 from rollbench.store import Store
 
+ENOUGH = 0.9  # of the training clips: mirrors of Kinetics lack some of its videos, and no two the same
 CHOICES = ("real", "stand-in", "fields:PATH", "folder:PATH", "corpora:TRAIN,TEST")
 
 
@@ -29,10 +30,10 @@ def choose(table: Table, published: Table, source: str, store: Store, *, plannin
     settings = []
     for setting in table.settings:
         if kind == "corpora":
-            settings.append(_with(setting, replace(_named(path, store), own=True), store))
+            settings.append(_with(setting, replace(_named(path, store), serves="own"), store))
         elif path:
             files = _of_files(setting, kind, Path(path), store, planning)
-            settings.append(_with(setting, replace(files, own=True), store))
+            settings.append(_with(setting, replace(files, serves="own"), store))
         elif setting.stand_in is None:
             settings.append(setting)
         elif source == "stand-in":
@@ -61,6 +62,8 @@ def _with(setting: Setting, data: Ingested, store: Store) -> Setting:
     contexts = min(setting.sampling.contexts, test - setting.held_out, train)
     samples = max(1, min(setting.sampling.samples, train // max(1, contexts)))
     sampling = replace(setting.sampling, contexts=contexts, samples=samples)
+    if train < ENOUGH * setting.train_clips and data.serves == "real":
+        data = replace(data, serves="part")
     return replace(
         setting, data=data, stand_in=None, sampling=sampling, train_clips=min(setting.train_clips, train), tested=None
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from rollbench.spec import BadInput
 
@@ -16,8 +16,8 @@ from rollbench.spec import BadInput
 @dataclass(frozen=True)
 class Ingested:
     """train, test: keys of stages of kind "corpus". shape: channels, y, x of a frame. frame_interval: s, between two frames of a
-    clip (the median, where clips differ). text: how the data set describes itself. own: whether it stands in the place of a table's
-    own data set; what is made from it does not hang on that."""
+    clip (the median, where clips differ). text: how the data set describes itself. serves: "real", the table's own
+    data set; "part" of it; or "own", the user's in its place. What is made from it does not hang on that."""
 
     train: str
     test: str
@@ -27,7 +27,7 @@ class Ingested:
     frame_interval: float
     shape: tuple[int, int, int]
     text: str = ""
-    own: bool = field(default=False, metadata={"keyed": False})
+    serves: Literal["real", "part", "own"] = field(default="real", metadata={"keyed": False})
 
     @classmethod
     def of(cls, train: Mapping[str, Any], test: Mapping[str, Any]) -> Self:

@@ -73,7 +73,11 @@ def _setting(setting: Setting, resamples: int, scale: str) -> SettingText:
 
 def _sizes(setting: Setting) -> str:
     t, s = setting.training, setting.sampling
-    not_the_papers = {"stand-in": "a stand-in, not the paper's data: ", "own": "data of one's own, not the paper's: "}
+    not_the_papers = {
+        "stand-in": "a stand-in, not the paper's data: ",
+        "own": "data of one's own, not the paper's: ",
+        "part": "part of the paper's data: ",
+    }
     source = not_the_papers.get(data_kind(setting), "")
     return (
         f"{source}{setting.data.describe()}; {setting.train_clips:,} training and {s.contexts:,} test clips, {t.steps:,} training steps "
@@ -81,6 +85,13 @@ def _sizes(setting: Setting) -> str:
         f"{' in all' * (s.accounting == 'total')}, horizon {s.horizon} frames"
         + (f", {s.samples} samples of each clip" if s.samples > 1 else "")
     )
+
+
+ACCOUNTING = {
+    "steady": "Network calls per frame are equal once films are rolling; what it takes to start one comes on top, as in the paper "
+    "(--set sampling.accounting=total counts it in).",
+    "total": "Network calls are equal in all, what it takes to start a film counted in.",
+}
 
 
 def _protocol(setting: Setting, resamples: int) -> str:
@@ -105,6 +116,7 @@ def _protocol(setting: Setting, resamples: int) -> str:
         words.append(
             f"MSE {unit}, the mean over channels and cells; its ratio is to the MSE of the mean training frame."
         )
+    words.append(ACCOUNTING[sampling.accounting])
     words.append(
         f"The scored horizon is the last {sampling.horizon} frames of each test clip; the context lies right before it. Intervals: 95 %, "
         f"{resamples} common resamples of clips; they answer for the films, the training seed is another source of variation unless "

@@ -63,7 +63,7 @@ def row_results(row: RowWork, works: SettingWork, table: str, scale: str, store:
 def data_kind(setting: Setting) -> str:
     """Where the clips come from, in a word."""
     if isinstance(setting.data, Ingested):
-        return "own" if setting.data.own else "real"
+        return setting.data.serves
     return "simulated" if setting.stand_in is None else "stand-in"
 
 
