@@ -35,7 +35,7 @@ def finish(works: TableWork, store: Store) -> None:
             history = [{"step": step, "loss": 1 / (step + 1)} for step in range(STEPS)]
             files, facts = (
                 [stage.write(HISTORY, json.dumps({"history": history}).encode())],
-                {"parameters": 1234, "peak_memory_bytes": 2**20, "device": "cpu", "device_seconds": 1.5},
+                {"parameters": 1234, "peak_memory_bytes": 2**20, "device": MADE["device"], "device_seconds": 1.5},
             )
         if work.kind == "results":
             files = [stage.write(RESULTS, _results(work, works))]
