@@ -51,6 +51,12 @@ class Pen:
             if not Path(mark).exists():
                 Path(mark).touch()
                 os.kill(os.getpid(), signal.SIGKILL)
+        if deaths := shard.get("deaths"):  # a line for each, in this file
+            with open(deaths, "a") as file:
+                print(shard["name"], file=file)
+            os.kill(os.getpid(), signal.SIGKILL)
+        while (end := shard.get("until")) and not Path(end).exists():
+            time.sleep(0.05)
         if shard.get("fails"):
             raise ValueError("a shard that cannot be made")
         return {"name": shard["name"], "process": os.getpid(), "tool": self.made, "n": self.n}
@@ -90,6 +96,75 @@ def test_a_killed_actor_comes_back_and_goes_on(tmp_path: Path) -> None:
     assert sorted(receipt["name"] for receipt in found) == ["0", "1", "2", "3"]
 
 
+@pytest.fixture
+def one_cpu_left() -> Iterator[None]:
+    """Somebody else's actors hold all CPUs of the cluster but one."""
+    import ray
+
+    from rollbench.engine.cluster import cpus
+
+    class Stranger:
+        def there(self) -> None:
+            """Answers when it has its room."""
+
+    others = [ray.remote(num_cpus=1)(Stranger).remote() for _ in range(cpus() - 1)]
+    ray.get([other.there.remote() for other in others])
+    yield
+    for other in others:
+        ray.kill(other)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("count", [2, 5])
+def test_an_actor_that_finds_no_room_keeps_nobody_waiting(tmp_path: Path, one_cpu_left: None, count: int) -> None:
+    found = written(Crew(actors=2), Store(str(tmp_path)), count=count)
+    assert sorted(receipt["name"] for receipt in found) == [str(i) for i in range(count)]
+    assert len({receipt["process"] for receipt in found}) == 1
+
+
+@pytest.mark.timeout(60)
+def test_the_part_of_one_that_died_goes_to_another(tmp_path: Path, one_cpu_left: None) -> None:
+    """Its room goes to the actor that had none."""
+    found = written(Crew(actors=2), Store(str(tmp_path)), dies=str(tmp_path / "mark"))
+    assert sorted(receipt["name"] for receipt in found) == ["0", "1", "2", "3"]
+
+
+@pytest.mark.timeout(60)
+def test_idle_actors_are_let_go_before_the_stage_ends(tmp_path: Path) -> None:
+    """With two of them and one slow part, the second's CPU serves somebody else meanwhile."""
+    import ray
+
+    from rollbench.engine.cluster import cpus
+
+    crew = Crew(actors=cpus())
+    shards = [{"name": str(i)} for i in range(cpus() - 1)] + [{"name": "slow", "until": str(tmp_path / "end")}]
+    results = iter(crew.write(Pen, WORKS[0], Store(str(tmp_path)))(shards))
+    for _ in range(cpus() - 1):
+        next(results)
+    stranger = ray.remote(num_cpus=1)(lambda: "has room")
+    assert ray.get(stranger.remote(), timeout=30) == "has room"
+    (tmp_path / "end").touch()
+    assert [receipt["name"] for receipt in results] == ["slow"]
+
+
+def test_deaths_do_not_count_while_shards_are_made(tmp_path: Path) -> None:
+    shards = [{"name": str(i)} | ({"dies": str(tmp_path / str(i))} if i % 2 else {}) for i in range(10)]
+    results = Crew(kept=True).write(Pen, WORKS[0], Store(str(tmp_path)))(shards)
+    assert sorted(receipt["name"] for receipt in results) == [str(i) for i in range(10)]
+
+
+def test_a_shard_that_kills_whoever_makes_it_is_given_up_when_the_others_are_made(tmp_path: Path) -> None:
+    from ray.exceptions import RayActorError
+
+    deaths, made = tmp_path / "deaths", []
+    shards = [{"name": "bad", "deaths": str(deaths)}, *({"name": str(i)} for i in range(3))]
+    with pytest.raises(RayActorError):
+        for receipt in Crew(kept=True).write(Pen, WORKS[0], Store(str(tmp_path)))(shards):
+            made.append(receipt["name"])
+    assert sorted(made) == ["0", "1", "2"] and not crews._kept
+    assert deaths.read_text().split() == ["bad"] * 5  # once before the others, then one time and three more
+
+
 def test_an_error_reaches_the_caller_and_the_next_stage_finds_actors(tmp_path: Path) -> None:
     crew, store = Crew(kept=True), Store(str(tmp_path))
     with pytest.raises(ValueError, match="cannot be made"):
@@ -108,3 +183,28 @@ def test_a_call_tells_how_far_it_is() -> None:
     heard: list[int] = []
     assert Crew(kept=True).call(counting, 7, told=heard.append) == 7
     assert heard and heard == sorted(heard)
+
+
+def dying(deaths: Path, steps: Path, each: int) -> str:
+    """Dies five times, and makes a step before every `each`-th of them."""
+    count = len(deaths.read_text()) if deaths.exists() else 0
+    if count < 5:
+        deaths.write_text("x" * (count + 1))
+        if count % each == 0:
+            steps.write_text(str(count))
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "done"
+
+
+def test_a_call_outlives_deaths_as_long_as_something_is_made(tmp_path: Path) -> None:
+    from ray.exceptions import RayActorError
+
+    def run(name: str, each: int) -> object:
+        steps = tmp_path / f"{name}-steps"
+        made = lambda: steps.read_text() if steps.exists() else ""  # noqa: E731
+        return Crew(kept=True).call(dying, tmp_path / name, steps, each, made=made)
+
+    assert run("often", 3) == "done"
+    with pytest.raises(RayActorError):
+        run("seldom", 9)
+    assert (tmp_path / "seldom").read_text() == "x" * 5  # one that had made a step, and four without

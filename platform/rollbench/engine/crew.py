@@ -13,16 +13,15 @@ from typing import Any, Protocol
 
 import ray
 import torch
-from ray.util import ActorPool
 
 from rollbench.engine.cluster import WORKER_CPUS
+from rollbench.engine.deaths import Sharing, persist
 from rollbench.pipeline import Work
 from rollbench.store import Store
 
 Shard = dict[str, Any]  # what a shard is made from in, its receipt out
 Tell = Callable[[Any], None]
 
-RESTARTS = 3  # of an actor that died, and as many more tries at what it was doing
 LISTENING = 1.0  # seconds between looks at what a busy actor has to tell
 
 
@@ -81,16 +80,33 @@ class Crew:
         def run(shards: list[Shard]) -> Iterator[Shard]:
             parts = [shards[i : i + self.batch] for i in range(0, len(shards), self.batch)]
             with self._hands(len(parts)) as hands:
-                pool = ActorPool(hands)
-                for receipts in pool.map_unordered(
-                    lambda hand, part: hand.write.remote(tool, work, store, part), parts
-                ):
+                sharing = Sharing(
+                    parts,
+                    hands,
+                    hire=self._hired,
+                    give=lambda hand, part: hand.write.remote(tool, work, store, part),
+                    keep=self.kept,
+                )
+                for receipts in sharing.results():
                     yield from receipts
 
         return run
 
-    def call(self, function: Callable[..., Any], *arguments: Any, told: Tell | None = None) -> Any:
-        """`function(*arguments)` on an actor. told: hears now and then what the function told last, by one more argument."""
+    def call(
+        self,
+        function: Callable[..., Any],
+        *arguments: Any,
+        told: Tell | None = None,
+        made: Callable[[], Any] = lambda: None,
+    ) -> Any:
+        """`function(*arguments)` on an actor, and on another if it dies.
+
+        told: hears now and then what the function told last, by one more argument. made: what there is of the result so far; deaths
+        are counted while that stays the same.
+        """
+        return persist(lambda: self._call(function, arguments, told), made)
+
+    def _call(self, function: Callable[..., Any], arguments: tuple[Any, ...], told: Tell | None) -> Any:
         with self._hands(1) as (hand, *_):
             result = hand.call.remote(function, arguments, told is not None)
             while told is not None and not ray.wait([result], timeout=LISTENING)[0]:
@@ -100,6 +116,9 @@ class Crew:
 
     def hire(self) -> None:
         """Wait until there is room for an actor that is kept. Done before a stage is claimed, so that whoever holds a claim can go on."""
+        persist(self._hire)
+
+    def _hire(self) -> None:
         with self._hands(1) as (hand, *_):
             ray.get(hand.listen.remote())
 
@@ -114,7 +133,7 @@ class Crew:
         kept = _kept if self.kept else []
         try:
             while len(kept) < min(self.actors, wanted):
-                kept.append(_Hand.options(num_cpus=WORKER_CPUS, num_gpus=self.gpus).remote())
+                kept.append(self._hired())
             yield kept
         except BaseException:
             kept_after = False  # one may have died for good, or be busy with what nobody wants any more
@@ -125,10 +144,14 @@ class Crew:
             while kept and not kept_after:
                 ray.kill(kept.pop())
 
+    def _hired(self) -> Any:
+        return _Hand.options(num_cpus=WORKER_CPUS, num_gpus=self.gpus).remote()
 
+
+# Ray neither restarts one nor repeats its calls: a restarted one would hold its part while it waits for room (see `deaths`).
 _Hand: Any = ray.remote(
-    max_restarts=RESTARTS,
-    max_task_retries=RESTARTS,
+    max_restarts=0,
+    max_task_retries=0,
     concurrency_groups={"listening": 1},
     scheduling_strategy="SPREAD",  # and not within the little room that a Tune trial holds for itself
 )(Hand)

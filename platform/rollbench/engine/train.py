@@ -20,7 +20,8 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from rollbench.datasets.windows import Windows
 from rollbench.engine.books import nowhere
 from rollbench.engine.cluster import WORKER_CPUS
-from rollbench.engine.crew import RESTARTS, Crew, Tell
+from rollbench.engine.crew import Crew, Tell
+from rollbench.engine.deaths import RESTARTS
 from rollbench.engine.model import WEIGHTS, build_denoiser
 from rollbench.engine.network import Reachable
 from rollbench.engine.scratch import scratch

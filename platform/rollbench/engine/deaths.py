@@ -1,0 +1,113 @@
+"""Work that goes on when processes die, and does not wait for those that find no room.
+
+A death is forgiven as long as there is progress: on machines that come and go a long run meets any number of them. What dies again and
+again with nothing made in between would go on doing so, and is given up.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import ray
+from ray.exceptions import NodeDiedError, ObjectLostError, OutOfMemoryError, RayActorError, WorkerCrashedError
+
+T = TypeVar("T")
+
+RESTARTS = 3  # in a row with nothing new made
+GONE = (RayActorError, WorkerCrashedError, NodeDiedError, OutOfMemoryError, ObjectLostError)
+
+
+def persist(
+    run: Callable[[], T],
+    made: Callable[[], Any] = lambda: None,
+    restarts: int = RESTARTS,
+    gone: tuple[type[Exception], ...] = GONE,
+) -> T:
+    """`run()`, and again each time it dies, until that has happened more than `restarts` times with nothing new made.
+
+    made: what there is by now. gone: the errors that are deaths.
+    """
+    left, before = restarts, made()
+    while True:
+        try:
+            return run()
+        except gone:
+            now = made()
+            left, before = (left - 1 if now == before else restarts), now
+            if left < 0:
+                raise
+
+
+class Sharing:
+    """Parts shared out among actors, of which some may find no room, or find it late, or die.
+
+    Only an actor that has answered is given a part, so none waits for room that never comes. The part of one that died goes to
+    another. When no part is left to give, those without one are let go: their room serves others.
+
+    hands: the actors; the list is kept up to date. hire: makes one more. give: has an actor begin a part. keep: idle actors.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[Any],
+        hands: list[Any],
+        hire: Callable[[], Any],
+        give: Callable[[Any, Any], Any],
+        keep: bool = False,
+    ) -> None:
+        self.queue, self.left, self.hands = deque(parts), len(parts), hands
+        self.hire, self.give, self.keep = hire, give, keep
+        self.free: list[Any] = []
+        self.doing: dict[
+            Any, tuple[Any, Any]
+        ] = {}  # a call → its actor, and its part; None where it only has to answer
+
+    def results(self) -> Iterator[Any]:
+        """What the calls return, as they come."""
+        for hand in self.hands:
+            self._greet(hand)
+        deaths = 0
+        while self.left:
+            (call,), _ = ray.wait(list(self.doing), num_returns=1)
+            hand, part = self.doing.pop(call)
+            try:
+                result = ray.get(call)
+            except GONE:
+                deaths += 1
+                if deaths > RESTARTS * len(self.hands):  # a node that goes takes several with it
+                    raise
+                self._replace(hand, part)
+                continue
+            self.free.append(hand)
+            self._hand_out()
+            if part is not None:
+                deaths, self.left = 0, self.left - 1
+                yield result
+
+    def _greet(self, hand: Any) -> None:
+        self.doing[hand.listen.remote()] = hand, None
+
+    def _hand_out(self) -> None:
+        while self.queue and self.free:
+            hand, part = self.free.pop(), self.queue.popleft()
+            self.doing[self.give(hand, part)] = hand, part
+        if not self.queue:
+            for call in [call for call, (_, part) in self.doing.items() if part is None]:
+                self._dismiss(self.doing.pop(call)[0])
+            while self.free and not self.keep:
+                self._dismiss(self.free.pop())
+
+    def _replace(self, hand: Any, part: Any) -> None:
+        """Another actor for one that died, whose part waits for whoever is free first, behind the parts that killed nobody."""
+        self._dismiss(hand)
+        if part is not None:
+            self.queue.append(part)
+        self.hands.append(self.hire())
+        self._greet(self.hands[-1])
+        self._hand_out()
+
+    def _dismiss(self, hand: Any) -> None:
+        self.hands.remove(hand)
+        ray.kill(hand)
