@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ray.train
 import safetensors.torch
 import torch
+from ray.train import TrainingFailedError
 from ray.train.torch import TorchTrainer, get_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
@@ -21,10 +23,10 @@ from rollbench.datasets.windows import Windows
 from rollbench.engine.books import nowhere
 from rollbench.engine.cluster import WORKER_CPUS
 from rollbench.engine.crew import Crew, Tell
-from rollbench.engine.deaths import RESTARTS
+from rollbench.engine.deaths import RESTARTS, persist
 from rollbench.engine.model import WEIGHTS, build_denoiser
 from rollbench.engine.network import Reachable
-from rollbench.engine.scratch import scratch
+from rollbench.engine.scratch import newest, scratch
 from rollbench.engine.shards import Normalisation, read_split
 from rollbench.engine.stages import Product
 from rollbench.pipeline import Work
@@ -56,11 +58,11 @@ def train(work: Work, store: Store, crew: Crew, *, most: int, told: Tell, leg: L
     """
     stage = work.stage(store)
     leg = leg or Leg(work.made_from["training"].steps, stage, stage)
-    config = {"work": work, "store": store, "leg": leg}
+    config, made = {"work": work, "store": store, "leg": leg}, partial(newest, leg.home)
     if crew.kept:
-        crew.call(_train_here, config, told=told)
-    else:
-        _trainer(config, crew, most).fit()
+        crew.call(_train_here, config, told=told, made=made)
+    else:  # Ray Train counts all deaths of a group, and knows nothing of checkpoints: one that got on is begun again
+        persist(lambda: _trainer(config, crew, most).fit(), made, restarts=0, gone=(TrainingFailedError,))
     receipts = leg.to.receipts()
     weights = receipts[WEIGHTS]
     return Product([weights, receipts[HISTORY]], {name: weights[name] for name in COST})

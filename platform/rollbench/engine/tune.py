@@ -25,6 +25,10 @@ from rollbench.spec import BadInput
 from rollbench.storage import StorageError
 from rollbench.store import Store
 
+# Of a trial, which only waits for its workers: what ends it is its node, and on spot instances that happens every few hours of a run
+# of days. What would fail again is told instead of raised (`run_trial`).
+DEATHS = 100
+
 
 def run_rows(
     groups: list[tuple[RowWork, ...]],
@@ -70,7 +74,7 @@ def run_trials(
             name=name,
             verbose=0,
             callbacks=[listener],
-            failure_config=tune.FailureConfig(max_failures=2),
+            failure_config=tune.FailureConfig(max_failures=DEATHS),
             **nowhere(),
         ),
     ).fit()
