@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from rollbench.engine.progress import duration
 from rollbench.estimate import (
     H200,
@@ -17,6 +15,7 @@ from rollbench.estimate import (
     storage_bytes,
 )
 from rollbench.pipeline import TableWork, absent
+from rollbench.processors import processors
 from rollbench.rungs import SearchWork
 from rollbench.store import Store
 
@@ -90,7 +89,7 @@ def _rows(works: TableWork, workers: int) -> list[str]:
 
 
 def _totals(works: TableWork, workers: int) -> list[str]:
-    cores = os.cpu_count() or 1
+    cores = processors()
     costs = {row: row_cost(row, workers) for row in works.rows}
     flops = sum(costs[group[0]].train_flops for group in works.by_model()) + sum(c.roll_flops for c in costs.values())
     peak = flops_per_second()

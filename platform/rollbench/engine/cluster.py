@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rollbench.processors import processors
 from rollbench.provenance import commit
 from rollbench.spec import BadInput
 from rollbench.store import Store
@@ -113,7 +114,7 @@ def _starting() -> dict[str, Any]:
     return {
         "runtime_env": {"env_vars": {**WORKER_ENVIRONMENT, "PYTHONPATH": found}},
         "address": "local",  # and not a cluster that somebody started on this machine
-        "num_cpus": os.cpu_count(),
+        "num_cpus": processors(),
         "include_dashboard": False,
         "_temp_dir": _short_temporary_folder(),
     }
