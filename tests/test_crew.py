@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from rollbench.engine import crew as crews
+from rollbench.engine.claim import CLAIM
 from rollbench.engine.crew import Crew, Shard, Tell
 from rollbench.pipeline import Work
 from rollbench.store import Store
@@ -62,18 +63,26 @@ class Pen:
         return {"name": shard["name"], "process": os.getpid(), "tool": self.made, "n": self.n}
 
 
+def begun(folder: Path) -> Store:
+    """A store whose stages are being made."""
+    store = Store(str(folder))
+    for work in WORKS:
+        work.stage(store).put(CLAIM, b"")
+    return store
+
+
 def written(crew: Crew, store: Store, n: int = 0, count: int = 4, **words: Any) -> list[Shard]:
     return list(crew.write(Pen, WORKS[n], store)([{"name": str(i), **words} for i in range(count)]))
 
 
 def test_every_shard_is_written_once_whatever_the_batch(tmp_path: Path) -> None:
     for batch in (1, 3, 9):
-        found = written(Crew(actors=2, batch=batch, kept=True), Store(str(tmp_path)), count=7)
+        found = written(Crew(actors=2, batch=batch, kept=True), begun(tmp_path), count=7)
         assert sorted(receipt["name"] for receipt in found) == [str(i) for i in range(7)]
 
 
 def test_a_kept_actor_and_its_tool_are_there_for_the_next_stage(tmp_path: Path) -> None:
-    crew, store = Crew(kept=True), Store(str(tmp_path))
+    crew, store = Crew(kept=True), begun(tmp_path)
     first, second, other = written(crew, store), written(crew, store), written(crew, store, n=1)
     assert len({r["process"] for r in first + second + other}) == 1
     assert len({r["tool"] for r in first + second}) == 1 and other[0]["tool"] != first[0]["tool"]
@@ -81,7 +90,7 @@ def test_a_kept_actor_and_its_tool_are_there_for_the_next_stage(tmp_path: Path) 
 
 
 def test_an_actor_that_is_not_kept_is_gone_after_its_stage(tmp_path: Path) -> None:
-    crew, store = Crew(), Store(str(tmp_path))
+    crew, store = Crew(), begun(tmp_path)
     (gone,), (next_one,) = ({r["process"] for r in written(crew, store)} for _ in range(2))
     assert gone != next_one and not crews._kept
     for _ in range(100):
@@ -92,7 +101,7 @@ def test_an_actor_that_is_not_kept_is_gone_after_its_stage(tmp_path: Path) -> No
 
 
 def test_a_killed_actor_comes_back_and_goes_on(tmp_path: Path) -> None:
-    found = written(Crew(kept=True), Store(str(tmp_path)), dies=str(tmp_path / "mark"))
+    found = written(Crew(kept=True), begun(tmp_path), dies=str(tmp_path / "mark"))
     assert sorted(receipt["name"] for receipt in found) == ["0", "1", "2", "3"]
 
 
@@ -117,7 +126,7 @@ def one_cpu_left() -> Iterator[None]:
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("count", [2, 5])
 def test_an_actor_that_finds_no_room_keeps_nobody_waiting(tmp_path: Path, one_cpu_left: None, count: int) -> None:
-    found = written(Crew(actors=2), Store(str(tmp_path)), count=count)
+    found = written(Crew(actors=2), begun(tmp_path), count=count)
     assert sorted(receipt["name"] for receipt in found) == [str(i) for i in range(count)]
     assert len({receipt["process"] for receipt in found}) == 1
 
@@ -125,7 +134,7 @@ def test_an_actor_that_finds_no_room_keeps_nobody_waiting(tmp_path: Path, one_cp
 @pytest.mark.timeout(60)
 def test_the_part_of_one_that_died_goes_to_another(tmp_path: Path, one_cpu_left: None) -> None:
     """Its room goes to the actor that had none."""
-    found = written(Crew(actors=2), Store(str(tmp_path)), dies=str(tmp_path / "mark"))
+    found = written(Crew(actors=2), begun(tmp_path), dies=str(tmp_path / "mark"))
     assert sorted(receipt["name"] for receipt in found) == ["0", "1", "2", "3"]
 
 
@@ -138,7 +147,7 @@ def test_idle_actors_are_let_go_before_the_stage_ends(tmp_path: Path) -> None:
 
     crew = Crew(actors=cpus())
     shards = [{"name": str(i)} for i in range(cpus() - 1)] + [{"name": "slow", "until": str(tmp_path / "end")}]
-    results = iter(crew.write(Pen, WORKS[0], Store(str(tmp_path)))(shards))
+    results = iter(crew.write(Pen, WORKS[0], begun(tmp_path))(shards))
     for _ in range(cpus() - 1):
         next(results)
     stranger = ray.remote(num_cpus=1)(lambda: "has room")
@@ -149,7 +158,7 @@ def test_idle_actors_are_let_go_before_the_stage_ends(tmp_path: Path) -> None:
 
 def test_deaths_do_not_count_while_shards_are_made(tmp_path: Path) -> None:
     shards = [{"name": str(i)} | ({"dies": str(tmp_path / str(i))} if i % 2 else {}) for i in range(10)]
-    results = Crew(kept=True).write(Pen, WORKS[0], Store(str(tmp_path)))(shards)
+    results = Crew(kept=True).write(Pen, WORKS[0], begun(tmp_path))(shards)
     assert sorted(receipt["name"] for receipt in results) == [str(i) for i in range(10)]
 
 
@@ -159,14 +168,14 @@ def test_a_shard_that_kills_whoever_makes_it_is_given_up_when_the_others_are_mad
     deaths, made = tmp_path / "deaths", []
     shards = [{"name": "bad", "deaths": str(deaths)}, *({"name": str(i)} for i in range(3))]
     with pytest.raises(RayActorError):
-        for receipt in Crew(kept=True).write(Pen, WORKS[0], Store(str(tmp_path)))(shards):
+        for receipt in Crew(kept=True).write(Pen, WORKS[0], begun(tmp_path))(shards):
             made.append(receipt["name"])
     assert sorted(made) == ["0", "1", "2"] and not crews._kept
     assert deaths.read_text().split() == ["bad"] * 5  # once before the others, then one time and three more
 
 
 def test_an_error_reaches_the_caller_and_the_next_stage_finds_actors(tmp_path: Path) -> None:
-    crew, store = Crew(kept=True), Store(str(tmp_path))
+    crew, store = Crew(kept=True), begun(tmp_path)
     with pytest.raises(ValueError, match="cannot be made"):
         written(crew, store, fails=True)
     assert not crews._kept and len(written(crew, store)) == 4

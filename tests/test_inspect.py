@@ -13,6 +13,7 @@ from rollbench.cli import main
 from rollbench.corpora import CorpusWork
 from rollbench.datasets.fields import Fields
 from rollbench.datasets.folder import Folder
+from rollbench.engine.claim import CLAIM
 from rollbench.engine.corpus import publish, write_shard
 from rollbench.store import Stage, Store
 from tests.clips import blocks, enlarged, write_video
@@ -22,10 +23,12 @@ def corpus(value: Any, source: Path, storage: Path) -> Stage:
     """A corpus made here, shard by shard."""
     work = CorpusWork.of(value, source)
     stage = work.stage(Store(str(storage)))
+    stage.put(CLAIM, b"")
     for shard in work.shards():
         write_shard(shard, value, work.source.root, stage)
     found = stage.receipts()
     publish(work, stage, [found[shard["name"]] for shard in work.shards()], seconds=1.0, skip_bad=False)
+    stage.drop(CLAIM)
     return stage
 
 

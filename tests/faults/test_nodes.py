@@ -12,6 +12,7 @@ import pytest
 
 from rollbench.engine.claim import CLAIM
 from rollbench.store import Store
+from tests.clips import blocks, enlarged, write_video
 from tests.faults.hosts import Net, hosts
 from tests.faults.storage import bucket, uri
 from tests.faults.table import ROOT, Undisturbed, digests
@@ -95,3 +96,16 @@ def test_a_folder_that_the_hosts_do_not_share_is_refused(net: Net, undisturbed: 
     lines = [line for line in driver.said.splitlines() if line.startswith("rollbench:")]
     assert len(lines) == 1 and "is not seen by 2 of the cluster's 3 nodes" in lines[0] and "s3://" in lines[0]
     assert digests(str(net.first.folder / "tmp/store")) == {}
+
+
+def test_a_source_that_the_hosts_do_not_share_is_refused(net: Net, storage: str) -> None:
+    (net.first.folder / "tmp/videos").mkdir()
+    write_video(net.first.folder / "tmp/videos/a.mkv", enlarged(blocks(6, 8, 8, seed=0)))
+    code = "import sys; from rollbench.cli import main; sys.exit(main(sys.argv[1:]))"
+    words = ["ingest", "folder", "--source", "/tmp/videos", "--split", "train", "--size", "8", "--frames", "4"]
+    command = [sys.executable, "-c", code, *words, "--test-fraction", "0.01", "--storage", storage]
+    ingest = net.first.start(command, log="ingest", RAY_ADDRESS=f"{net.first.address}:6379")
+    assert ingest.wait(300) == 2
+    said = (net.first.folder / "ingest").read_text()
+    (line,) = [line for line in said.splitlines() if line.startswith("rollbench:")]
+    assert "--source /tmp/videos is not seen by 2 of the cluster's 3 nodes" in line, said

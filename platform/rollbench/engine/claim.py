@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rollbench.spec import BadInput
 from rollbench.storage import StorageError
 from rollbench.store import Stage
 
@@ -53,6 +54,20 @@ def claimed(stage: Stage, line: Callable[[str], None]) -> Iterator[bool]:
         with contextlib.suppress(StorageError):
             if _is(stage.get(CLAIM), mine):
                 stage.drop(CLAIM)
+
+
+def check_seen(stage: Stage, *sources: Path) -> None:
+    """Refuse work on a node that does not see what the others see: the claim of the stage it works for, and the sources of its data.
+
+    Nodes may join a cluster at any time, and with a disk of its own one would write where nobody looks.
+    """
+    if stage.store.local and stage.get(CLAIM) is None and stage.manifest() is None:
+        blind = f"storage {str(stage.store)!r}"
+    elif missing := [source for source in sources if not source.exists()]:
+        blind = f"--source {missing[0]}"
+    else:
+        return
+    raise BadInput(f"{blind} is not seen by node {platform.node()}; every node that joins the cluster has to share it")
 
 
 def _new(stage: Stage) -> dict[str, Any]:

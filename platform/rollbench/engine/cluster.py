@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rollbench.engine.resources import may_grow
 from rollbench.processors import processors
 from rollbench.provenance import commit
 from rollbench.spec import BadInput
@@ -21,6 +22,22 @@ from rollbench.store import Store
 
 T = TypeVar("T")
 
+OWN_DISKS = (
+    "btrfs",
+    "ext2",
+    "ext3",
+    "ext4",
+    "f2fs",
+    "overlay",
+    "ramfs",
+    "tmpfs",
+    "xfs",
+    "zfs",
+)  # of one machine, as Linux calls them
+NEEDS = {
+    "storage": "--storage needs a folder that all nodes share, or s3://bucket/path",
+    "--source": "--source needs a folder that all nodes share",
+}
 ROOMS = ("rollbench", "evaluators", "experiments", "reports")  # the packages that workers import
 
 # Two single-threaded processes beat one with two threads on small networks, and a fixed thread count keeps the arithmetic the same.
@@ -138,34 +155,63 @@ def _terminated_like_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def check_shared(store: Store) -> None:
-    """Refuse a folder as storage that not every node of the cluster sees: what one worker wrote there another would miss."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+def check_shared(store: Store, *sources: Path) -> None:
+    """Refuse a folder, as storage or as a source, that not every node of the cluster sees, or that those to come will not see.
 
+    What one worker wrote there another would miss. A node that joins later by hand is asked when it gets work (`claim.check_seen`).
+    """
+    import ray
+
+    folders = {f"--source {source}": str(source) for source in sources}
     nodes = [node for node in ray.nodes() if node["Alive"]]
-    if not store.local or len(nodes) < 2:
+    if not store.local:
+        _check_looks(nodes, folders)
         return
     mark = store.stage("probe", os.urandom(8).hex())
     mark.put("here", b"")
     try:
-        look = ray.remote(num_cpus=0)(_sees)
-        asked = [
-            look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(n["NodeID"], soft=False)) for n in nodes
-        ]
-        seen = ray.get([look.remote(mark) for look in asked])
+        _check_looks(nodes, {f"storage {str(store)!r}": mark.path, **folders})
     finally:
         mark.remove()
-    blind = [node["NodeManagerHostname"] for node, sees in zip(nodes, seen, strict=True) if not sees]
-    if blind:
-        raise BadInput(
-            f"storage {str(store)!r} is not seen by {len(blind)} of the cluster's {len(nodes)} nodes, first {blind[0]}; "
-            "--storage needs a folder that all nodes share, or s3://bucket/path"
-        )
 
 
-def _sees(mark: Any) -> bool:
-    return mark.get("here") is not None
+def _check_looks(nodes: list[dict[str, Any]], folders: dict[str, str]) -> None:
+    """Have every node look for folders, each told by its words, of which this process sees all."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    for words, path in folders.items():
+        if may_grow(len(nodes)) and (disk := own_disk(path)):
+            raise BadInput(
+                f"{words} is on a disk of this node ({disk}), which the nodes that the cluster may still start do not see; "
+                f"{NEEDS[words.split()[0]]}"
+            )
+    if not folders or len(nodes) < 2:
+        return
+    look = ray.remote(num_cpus=0)(_missing)
+    asked = [look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(n["NodeID"], soft=False)) for n in nodes]
+    missing = ray.get([look.remote(list(folders.values())) for look in asked])
+    for words, path in folders.items():
+        blind = [n["NodeManagerHostname"] for n, paths in zip(nodes, missing, strict=True) if path in paths]
+        if blind:
+            raise BadInput(
+                f"{words} is not seen by {len(blind)} of the cluster's {len(nodes)} nodes, first {blind[0]}; "
+                f"{NEEDS[words.split()[0]]}"
+            )
+
+
+def _missing(paths: list[str]) -> list[str]:
+    return [path for path in paths if not os.path.exists(path)]
+
+
+def own_disk(path: str) -> str:
+    """The kind of file system that `path` lies on where it is one of a single machine, else ""."""
+    import psutil
+
+    here = Path(path).absolute()
+    mounts = [part for part in psutil.disk_partitions(all=True) if here.is_relative_to(part.mountpoint)]
+    kind = max(mounts, key=lambda part: len(part.mountpoint)).fstype if mounts else ""
+    return kind if kind in OWN_DISKS else ""
 
 
 def call(function: Callable[..., T], *arguments: Any) -> T:

@@ -21,8 +21,8 @@ import ray.exceptions
 
 from rollbench.corpora import CorpusWork
 from rollbench.datasets.source import Clip, FromFiles, Item, Quarantined
-from rollbench.engine.claim import claimed
-from rollbench.engine.cluster import cluster
+from rollbench.engine.claim import check_seen, claimed
+from rollbench.engine.cluster import check_shared, cluster
 from rollbench.engine.progress import Progress
 from rollbench.engine.stages import plainly, write_shards
 from rollbench.provenance import made
@@ -64,6 +64,7 @@ def ingest(
         store.check_writable()
         store.check_space(sum(work.item_bytes * len(work.source.items) for work in todo))
         with cluster():
+            check_shared(store, *{work.source.root for work in todo})
             for work in todo:
                 _ingest(work, work.stage(store), progress, workers, skip_bad)
     return [work.stage(store).manifest() or {} for work in works]
@@ -131,6 +132,7 @@ def publish(work: CorpusWork, stage: Stage, receipts: list[dict[str, Any]], seco
 
 def write_shard(shard: dict[str, Any], value: FromFiles, root: Path, stage: Stage) -> dict[str, Any]:
     """The map of the pipeline: one shard's items in, its receipt's name out."""
+    check_seen(stage, root)
     items = [Item(name, tuple(at)) for name, *at in json.loads(shard["items"])]
     clips: list[Clip] = []
     bad: list[Quarantined] = []

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import ray
 import torch
 
+from rollbench.engine.claim import check_seen
 from rollbench.engine.cluster import WORKER_CPUS
 from rollbench.engine.deaths import Sharing, persist
 from rollbench.pipeline import Work
@@ -41,6 +42,7 @@ class Hand:
         self.news: Any = None
 
     def write(self, kind: type[Tool], work: Work, store: Store, shards: list[Shard]) -> list[Shard]:
+        check_seen(work.stage(store))
         name, (held, tool) = (kind, work.key, store), self.held
         if tool is None or held != name:
             self.held = (None, None)  # so that two networks never stand in memory

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from evaluators import weights
+from rollbench.engine.claim import check_seen
 from rollbench.engine.cluster import call
 from rollbench.engine.crew import Crew
 from rollbench.engine.generate import groups
@@ -170,6 +171,7 @@ def _weights_stage(store: Store) -> Stage:
 # --- numbers ------------------------------------------------------------------------------------------------------------------
 def score(work: Work, store: Store) -> Product:
     """Columns of a row against the reference: every metric at every lead with its interval, as results.parquet."""
+    check_seen(work.stage(store))
     features, reference = work.needs
     fake = _columns(features, store)
     return _results(work, store, _numbers(work, fake, _sides(reference, store)))
@@ -177,6 +179,7 @@ def score(work: Work, store: Store) -> Product:
 
 def score_trivial(work: Work, store: Store) -> Product:
     """The trivial forecasts and the real-vs-real floor, scored like a row."""
+    check_seen(work.stage(store))
     (reference,) = work.needs
     sides = _sides(reference, store)
     names = {"floor": ("real vs real", "floor"), **{name: (name, "baseline") for name in TRIVIAL}}

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from rollbench.datasets.ingested import Ingested
+from rollbench.engine.claim import check_seen
 from rollbench.engine.progress import Progress
 from rollbench.engine.shards import HALF_RANGE, is_video, stored
 from rollbench.engine.stages import Product, write_shards
@@ -48,6 +49,7 @@ def ingest(work: Work, store: Store, progress: Progress) -> Product:
 
 def _simulate(shard: dict[str, Any], work: Work, stage: Stage) -> dict[str, Any]:
     """The map of the pipeline: one shard's place in, its receipt out."""
+    check_seen(stage)
     ids = range(shard["first"], shard["first"] + shard["count"])
     simulated = work.made_from["data"].simulate(list(ids))
     table = pa.table(

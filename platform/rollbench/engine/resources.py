@@ -123,11 +123,21 @@ def _nodes() -> Iterable[dict[str, float]]:
     import ray
 
     present = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    possible = _possible()
+    return possible if len(possible) > len(present) else present
+
+
+def may_grow(present: int) -> bool:
+    """Whether an autoscaler may start more nodes than are there now."""
+    return len(_possible()) > present
+
+
+def _possible() -> list[dict[str, float]]:
+    """What each node has that the autoscaler of `ray up` may start, the head among them; empty where there is none."""
     book = Path(BOOTSTRAP).expanduser()
     if not os.environ.get("RAY_ADDRESS") or not book.is_file():
-        return present
-    possible = growing(book.read_text())
-    return possible if len(possible) > len(present) else present
+        return []
+    return growing(book.read_text())
 
 
 def growing(text: str) -> list[dict[str, float]]:

@@ -21,6 +21,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 
 from rollbench.datasets.windows import Windows
 from rollbench.engine.books import nowhere
+from rollbench.engine.claim import check_seen
 from rollbench.engine.cluster import WORKER_CPUS
 from rollbench.engine.crew import Crew, Tell
 from rollbench.engine.deaths import RESTARTS, persist
@@ -103,6 +104,7 @@ def _worker(config: dict[str, Any]) -> None:
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     work, store, leg = config["work"], config["store"], config["leg"]
+    check_seen(leg.to)
     context = ray.train.get_context()
     training = work.made_from["training"]
     with scratch(leg.home, context.get_world_rank()) as folder:
