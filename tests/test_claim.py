@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -160,16 +162,107 @@ def test_a_claim_from_long_ago_is_dead_at_once(stage: Stage) -> None:
     assert "ada@elsewhere" in line and "has not been heard of for 60 minutes" in line
 
 
-def test_a_claim_that_is_touched_is_never_taken_over(stage: Stage) -> None:
-    told: list[str] = []
+@dataclass
+class Clock:
+    """A clock that moves when it is told to."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def looks(watch: claim._Watch, clock: Clock, seen: bytes, seconds: float) -> list[str | None]:
+    """What a watch says while it looks at the same claim every half second."""
+    said = []
+    for _ in range(int(seconds * 2)):
+        clock.now += 0.5
+        said.append(watch.dead(seen))
+    return said
+
+
+def touched(stage: Stage, seen: bytes | None) -> bytes:
+    """The claim as it is after its next touch."""
+    end = time.monotonic() + 60
+    while (found := stage.get(CLAIM)) == seen:
+        assert time.monotonic() < end, "nobody touches it"
+        time.sleep(0.01)
+    assert found is not None
+    return found
+
+
+def test_a_claim_that_is_touched_is_never_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Touches are real, time is not: a machine may pause for as long as it likes."""
+    monkeypatch.setattr(claim, "BEAT", 0.1)
+    stage, told, clock = Store(str(tmp_path)).stage("data", "k"), [], Clock()
+    watch, seen = claim._Watch(clock), None
     with claimed(stage, told.append) as first:
-        seen = stage.get(CLAIM)
-        watch, end = claim._Watch(), time.monotonic() + 1.5
-        while time.monotonic() < end:
-            assert watch.dead(stage.get(CLAIM) or b"") is None
-            time.sleep(0.02)
-        assert first and stage.get(CLAIM) != seen
-    assert told == []
+        assert first
+        holder = json.loads(stage.get(CLAIM) or b"")["process"]
+        for _ in range(4):
+            seen = touched(stage, seen)
+            assert not any(looks(watch, clock, seen, claim.STALE - 1))
+    assert told == [] and holder == claim._process(os.getpid())
+    left = of_another_machine()
+    assert not any(looks(watch, clock, left, claim.STALE))
+    assert "has not been heard of" in (looks(watch, clock, left, 1)[-1] or "")
+
+
+def test_an_outage_of_the_storage_hands_no_claim_over() -> None:
+    """Nobody can touch a claim meanwhile: it counts when there is an answer again, and again no touch."""
+    clock, left = Clock(), of_another_machine()
+    watch = claim._Watch(clock)
+    assert not any(looks(watch, clock, left, claim.STALE - 5))
+    clock.now += 2 * claim.STALE  # the answer took so long
+    assert not any(looks(watch, clock, left, claim.STALE))
+    assert looks(watch, clock, left, 1)[-1] is not None
+
+
+def test_of_two_who_find_a_dead_claim_one_takes_it_over_however_slow_the_disk(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.put(CLAIM, of_another_machine(touched=time.time() - 3600))
+    put, inside, most, told = Stage.put, 0, [], []
+
+    def slow(self: Stage, name: str, data: bytes) -> None:
+        if threading.current_thread().name == "slow":
+            time.sleep(0.5)
+        put(self, name, data)
+
+    def make() -> None:
+        nonlocal inside
+        with claimed(stage, told.append):
+            inside += 1
+            most.append(inside)
+            time.sleep(1.0)
+            inside -= 1
+
+    monkeypatch.setattr(Stage, "put", slow)
+    monkeypatch.setattr(claim, "BEAT", 60.0)
+    monkeypatch.setattr(claim, "STALE", 60.0)
+    makers = [threading.Thread(target=make, name=name) for name in ("slow", "quick")]
+    for maker in makers:
+        maker.start()
+    for maker in makers:
+        maker.join()
+    assert most == [1, 1] and sum("taken over" in line for line in told) == 1
+
+
+def test_a_touch_under_way_does_not_bring_a_claim_back(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    put, touching, done = Stage.put, threading.Event(), threading.Event()
+
+    def slow(self: Stage, name: str, data: bytes) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            touching.set()
+            time.sleep(0.5)
+        put(self, name, data)
+        if touching.is_set():
+            done.set()
+
+    monkeypatch.setattr(Stage, "put", slow)
+    with claimed(stage, print):
+        assert touching.wait(60)
+    assert done.wait(60) and stage.get(CLAIM) is None
 
 
 def test_a_claim_is_given_up_when_the_stage_fails(stage: Stage) -> None:

@@ -1,16 +1,21 @@
 """One maker for a stage at a time: a small file in its folder names the process that makes it, and is touched while that one lives.
 
 Two drivers on one storage share their work this way: who comes second waits, says for whom, and goes on with what the first has made, or
-takes over when the first has died. On a disk a claim is exact; object stores let two come in within a request's time of each other. Then
-work is wasted and nothing else, because every file of a stage is written whole and has the same bytes whoever writes it.
+takes over when the first has died. On a disk a claim is exact: it is made by a file's creation, and taken over under a lock of the kernel.
+Two can come in all the same where a file system has no locks, where a frozen maker thaws just as it is taken over, and on an object
+store, which writes whatever it is told (pyarrow asks for no condition): there if two begin within a request's time of each other, or if
+one's request to take over arrives more than `SETTLE` seconds after another's. Then work is wasted and nothing else, because every file of
+a stage is written whole and has the same bytes whoever writes it.
 
 A claim is no lock that can be left behind. Its holder is dead if it ran on this machine and its process is gone; elsewhere, if the claim
-has not changed for `STALE` seconds of our own clock, or was last touched longer ago than any two clocks differ (`LONG_AGO`).
+has not changed for `STALE` seconds of our own clock, in which we have looked again and again, or was last touched longer ago than any
+two clocks differ (`LONG_AGO`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import getpass
 import json
 import os
@@ -19,7 +24,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +32,7 @@ from rollbench.spec import BadInput
 from rollbench.storage import StorageError
 from rollbench.store import Stage
 
-CLAIM = ".claim"
+CLAIM, LOCK = ".claim", ".claim-lock"
 BEAT, STALE, LONG_AGO = 5.0, 30.0, 600.0  # seconds between touches; without one; without one by the machines' clocks
 POLL, SETTLE = (
     0.5,
@@ -50,10 +55,12 @@ def claimed(stage: Stage, line: Callable[[str], None]) -> Iterator[bool]:
         yield stage.manifest() is None
     finally:
         ended.set()
-        beating.join(BEAT)
+        beating.join()  # a touch under way would bring back the claim that is dropped here
         with contextlib.suppress(StorageError):
             if _is(stage.get(CLAIM), mine):
                 stage.drop(CLAIM)
+                if stage.store.local:
+                    stage.drop(LOCK)
 
 
 def check_seen(stage: Stage, *sources: Path) -> None:
@@ -90,10 +97,8 @@ def _acquire(stage: Stage, mine: dict[str, Any], line: Callable[[str], None]) ->
         if found is None:
             continue
         if (why := watch.dead(found)) is not None:
-            line(f"  {stage}: {_holder(found)} began it and {why}; taken over")
-            stage.put(CLAIM, _text(mine))
-            time.sleep(SETTLE)
-            if _is(stage.get(CLAIM), mine):
+            if _taken_over(stage, mine, found):
+                line(f"  {stage}: {_holder(found)} began it and {why}; taken over")
                 return
         elif not waiting:
             line(f"  {stage}: {_holder(found)} is making it; waiting")
@@ -103,23 +108,60 @@ def _acquire(stage: Stage, mine: dict[str, Any], line: Callable[[str], None]) ->
         time.sleep(POLL)
 
 
+def _taken_over(stage: Stage, mine: dict[str, Any], dead: bytes) -> bool:
+    """Whether ours has replaced the claim of a dead maker, and nobody else's has."""
+    with _alone(stage) as alone:
+        if not alone or stage.get(CLAIM) != dead:
+            return False
+        stage.put(CLAIM, _text(mine))
+    time.sleep(SETTLE)
+    return _is(stage.get(CLAIM), mine)
+
+
+@contextlib.contextmanager
+def _alone(stage: Stage) -> Iterator[bool]:
+    """Whether no other process is in here, as far as the storage can tell. A lock ends with the process that holds it."""
+    if not stage.store.local:
+        yield True
+        return
+    path = f"{stage.path}/{LOCK}"
+    with stage.store.telling("write", path):
+        file = open(path, "wb")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        except OSError:
+            pass  # a file system without locks
+        yield True
+
+
 @dataclass
 class _Watch:
-    """Looks at a claim again and again, and tells when nobody touches it any more."""
+    """Looks at a claim again and again, and tells when nobody touches it any more.
 
+    Only time in which we look counts: while the storage is away no maker can touch its claim, and while we are frozen we see nothing.
+    """
+
+    clock: Callable[[], float] = time.monotonic
     seen: bytes = b""
-    since: float = field(default_factory=time.monotonic)
+    since: float = 0.0
+    looked: float = 0.0
 
     def dead(self, claim: bytes) -> str | None:
         """Why the holder of `claim` is taken for dead, or None."""
-        if claim != self.seen:
-            self.seen, self.since = claim, time.monotonic()
+        now = self.clock()
+        if claim != self.seen or now - self.looked > STALE / 3:
+            self.seen, self.since = claim, now
+        self.looked = now
         holder = _read(claim)
         process = str(holder.get("process", ""))
         here, _, _ = _process(os.getpid()).rpartition(" ")
         if here and process.startswith(here + " ") and _process(holder.get("pid")) != process:
             return "its process is gone"
-        if time.monotonic() - self.since > STALE:
+        if now - self.since > STALE:
             return f"has not been heard of for {STALE:.0f} s"
         touched = holder.get("touched")
         if isinstance(touched, (int, float)) and time.time() - touched > LONG_AGO:
