@@ -1,10 +1,13 @@
 """Checkpoints: whole or not there, checked before they are believed, and never a pickle."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -104,6 +107,48 @@ def test_a_save_that_was_cut_off_is_not_a_checkpoint(tmp_path: Path, monkeypatch
     assert found and found[1] == {"step": 1}
     checkpoint.save_step(tmp_path, 2, STATE, {"step": 2})
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000001", "step-00000002"]
+
+
+def test_two_writers_in_one_folder_leave_each_other_s_work_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second writes the same step, and a later one, while the first has written its files and not renamed them."""
+    write = checkpoint._write
+
+    def overtaken(folder: Path, *words: Any) -> None:
+        write(folder, *words)
+        monkeypatch.setattr(checkpoint, "_write", write)
+        checkpoint.save_step(tmp_path, 1, STATE, {"by": "second"})
+        checkpoint.save_step(tmp_path, 2, STATE, {"by": "second"})
+
+    monkeypatch.setattr(checkpoint, "_write", overtaken)
+    path = checkpoint.save_step(tmp_path, 1, STATE, {"by": "first"})
+    assert checkpoint.load(path)[1] == {"by": "first"}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000001", "step-00000002"]
+
+
+def test_a_writer_that_comes_between_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remove, others = shutil.rmtree, iter([True, False])
+
+    def then_another(path: Path, ignore_errors: bool = False) -> None:
+        remove(path, ignore_errors=ignore_errors)
+        if path.name == "one" and next(others):
+            path.mkdir()
+            (path / FACTS).write_text("{}")
+
+    monkeypatch.setattr(shutil, "rmtree", then_another)
+    assert checkpoint.load(checkpoint.save(tmp_path, "one", STATE, {"by": "us"}))[1] == {"by": "us"}
+
+
+def test_what_a_dead_writer_left_is_deleted_and_that_of_a_living_one_is_not(tmp_path: Path) -> None:
+    for name, age in (("dead", checkpoint.LEFT + 60), ("living", 60.0)):
+        left = tmp_path / f"{checkpoint.PARTIAL}{name}"
+        left.mkdir()
+        (left / TENSORS).touch()
+        for path in (left / TENSORS, left):
+            os.utime(path, (time.time() - age,) * 2)
+    checkpoint.save_step(tmp_path, 1, STATE, {})
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f"{checkpoint.PARTIAL}living", "step-00000001"]
 
 
 def test_facts_that_are_no_numbers_are_not_written(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from pyarrow import fs as pafs
 
 from rollbench.store import Stage
-from rollbench.training.checkpoint import FINAL, SUMS
+from rollbench.training.checkpoint import FINAL, SUMS, sweep
 
 STEPS = "step-"
 
@@ -49,6 +49,7 @@ class Scratch:
         """Delete all checkpoints: the weights are published."""
         for folder in (*self.path.glob(f"{STEPS}*"), self.path / FINAL):
             shutil.rmtree(folder, ignore_errors=True)
+        sweep(self.path)
         if not self.shared:
             for name in self._sent():
                 self._drop(name)

@@ -5,10 +5,13 @@ A folder is written under another name, synced, and renamed, so it is there whol
 before it is used.
 """
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
 import shutil
+import uuid
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 TENSORS, FACTS, SUMS = "tensors.safetensors", "facts.json", "SHA256SUMS"
-FINAL = "final"
+FINAL, PARTIAL = "final", ".partial-"
+LEFT = 600.0  # seconds; a writer that lives adds to its files all the time
 
 
 class Damaged(ValueError):
@@ -28,19 +32,43 @@ class Damaged(ValueError):
 def save(folder: Path, name: str, tensors: dict[str, Tensor], facts: dict[str, Any]) -> Path:
     """Write `folder/name` atomically: tensors, JSON facts and their checksums. Returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
-    target, partial = folder / name, folder / ".partial"  # one writer per folder: what lies there is a dead one's
-    shutil.rmtree(partial, ignore_errors=True)
+    target, partial = (
+        folder / name,
+        folder / f"{PARTIAL}{uuid.uuid4().hex}",
+    )  # a frozen trainer may thaw beside its successor
     partial.mkdir()
     try:
         _write(partial, tensors, facts)
+        _replace(target, partial)
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
         size = sum(value.nbytes for value in tensors.values())
         raise OSError(f"checkpoint {target} ({size:,} bytes) cannot be written: {error}") from None
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     _sync(folder)
+    sweep(folder)
     return target
+
+
+def _replace(target: Path, partial: Path) -> None:
+    """Rename a folder over another. Two writers of one step may both find none there: the later one tries again."""
+    for last in (False, False, True):
+        shutil.rmtree(target, ignore_errors=True)
+        try:
+            partial.rename(target)
+            return
+        except OSError as error:
+            if last or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+
+
+def sweep(folder: Path) -> None:
+    """Delete what writers have left that died: partial checkpoints in which nothing has changed for `LEFT` seconds."""
+    now = folder.stat().st_mtime  # by the clock of the storage, which is another machine's where it is shared
+    for partial in folder.glob(f"{PARTIAL}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if now - max(path.stat().st_mtime for path in (partial, *partial.iterdir())) > LEFT:
+                shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write(folder: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
