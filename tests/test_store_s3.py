@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from rollbench.spec import BadInput
 from rollbench.storage import StorageError, without_secret
@@ -149,7 +151,37 @@ def test_credentials_in_the_uri_reach_nothing_that_people_read(server: str, tmp_
 
 
 @pytest.mark.parametrize(
-    "plain", ["s3://bucket/a@b/c", "gs://bucket/path?x=1", "http://127.0.0.1:5000", "a:b@c", "store/a b"]
+    "plain",
+    [
+        "s3://bucket/a@b/c",
+        "gs://bucket/path?x=1",
+        "http://127.0.0.1:5000",
+        "http://127.0.0.1:5000/a@b",
+        "a:b@c",
+        "store/a b",
+        "http://one:5000 and a@b",
+    ],
 )
 def test_what_holds_no_secret_is_shown_as_it_is(plain: str) -> None:
     assert without_secret(plain) == plain
+
+
+@pytest.mark.parametrize("password", ["p@ssw0rd", "pa#ss", "pa?ss", "a/b/c@d", "12345", "@@@@", "p?key=#@x"])
+def test_passwords_as_people_type_them_are_left_out(password: str) -> None:
+    shown = without_secret(f"--storage http://user:{password}@mlflow.lab:5000/path x@y")
+    assert shown == "--storage http://***@mlflow.lab:5000/path x@y"
+
+
+# As a password may be typed into a command: anything but white space and, since that begins the path, a slash.
+TYPED = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF, exclude_characters="/\x7f\x85\xa0"), max_size=24)
+
+
+@given(user=TYPED, password=TYPED, rest=st.sampled_from(["", "/bucket/a?region=x", " --scale smoke", "/p@q"]))
+@example(user="user", password="p@ssw0rd", rest="")
+@example(user="", password="pa#ss", rest="/p@q")
+def test_no_piece_of_a_secret_survives(user: str, password: str, rest: str) -> None:
+    place = f"mlflow.lab:5000{rest}"
+    shown = without_secret(f"at http://{user}:{password}@{place}")
+    public = f"at http://***@{place}"
+    pieces = {text[i : i + 3] for text in (user, password) for i in range(len(text) - 2)}
+    assert not [piece for piece in pieces if piece in shown and piece not in public], shown

@@ -142,7 +142,9 @@ def absolute(path: str) -> str:
 
 def without_secret(text: str) -> str:
     """`text` with the user, password and keys of every URI in it left out, fit for a log, a report and a manifest."""
-    text = re.sub(r"://[^/:@?#\s]*(?::[^@?#\s]*)?@", "://***@", text)
+    # Passwords hold @, # and ? as people type them, so all up to the last @ of the authority goes. A colon that no port follows begins
+    # a password, which may hold a / as well.
+    text = re.sub(r"://(?:[^/\s]*:(?!\d*(?:[/\s'\",]|$))\S*|[^/\s]*)@", "://***@", text)
     return re.sub(r"(?i)([?&][\w.-]*(?:secret|token|password|key|sas|sig)[\w.-]*=)[^&\s'\"]+", r"\1***", text)
 
 
