@@ -74,6 +74,17 @@ def test_the_token_is_copied_to_all_nodes_and_asked_for(config: dict[str, Any]) 
     assert there == str(_get_default_token_path()).replace(str(Path.home()), home)
 
 
+def test_the_head_alone_may_start_nodes(config: dict[str, Any]) -> None:
+    """Ray uses a given profile as it is (`_configure_iam_role`), so the head's is another than the workers', and its rights are stated."""
+    types = config["available_node_types"].items()
+    profiles = {name: kind["node_config"]["IamInstanceProfile"]["Arn"].rpartition("/")[2] for name, kind in types}
+    assert profiles == {"head": "rollbench-head", "gpu": "rollbench-worker", "cpu": "rollbench-worker"}
+    (stated,) = re.findall(r"^#   the head  besides: (.*\n#.*)$", TEXT, re.M)
+    assert {"ec2:RunInstances", "ec2:TerminateInstances", "ec2:CreateTags", "ec2:Describe*", "iam:PassRole"} <= set(
+        re.findall(r"\w+:[\w*]+", stated)
+    )
+
+
 def test_every_ray_command_is_one_that_this_ray_has(config: dict[str, Any]) -> None:
     """Parsed by Ray's own command line, without running it."""
     from ray.scripts.scripts import cli
@@ -91,7 +102,7 @@ def test_every_ray_command_is_one_that_this_ray_has(config: dict[str, Any]) -> N
 
 def test_what_a_user_must_change_is_marked() -> None:
     marked = [line for line in TEXT.splitlines() if "# CHANGE" in line]
-    assert len(marked) == 3 and all(re.search(r"my-bucket|my-lab|123456789012", line) for line in marked)
+    assert len(marked) == 4 and all(re.search(r"my-bucket|my-lab|123456789012", line) for line in marked)
 
 
 def test_what_is_copied_is_what_is_installed(config: dict[str, Any]) -> None:
