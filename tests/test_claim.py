@@ -194,7 +194,7 @@ def touched(stage: Stage, seen: bytes | None) -> bytes:
 def test_a_claim_that_is_touched_is_never_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Touches are real, time is not: a machine may pause for as long as it likes."""
     monkeypatch.setattr(claim, "BEAT", 0.1)
-    stage, told, clock = Store(str(tmp_path)).stage("data", "k"), [], Clock()
+    stage, clock, told = Store(str(tmp_path)).stage("data", "k"), Clock(), list[str]()
     watch, seen = claim._Watch(clock), None
     with claimed(stage, told.append) as first:
         assert first
@@ -222,7 +222,7 @@ def test_of_two_who_find_a_dead_claim_one_takes_it_over_however_slow_the_disk(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage.put(CLAIM, of_another_machine(touched=time.time() - 3600))
-    put, inside, most, told = Stage.put, 0, [], []
+    put, inside, most, told = Stage.put, 0, list[int](), list[str]()
 
     def slow(self: Stage, name: str, data: bytes) -> None:
         if threading.current_thread().name == "slow":
