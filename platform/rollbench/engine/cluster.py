@@ -164,6 +164,8 @@ def check_shared(store: Store, *sources: Path) -> None:
 
     folders = {f"--source {source}": str(source) for source in sources}
     nodes = [node for node in ray.nodes() if node["Alive"]]
+    if len(nodes) < 2 and not may_grow(len(nodes)):
+        return
     if not store.local:
         _check_looks(nodes, folders)
         return
@@ -186,7 +188,7 @@ def _check_looks(nodes: list[dict[str, Any]], folders: dict[str, str]) -> None:
                 f"{words} is on a disk of this node ({disk}), which the nodes that the cluster may still start do not see; "
                 f"{NEEDS[words.split()[0]]}"
             )
-    if not folders or len(nodes) < 2:
+    if len(nodes) < 2 or not folders:
         return
     look = ray.remote(num_cpus=0)(_missing)
     asked = [look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(n["NodeID"], soft=False)) for n in nodes]
@@ -208,9 +210,10 @@ def own_disk(path: str) -> str:
     """The kind of file system that `path` lies on where it is one of a single machine, else ""."""
     import psutil
 
-    here = Path(path).absolute()
+    here = Path(path).resolve()
     mounts = [part for part in psutil.disk_partitions(all=True) if here.is_relative_to(part.mountpoint)]
-    kind = max(mounts, key=lambda part: len(part.mountpoint)).fstype if mounts else ""
+    mounts.sort(key=lambda part: len(part.mountpoint))  # of several at one place the last is seen
+    kind = mounts[-1].fstype if mounts else ""
     return kind if kind in OWN_DISKS else ""
 
 
