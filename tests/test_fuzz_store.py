@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from rollbench.corpora import KIND, manifests
 from rollbench.outbox import Outbox, Record
 from rollbench.pipeline import Work, absent, prepare
+from rollbench.receipts import seal
 from rollbench.spec import BadInput
-from rollbench.store import MANIFEST, RECEIPT, Damaged, Stage, Store, _seal, tensor_column
+from rollbench.store import MANIFEST, RECEIPT, Damaged, Stage, Store, tensor_column
 from tests.fuzzing import campaign, mutated, torn
 
 WORK = Work("data", "a stage", {"n": 1})
@@ -45,12 +46,12 @@ def example_of() -> tuple[dict[str, Any], dict[str, Any], bytes]:
 
 ORIGINAL, RECEIPTED, ARROW = example_of()
 elsewhere = ORIGINAL | {"files": [RECEIPTED | {"name": "../../../x"}]}
-resealed = elsewhere | {"seal": _seal(elsewhere)}
+resealed = elsewhere | {"seal": seal(elsewhere)}
 
 
 def resealed_mutation(value: Any) -> Any:
     """With a seal of its own, without which a change is told at once: what remains has to be understood."""
-    return value | {"seal": _seal(value)} if isinstance(value, dict) else value
+    return value | {"seal": seal(value)} if isinstance(value, dict) else value
 
 
 def read(store: Store, stage: Stage) -> None:

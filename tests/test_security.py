@@ -22,9 +22,10 @@ import pyarrow.parquet
 import pytest
 
 from rollbench.engine.model import WEIGHTS, load_denoiser
+from rollbench.receipts import seal
 from rollbench.spec import BadInput
 from rollbench.storage import without_secret
-from rollbench.store import MANIFEST, RECEIPT, Damaged, Stage, Store, _seal, sha256
+from rollbench.store import MANIFEST, RECEIPT, Damaged, Stage, Store, sha256
 from rollbench.training import checkpoint
 from tests.faults.storage import bucket, uri
 from tests.faults.table import ROOT, Small
@@ -152,7 +153,7 @@ def test_a_manifest_that_names_a_file_outside_counts_as_none(stage: Stage, tmp_p
     manifest = stage.publish([stage.write("a.bin", b"abc")])
     for name in ("../../../outside", str(outside), 7, None, ["a"]):
         manifest["files"][0]["name"] = name
-        manifest["seal"] = _seal(manifest)
+        manifest["seal"] = seal(manifest)
         stage.put(MANIFEST, json.dumps(manifest).encode())
         stage.put(f"a.bin{RECEIPT}", json.dumps(manifest["files"][0]).encode())
         assert stage.manifest() is None and stage.receipts() == {}

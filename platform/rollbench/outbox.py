@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rollbench.receipts import PLAIN_NAME
 from rollbench.spec import key
-from rollbench.store import MANIFEST, PLAIN_NAME, Store
+from rollbench.store import MANIFEST, Store
 
 KIND = "outbox"
 

@@ -5,8 +5,7 @@
     <root>/<kind>/<key>/manifest.json             the receipts together and what made them; written last, so it is the done marker
 
 A folder without a manifest is unfinished work, and whatever it holds of value has a receipt. The digest of a stage is the sha256
-of its files' hashes in the order of their names: two runs agree on the digest exactly when they agree on every byte. The seal is the
-sha256 of the manifest's other words: one that was altered counts as none, and the stage is published again from its receipts.
+of its files' hashes in the order of their names: two runs agree on the digest exactly when they agree on every byte.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,16 +24,14 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import fs as pafs
 
+from rollbench.receipts import SCHEMA_VERSION, SEAL, is_manifest, is_receipt, plain_name, seal
 from rollbench.spec import BadInput
 from rollbench.storage import Storage, StorageError, reason
 
-SCHEMA_VERSION = 1
-MANIFEST, RECEIPT, SEAL = "manifest.json", ".receipt", "seal"
+MANIFEST, RECEIPT = "manifest.json", ".receipt"
 # `damage` re-reads a stage up to this size; beyond it sizes are compared, and hashes as files are read.
 REHASH_LOCAL, REHASH_REMOTE = 8 << 30, 256 << 20
 TOGETHER = 16  # requests to an object store at a time
-# A kind, a key, a file's name: one step of a path, which leads nowhere else.
-PLAIN_NAME = re.compile(r"(?!\.)[\w.=+-]{1,200}")
 
 
 class Damaged(RuntimeError):
@@ -68,8 +64,8 @@ class Stage:
     key: str
 
     def __post_init__(self) -> None:
-        _plain(self.kind)
-        _plain(self.key)
+        plain_name(self.kind)
+        plain_name(self.key)
 
     @property
     def path(self) -> str:
@@ -81,7 +77,7 @@ class Stage:
     # --- writing -------------------------------------------------------------------------------------------------------------
     def write(self, name: str, data: bytes | pa.Buffer, **facts: Any) -> dict[str, Any]:
         """Write a file and then its receipt; returns the receipt {name, bytes, sha256, **facts}."""
-        receipt = {"name": _plain(name), "bytes": len(data), "sha256": sha256(data), **facts}
+        receipt = {"name": plain_name(name), "bytes": len(data), "sha256": sha256(data), **facts}
         self.put(name, data)
         self.put(f"{name}{RECEIPT}", json.dumps(receipt, sort_keys=True).encode())
         return receipt
@@ -104,7 +100,7 @@ class Stage:
             "files": files,
             **facts,
         }
-        manifest[SEAL] = _seal(manifest)
+        manifest[SEAL] = seal(manifest)
         self.put(MANIFEST, json.dumps(manifest, sort_keys=True, indent=1).encode())
         return manifest
 
@@ -157,7 +153,7 @@ class Stage:
     def reopen(self, damaged: Iterable[str]) -> None:
         """Make a finished stage unfinished again and drop its damaged files, so that only those are made anew."""
         for name in (MANIFEST, *(part for file in damaged for part in (file, file + RECEIPT))):
-            self.drop(_plain(name))
+            self.drop(plain_name(name))
 
     # --- reading -------------------------------------------------------------------------------------------------------------
     def exists(self) -> bool:
@@ -167,7 +163,7 @@ class Stage:
     def manifest(self) -> dict[str, Any] | None:
         """What the stage holds, or None while it is unfinished. Raises BadInput for one of a newer version of this project."""
         manifest = self._json(MANIFEST)
-        if manifest is None or not _is_manifest(manifest):
+        if manifest is None or not is_manifest(manifest):
             return None
         if manifest["schema_version"] > SCHEMA_VERSION:
             raise BadInput(
@@ -181,7 +177,7 @@ class Stage:
         sizes = self._sizes()
         names = [name for name in sizes if name.endswith(RECEIPT) and not name.startswith(".")]
         read = [self._json(name) for name in names] if self.store.local else self._together(self._json, names)
-        receipts = [r for r in read if r is not None and _is_receipt(r) and sizes.get(r["name"]) == r["bytes"]]
+        receipts = [r for r in read if r is not None and is_receipt(r) and sizes.get(r["name"]) == r["bytes"]]
         return {r["name"]: r for r in receipts}
 
     def _sizes(self) -> dict[str, int]:
@@ -212,7 +208,7 @@ class Stage:
 
     def read(self, receipt: Mapping[str, Any]) -> pa.Buffer:
         """A file's bytes, checked against its receipt; memory-mapped where the storage is local. Raises Damaged."""
-        path = f"{self.path}/{_plain(receipt['name'])}"
+        path = f"{self.path}/{plain_name(receipt['name'])}"
         try:
             with self.store.telling("read", path):
                 if self.store.local:
@@ -275,32 +271,6 @@ def _written(table: pa.Table, sink: Any) -> Any:
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
     return sink
-
-
-def _plain(name: str) -> str:
-    """`name`, if it is one step of a path. Names come from data and from manifests, which anyone may have written."""
-    if PLAIN_NAME.fullmatch(name):
-        return name
-    raise BadInput(f"{name!r} is no name in a storage; one has letters, digits and _ . = + - and starts with no dot")
-
-
-def _seal(manifest: Mapping[str, Any]) -> str:
-    words = {name: value for name, value in manifest.items() if name != SEAL}
-    return sha256(json.dumps(json.loads(json.dumps(words)), sort_keys=True).encode())
-
-
-def _is_manifest(value: Mapping[str, Any]) -> bool:
-    version, files = value.get("schema_version"), value.get("files")
-    if not isinstance(version, int) or version > SCHEMA_VERSION:
-        return isinstance(version, int)  # what a newer one looks like is not for us to say
-    whole = isinstance(files, list) and all(isinstance(file, dict) and _is_receipt(file) for file in files)
-    return whole and value.get(SEAL) == _seal(value)
-
-
-def _is_receipt(value: Mapping[str, Any]) -> bool:
-    name, size, digest = value.get("name"), value.get("bytes"), value.get("sha256")
-    named = isinstance(name, str) and PLAIN_NAME.fullmatch(name) is not None
-    return named and type(size) is int and isinstance(digest, str)
 
 
 def tensor_column(array: np.ndarray) -> pa.Array:
