@@ -186,6 +186,24 @@ def test_a_flipped_byte_in_a_shard_is_named_and_only_that_shard_is_redone(
     assert numbers(report) == numbers(read(finished)) and digests(home) == digests(finished)
 
 
+def test_damage_that_only_its_reader_finds_fails_one_run_and_is_mended_by_the_next(
+    home: Path, finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a stage so large that the driver compares sizes alone."""
+    monkeypatch.setattr("rollbench.store.REHASH_LOCAL", -1)
+    shard = next((home / "store/data").glob("*/part-train-00000.arrow"))
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    (cell,) = (x for x in read(home)["blocks"][0]["lines"] if x["row"] == ROWS[1])
+    shutil.rmtree(home / "store/model" / cell["cells"][0]["made_by"][0]["model_key"])
+    assert run(TABLE, [*COMMON, "--storage", str(home / "store"), "--out", str(home / "out")]) == 1
+    assert f"{shard} has another sha256" in capsys.readouterr().err
+    report = make(home)
+    assert f"damaged: {shard} has another sha256" in capsys.readouterr().err
+    assert numbers(report) == numbers(read(finished)) and digests(home) == digests(finished)
+
+
 def test_a_truncated_checkpoint_is_named_and_redone(
     home: Path, finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

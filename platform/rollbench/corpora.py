@@ -127,6 +127,24 @@ def pair(store: Store, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     raise BadInput(f"storage {str(store)!r} holds {missing} of {_words(value)}; make it with `{value.command}`")
 
 
+def remedy(stage: Stage) -> str:
+    """What mends a damaged corpus, as the end of an error's line; nothing for a stage of another kind, which its table makes again."""
+    if stage.kind != KIND:
+        return ""
+    command = (stage.manifest() or {}).get("command", "rollbench ingest …")
+    return f"; mend it with `{command} --storage {stage.store}`, which makes again what is damaged"
+
+
+def check(store: Store, *keys: str) -> None:
+    """Refuse damaged corpora with the command that mends them."""
+    for name in keys:
+        stage = store.stage(KIND, name)
+        damage = list(stage.damage().values())
+        if damage:
+            more = f" and {len(damage) - 1:,} more files are damaged" if damage[1:] else ""
+            raise BadInput(f"{damage[0]}{more}{remedy(stage)}")
+
+
 def summary(manifest: dict[str, Any]) -> str:
     """A finished corpus in one line."""
     size, bad = sum(file["bytes"] for file in manifest["files"]), len(manifest["quarantined"])

@@ -3,6 +3,7 @@
     <root>/<kind>/<key>/part-00000.arrow …        the stage's files, each written whole or not at all
     <root>/<kind>/<key>/part-00000.arrow.receipt  bytes, sha256 and facts about the file (what a resumed stage reads)
     <root>/<kind>/<key>/manifest.json             the receipts together and what made them; written last, so it is the done marker
+    <root>/<kind>/<key>/part-00000.arrow.damaged  left by a reader whom the file of a finished stage did not give what the manifest says
 
 A folder without a manifest is unfinished work, and whatever it holds of value has a receipt. The digest of a stage is the sha256
 of its files' hashes in the order of their names: two runs agree on the digest exactly when they agree on every byte.
@@ -28,8 +29,9 @@ from rollbench.receipts import SCHEMA_VERSION, SEAL, is_manifest, is_receipt, pl
 from rollbench.spec import BadInput
 from rollbench.storage import Storage, StorageError, reason
 
-MANIFEST, RECEIPT = "manifest.json", ".receipt"
-# `damage` re-reads a stage up to this size; beyond it sizes are compared, and hashes as files are read.
+MANIFEST, RECEIPT, MARK = "manifest.json", ".receipt", ".damaged"
+# `damage` re-reads a stage up to this size; beyond it sizes are compared, and hashes as files are read: who then finds a damaged one
+# leaves a mark, and a file that is marked is read again whatever the size of its stage.
 REHASH_LOCAL, REHASH_REMOTE = 8 << 30, 256 << 20
 TOGETHER = 16  # requests to an object store at a time
 
@@ -152,7 +154,7 @@ class Stage:
 
     def reopen(self, damaged: Iterable[str]) -> None:
         """Make a finished stage unfinished again and drop its damaged files, so that only those are made anew."""
-        for name in (MANIFEST, *(part for file in damaged for part in (file, file + RECEIPT))):
+        for name in (MANIFEST, *(part for file in damaged for part in (file, file + RECEIPT, file + MARK))):
             self.drop(plain_name(name))
 
     # --- reading -------------------------------------------------------------------------------------------------------------
@@ -207,7 +209,28 @@ class Stage:
         return value if isinstance(value, dict) else None
 
     def read(self, receipt: Mapping[str, Any]) -> pa.Buffer:
-        """A file's bytes, checked against its receipt; memory-mapped where the storage is local. Raises Damaged."""
+        """A file's bytes, checked against its receipt; memory-mapped where the storage is local.
+
+        Raises Damaged, and sees to it that the next run makes the file anew.
+        """
+        try:
+            return self._checked(receipt)
+        except Damaged:
+            self._accuse(receipt)
+            raise
+
+    def _accuse(self, receipt: Mapping[str, Any]) -> None:
+        """Mark a damaged file of a finished stage; in an unfinished one it loses its receipt. Unless it was written anew meanwhile, and
+        unless this storage is only for us to read."""
+        name = receipt["name"]
+        with contextlib.suppress(StorageError, BadInput):
+            manifest = self.manifest()
+            known = manifest["files"] if manifest else [self._json(f"{name}{RECEIPT}") or {}]
+            if not any((f.get("name"), f.get("sha256")) == (name, receipt["sha256"]) for f in known):
+                return
+            self.put(f"{name}{MARK}", b"") if manifest else self.drop(f"{name}{RECEIPT}")
+
+    def _checked(self, receipt: Mapping[str, Any]) -> pa.Buffer:
         path = f"{self.path}/{plain_name(receipt['name'])}"
         try:
             with self.store.telling("read", path):
@@ -241,7 +264,8 @@ class Stage:
         return (self.read_table(f) for f in manifest["files"] if f["name"].endswith(".arrow"))
 
     def damage(self) -> dict[str, str]:
-        """The damaged files of a finished stage and what is wrong with each: missing, a wrong size or (up to `REHASH_BYTES`) hash."""
+        """The damaged files of a finished stage and what is wrong with each: missing, a wrong size, or a wrong hash where it was
+        read: of stages up to `REHASH_LOCAL` or `REHASH_REMOTE`, and of files that are marked."""
         manifest = self.manifest()
         if manifest is None:
             return {MANIFEST: f"{self.path}/{MANIFEST} cannot be read"}
@@ -256,8 +280,8 @@ class Stage:
             if size != receipt["bytes"]:
                 return f"{path} has {size} bytes where the manifest says {receipt['bytes']}"
             try:
-                if rehash:
-                    self.read(receipt)
+                if rehash or f"{receipt['name']}{MARK}" in sizes:
+                    self._checked(receipt)
             except Damaged as damaged:
                 return str(damaged)
             return None

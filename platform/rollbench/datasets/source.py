@@ -93,7 +93,11 @@ class FromFiles:
     @property
     def command(self) -> str:
         """The command that ingests this data set."""
-        words = [f"rollbench ingest {self.called} --source PATH --split train {self.tested[0]}"]
+        return self.command_for("PATH", "train", self.tested[0])
+
+    def command_for(self, source: str, *splits: str) -> str:
+        """The command that ingests some splits of a source."""
+        words = [f"rollbench ingest {self.called} --source {source} --split {' '.join(splits)}"]
         for f in dataclasses.fields(self):
             value = getattr(self, f.name)
             if f.name != "split" and value != f.default:

@@ -7,6 +7,7 @@ corpus, and an interrupted ingest goes on from the receipts that are there.
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -127,7 +128,9 @@ def publish(work: CorpusWork, stage: Stage, receipts: list[dict[str, Any]], seco
         stage.remove()
         raise BadInput(f"the source gives no clip, first {bad[0].source}: {bad[0].reason}")
     files = [{name: receipt[name] for name in FILE_FACTS} for receipt in receipts if receipt["rows"]]
-    stage.publish(files, title=work.value.describe(), made=made(seconds), **_facts(work, receipts, bad))
+    command = work.value.command_for(shlex.quote(str(work.source.root)), work.value.split)
+    facts = {"command": command + (" --skip-bad" if faulty else ""), **_facts(work, receipts, bad)}
+    stage.publish(files, title=work.value.describe(), made=made(seconds), **facts)
 
 
 def write_shard(shard: dict[str, Any], value: FromFiles, root: Path, stage: Stage) -> dict[str, Any]:

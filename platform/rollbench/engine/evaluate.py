@@ -139,12 +139,13 @@ def _write_mean_frame(data: Work, stage: Stage, store: Store) -> dict[str, Any]:
 
 # --- the network of the video distance --------------------------------------------------------------------------------------------
 def keep_weights(store: Store) -> None:
-    """Find or fetch the weights of the video distance and keep them in storage, for actors on machines that reach nothing else.
+    """Find or fetch the weights of the video distance and keep them in storage, for actors on machines that reach nothing else;
+    again where those in storage are damaged.
 
     Raises evaluators.base.BadInput where they cannot be had.
     """
     stage = _weights_stage(store)
-    if stage.manifest() is None:
+    if stage.damage():
         stage.publish([stage.write(WEIGHTS, weights.export().read_bytes())], title=weights.IDENTITY)
 
 

@@ -10,6 +10,7 @@ from rollbench.engine.place import Place
 from rollbench.engine.progress import Progress, duration
 from rollbench.engine.record import Recorder
 from rollbench.engine.resources import Resources
+from rollbench.engine.shards import check_ingested
 from rollbench.measures import VideoDistance
 from rollbench.pipeline import Absent, RowWork, TableWork, Work, absent, prepare
 from rollbench.spec import Figure
@@ -33,6 +34,7 @@ def reproduce(
     start = time.monotonic()
     with Recorder(works, place, mlflow, progress.line) as recorder:
         todo = absent(works.works(), place.store)
+        check_ingested(todo and works.shared(), place.store)
         _announce(works, todo, progress)
         prepare(todo, place.store)
         if todo:

@@ -32,6 +32,7 @@ from rollbench.engine.progress import Progress
 from rollbench.engine.reproduce import reproduce
 from rollbench.engine.resources import Resources
 from rollbench.engine.scratch import newest
+from rollbench.engine.shards import check_ingested
 from rollbench.engine.stages import Product, make
 from rollbench.engine.train import HISTORY, Leg, train
 from rollbench.engine.tune import Listener, Say, failure, run_trials
@@ -100,6 +101,7 @@ def race(works: SearchWork, store: Store, resources: Resources, progress: Progre
     Raises RuntimeError if a trial fails, after the others are done, and KeyboardInterrupt if they were stopped.
     """
     found = absent(works.works(), store)
+    check_ingested(found and works.data(), store)
     prepare(found, store)
     if works.outcome in found:
         progress.line(f"{works.search.name}: a race of {len(works.candidates)} candidates")

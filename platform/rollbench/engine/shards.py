@@ -8,12 +8,14 @@ In memory frames are always [..., c, y, x].
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from rollbench import corpora
 from rollbench.datasets.ingested import Ingested
 from rollbench.pipeline import Work
 from rollbench.store import Damaged, Stage, Store, tensor_of
@@ -90,6 +92,13 @@ def read_range(data: Work, store: Store, split: str, first: int, count: int) -> 
     return Split(found.ids[first:], found.clips[first:])
 
 
+def check_ingested(works: Iterable[Work], store: Store) -> None:
+    """Refuse damaged corpora among what is to be read: no table makes them again."""
+    for work in works:
+        if isinstance(value := work.made_from.get("data"), Ingested):
+            corpora.check(store, value.train, value.test)
+
+
 def _files(data: Work, store: Store, split: str) -> tuple[Stage, list[dict[str, Any]]]:
     """The stage that holds a split's frames and its files: ingested clips lie in the corpus that they were ingested into."""
     value = data.made_from["data"]
@@ -102,13 +111,20 @@ def _files(data: Work, store: Store, split: str) -> tuple[Stage, list[dict[str, 
     return stage, sorted(files, key=lambda f: f["name"])
 
 
+def _table(stage: Stage, receipt: dict[str, Any]) -> pa.Table:
+    try:
+        return stage.read_table(receipt)
+    except Damaged as damaged:
+        raise Damaged(f"{damaged}{corpora.remedy(stage)}") from None
+
+
 def read_clips(stage: Stage, files: Sequence[dict[str, Any]], video: bool, limit: int) -> Split:
     ids: list[str] = []
     clips: list[np.ndarray] = []
     for receipt in files:
         if len(ids) >= limit:
             break
-        table = stage.read_table(receipt)
+        table = _table(stage, receipt)
         ids += table.column("clip_id").to_pylist()
         clips += list(loaded(tensor_of(table, "frames"), video))
     return Split(ids[:limit], clips[:limit])
