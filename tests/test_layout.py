@@ -34,6 +34,7 @@ ROOMS: dict[str, set[str]] = {
     "processors": set(),
     "storage": {"spec", "pyarrow"},
     "receipts": {"spec"},
+    "owned": set(),
     "store": {"spec", "storage", "receipts", "pyarrow", "numpy"},
     "measures": {"spec", "numpy", "evaluators"},
     "pipeline": {"spec", "store", "measures"},
@@ -52,7 +53,7 @@ ROOMS: dict[str, set[str]] = {
     "engine": {
         "ray", "torch", "numpy", "pandas", "pyarrow", "safetensors", "yaml", "psutil",
         "processors", "spec", "search", "scale", "provenance", "storage", "store", "corpora", "measures", "pipeline", "rungs", "outbox",
-        "tracking", "diffusion", "methods", "models", "training", "physics", "datasets", "evaluators", "reports",
+        "tracking", "diffusion", "methods", "models", "training", "physics", "datasets", "evaluators", "reports", "owned",
     },
     "estimate": {"torch", "spec", "pipeline", "models"},
     "dryrun": {"processors", "store", "pipeline", "rungs", "estimate", "engine.progress"},

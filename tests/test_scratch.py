@@ -1,5 +1,10 @@
 """Checkpoints on their way to object storage and back: on a disk of one's own, cut off in between, cleared when the model is there."""
 
+import os
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,3 +76,30 @@ def test_only_the_first_worker_fetches_and_nothing_stays_on_its_machine(stage: S
     with scratch(stage, rank=1) as other:
         assert (list(other.path.glob("step-*")) == []) is not other.shared
     assert other.path.exists() is other.shared
+
+
+def test_what_a_killed_worker_left_on_its_machine_is_deleted_by_the_next(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder of a process that lives stays, and so does what is not ours."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    storage = uri(server, f"bucket/{tmp_path.name}")
+    code = (
+        "import sys, time\nfrom rollbench.engine.scratch import scratch\nfrom rollbench.store import Store\n"
+        "with scratch(Store(sys.argv[1]).stage('model', 'k'), 1): time.sleep(600)"
+    )
+    worker = subprocess.Popen([sys.executable, "-c", code, storage], env={**os.environ, "TMPDIR": str(tmp_path)})
+    try:
+        while not (left := list(tmp_path.glob("rollbench-*"))):
+            assert worker.poll() is None
+            time.sleep(0.05)
+        (tmp_path / "rollbench-of-somebody").mkdir()
+        with scratch(Store(storage).stage("model", "k"), 1):
+            assert left[0].exists(), "its process lives"
+        worker.kill()
+        worker.wait()
+        with scratch(Store(storage).stage("model", "k"), 1):
+            assert not left[0].exists()
+    finally:
+        worker.kill()
+    assert [path.name for path in tmp_path.iterdir()] == ["rollbench-of-somebody"]

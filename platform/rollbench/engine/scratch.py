@@ -2,7 +2,8 @@
 
 On a disk that all workers share it is the stage's own folder. On an object store it is a folder of this machine, made for this worker and
 emptied after it: what the stage has is fetched into it first, and each checkpoint is sent as it is written. Its checksums travel last, so
-a checkpoint that was cut off on its way is known as damaged, and the one before it, which is deleted later, is used.
+a checkpoint that was cut off on its way is known as damaged, and the one before it, which is deleted later, is used. What a killed
+worker could not delete of such a folder, the next one on its machine does.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from pathlib import Path
 
 from pyarrow import fs as pafs
 
+from rollbench.owned import abandoned, owned
 from rollbench.store import Stage
 from rollbench.training.checkpoint import FINAL, SUMS, sweep
 
-STEPS = "step-"
+STEPS, PREFIX = "step-", "rollbench-"
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,9 @@ def scratch(stage: Stage, rank: int) -> Iterator[Scratch]:
         path.mkdir(parents=True, exist_ok=True)
         yield Scratch(stage, path)
         return
-    with tempfile.TemporaryDirectory(prefix="rollbench-") as folder:
+    for left in abandoned(Path(tempfile.gettempdir()), PREFIX):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=owned(PREFIX)) as folder:
         made = Scratch(stage, Path(folder))
         if rank == 0:
             made.fetch()
