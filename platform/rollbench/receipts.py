@@ -1,4 +1,5 @@
-"""The form of receipts and manifests, and of the names in them: what was read from a storage counts only if it has this form.
+"""The form of receipts and manifests, and of the names in them: what was read from a storage counts only if it has this form, and a file
+only if it is what its receipt says.
 
 The seal is the sha256 of a manifest's other words: one that was altered counts as none, and the stage is published again from its
 receipts.
@@ -12,12 +13,30 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pyarrow import Buffer
+
 from rollbench.spec import BadInput
 
 SCHEMA_VERSION = 1
 SEAL = "seal"
 # A kind, a key, a file's name: one step of a path, which leads nowhere else.
 PLAIN_NAME = re.compile(r"(?!\.)[\w.=+-]{1,200}")
+
+
+class Damaged(RuntimeError):
+    """A stored file differs from its receipt: names the file and what is wrong. The stage must be made again."""
+
+
+def sha256(data: bytes | memoryview | Buffer) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def compare(path: str, receipt: Mapping[str, Any], size: int, digest: str) -> None:
+    """Raise Damaged for a file that is not what its receipt says."""
+    if size != receipt["bytes"]:
+        raise Damaged(f"{path} has {size} bytes where its receipt says {receipt['bytes']}")
+    if digest != receipt["sha256"]:
+        raise Damaged(f"{path} has another sha256 than its receipt")
 
 
 def plain_name(name: str) -> str:
@@ -29,7 +48,7 @@ def plain_name(name: str) -> str:
 
 def seal(manifest: Mapping[str, Any]) -> str:
     words = {name: value for name, value in manifest.items() if name != SEAL}
-    return hashlib.sha256(json.dumps(json.loads(json.dumps(words)), sort_keys=True).encode()).hexdigest()
+    return sha256(json.dumps(json.loads(json.dumps(words)), sort_keys=True).encode())
 
 
 def is_manifest(value: Mapping[str, Any]) -> bool:

@@ -16,16 +16,18 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import fs as pafs
 
-from rollbench.receipts import SCHEMA_VERSION, SEAL, is_manifest, is_receipt, plain_name, seal
+from rollbench import cache
+from rollbench.receipts import SCHEMA_VERSION, SEAL, Damaged, compare, is_manifest, is_receipt, plain_name, seal, sha256
 from rollbench.spec import BadInput
 from rollbench.storage import Storage, StorageError, reason
 
@@ -34,14 +36,7 @@ MANIFEST, RECEIPT, MARK = "manifest.json", ".receipt", ".damaged"
 # leaves a mark, and a file that is marked is read again whatever the size of its stage.
 REHASH_LOCAL, REHASH_REMOTE = 8 << 30, 256 << 20
 TOGETHER = 16  # requests to an object store at a time
-
-
-class Damaged(RuntimeError):
-    """A stored file differs from its receipt: names the file and what is wrong. The stage must be made again."""
-
-
-def sha256(data: bytes | memoryview | pa.Buffer) -> str:
-    return hashlib.sha256(data).hexdigest()
+CHUNK = 8 << 20  # bytes of a file that is fetched piece by piece
 
 
 class Store(Storage):
@@ -208,49 +203,63 @@ class Stage:
             return None
         return value if isinstance(value, dict) else None
 
-    def read(self, receipt: Mapping[str, Any]) -> pa.Buffer:
-        """A file's bytes, checked against its receipt; memory-mapped where the storage is local.
+    def read(self, receipt: Mapping[str, Any], *, keep: bool = False) -> pa.Buffer:
+        """A file's bytes, checked against its receipt; memory-mapped where the storage is local. Raises Damaged, and sees to it that the
+        next run makes the file anew.
 
-        Raises Damaged, and sees to it that the next run makes the file anew.
+        keep: what is read again and again comes from an object store once a node, and is mapped from its disk (see `cache`).
         """
         try:
+            if keep and not self.store.local:
+                fetch = partial(self._chunks, receipt)
+                return cache.mapped(plain_name(receipt["sha256"]), receipt["bytes"], fetch)
             return self._checked(receipt)
         except Damaged:
             self._accuse(receipt)
             raise
 
     def _accuse(self, receipt: Mapping[str, Any]) -> None:
-        """Mark a damaged file of a finished stage; in an unfinished one it loses its receipt. Unless it was written anew meanwhile, and
-        unless this storage is only for us to read."""
+        """Mark a damaged file of a finished stage, take its receipt from one of an unfinished: unless it was written anew meanwhile."""
         name = receipt["name"]
         with contextlib.suppress(StorageError, BadInput):
             manifest = self.manifest()
             known = manifest["files"] if manifest else [self._json(f"{name}{RECEIPT}") or {}]
-            if not any((f.get("name"), f.get("sha256")) == (name, receipt["sha256"]) for f in known):
-                return
-            self.put(f"{name}{MARK}", b"") if manifest else self.drop(f"{name}{RECEIPT}")
+            if any((f.get("name"), f.get("sha256")) == (name, receipt["sha256"]) for f in known):
+                self.put(f"{name}{MARK}", b"") if manifest else self.drop(f"{name}{RECEIPT}")
 
     def _checked(self, receipt: Mapping[str, Any]) -> pa.Buffer:
         path = f"{self.path}/{plain_name(receipt['name'])}"
+        with self._reading(path):
+            if self.store.local:
+                data = pa.memory_map(path).read_buffer()
+            else:
+                with self.store.filesystem.open_input_file(path) as source:
+                    data = source.read_buffer()
+        compare(path, receipt, len(data), sha256(data))
+        return data
+
+    def _chunks(self, receipt: Mapping[str, Any]) -> Iterator[bytes]:
+        """A file's bytes piece by piece. Raises Damaged, with the last piece at the latest."""
+        path, digest, size = f"{self.path}/{plain_name(receipt['name'])}", hashlib.sha256(), 0
+        with self._reading(path), self.store.filesystem.open_input_stream(path) as source:
+            while size <= receipt["bytes"] and (chunk := source.read(CHUNK)):
+                digest.update(chunk)
+                size += len(chunk)
+                yield chunk
+        compare(path, receipt, size, digest.hexdigest())
+
+    @contextlib.contextmanager
+    def _reading(self, path: str) -> Iterator[None]:
         try:
             with self.store.telling("read", path):
-                if self.store.local:
-                    data = pa.memory_map(path).read_buffer()
-                else:
-                    with self.store.filesystem.open_input_file(path) as source:
-                        data = source.read_buffer()
+                yield
         except StorageError as error:
             if isinstance(error.__cause__, FileNotFoundError):
                 raise Damaged(f"{path} is missing") from None
             raise
-        if len(data) != receipt["bytes"]:
-            raise Damaged(f"{path} has {len(data)} bytes where its receipt says {receipt['bytes']}")
-        if sha256(data) != receipt["sha256"]:
-            raise Damaged(f"{path} has another sha256 than its receipt")
-        return data
 
-    def read_table(self, receipt: Mapping[str, Any]) -> pa.Table:
-        data = self.read(receipt)
+    def read_table(self, receipt: Mapping[str, Any], *, keep: bool = False) -> pa.Table:
+        data = self.read(receipt, keep=keep)
         try:
             return pa.ipc.open_file(pa.BufferReader(data)).read_all()
         except (pa.ArrowException, OSError) as error:

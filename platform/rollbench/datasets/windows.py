@@ -20,6 +20,8 @@ class Windows:
 
     The clips are read where they lie (memory-mapped arrays stay on disk); only `take` copies. Values come out as
     (value - centre) / scale in float32; both may be one number or one per channel, [c, 1, 1].
+
+    shape: of every clip, where all are alike; then none of them is looked at before a window of it is taken.
     """
 
     def __init__(
@@ -30,11 +32,12 @@ class Windows:
         seed: int = 0,
         centre: ArrayLike = 0.0,
         scale: ArrayLike = 1.0,
+        shape: tuple[int, ...] | None = None,
     ):
-        shapes = {clip.shape[1:] for clip in clips}
+        shapes = {shape[1:]} if shape and clips else {clip.shape[1:] for clip in clips}
         if len(shapes) != 1:
             raise ValueError(f"frame shapes {sorted(shapes)}: the clips must share one; choose clips of one data set")
-        frames = np.array([len(clip) for clip in clips])
+        frames = np.array([shape[0]] * len(clips) if shape else [len(clip) for clip in clips])
         for name, value in (("length", length), ("stride", stride), ("scale", np.min(scale))):
             if not value > 0:
                 raise ValueError(f"{name} {value}: must be positive; choose 1")

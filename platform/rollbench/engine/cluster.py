@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rollbench import cache
 from rollbench.engine.resources import may_grow
 from rollbench.processors import processors
 from rollbench.provenance import commit
@@ -118,6 +119,8 @@ def _joining() -> dict[str, Any]:
     os.environ.setdefault("RAY_OVERRIDE_JOB_RUNTIME_ENV", "1")  # what a job was submitted with is joined with ours
     carried = {"py_modules": [str(room) for room in _rooms()], "excludes": ["__pycache__"]}
     told = {**QUIET, **WORKER_ENVIRONMENT, "ROLLBENCH_COMMIT": commit()}
+    if cache.VARIABLE in os.environ:  # else each node's own
+        told[cache.VARIABLE] = os.environ[cache.VARIABLE]
     return {"runtime_env": {**carried, "env_vars": told}}
 
 

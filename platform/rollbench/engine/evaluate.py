@@ -24,7 +24,7 @@ from rollbench.engine.crew import Crew
 from rollbench.engine.generate import groups
 from rollbench.engine.model import own_device
 from rollbench.engine.progress import Progress
-from rollbench.engine.shards import is_video, loaded, read_range, read_split
+from rollbench.engine.shards import clips_of, is_video, loaded, read_range
 from rollbench.engine.stages import Product, write_missing
 from rollbench.measures import Columns, Seen, Sides
 from rollbench.pipeline import Work
@@ -131,7 +131,7 @@ def extract(work: Work, store: Store, progress: Progress, crew: Crew) -> Product
 
 def _write_mean_frame(data: Work, stage: Stage, store: Store) -> dict[str, Any]:
     """The mean frame [c, y, x] of the training split: what a forecast without information says. Of pixels, whole numbers."""
-    clips = read_split(data, store, "train", MEAN_CLIPS).clips
+    clips = clips_of(data, store, "train", MEAN_CLIPS)
     mean = sum(clip.mean(0, dtype=np.float64) for clip in clips) / len(clips)
     frame = np.rint(mean).astype(np.uint8) if is_video(data) else mean
     return stage.write_table(MEAN, pa.table({"mean": tensor_column(np.stack([frame]))}))

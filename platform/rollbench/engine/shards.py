@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from rollbench import corpora
+from rollbench import cache, corpora
 from rollbench.datasets.ingested import Ingested
 from rollbench.pipeline import Work
 from rollbench.store import Damaged, Stage, Store, tensor_of
@@ -69,13 +69,49 @@ class Split:
     clips: Sequence[np.ndarray]
 
 
-def read_split(data: Work, store: Store, split: str, limit: int | None = None) -> Split:
-    """The first `limit` clips of a split (by default as many as the data stage counts).
+class Clips(Sequence[np.ndarray]):
+    """The first `limit` clips of some files, each file opened, and thereby checked, when a clip of it is first asked for.
 
-    Raises Damaged for a file that differs from its receipt.
+    shape: of every clip, [t, c, y, x]. Files of an object store are kept on this node's disk; BadInput where it has no room for them.
     """
-    asked = data.made_from[split]
-    return read_clips(*_files(data, store, split), is_video(data), asked if limit is None else min(asked, limit))
+
+    def __init__(
+        self, stage: Stage, files: Sequence[dict[str, Any]], video: bool, limit: int, shape: tuple[int, ...]
+    ) -> None:
+        self.shape, self._stage, self._video = shape, stage, video
+        ends = np.cumsum([file["rows"] for file in files])
+        self._count = min(limit, int(ends[-1]) if files else 0)
+        self._files = files[: int(np.searchsorted(ends, self._count)) + 1]
+        self._ends = ends[: len(self._files)]
+        self._opened: dict[int, np.ndarray] = {}
+        if not stage.store.local:
+            cache.check_room((file["sha256"], file["bytes"]) for file in self._files)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        if not 0 <= index < self._count:
+            raise IndexError(f"clip {index} of {self._count}")
+        place = int(np.searchsorted(self._ends, index, side="right"))
+        if place not in self._opened:
+            self._opened[place] = self._open(self._files[place])
+        return self._opened[place][index - self._ends[place]]  # counted from the file's end
+
+    def _open(self, file: dict[str, Any]) -> np.ndarray:
+        clips = loaded(tensor_of(_table(self._stage, file, keep=True), "frames"), self._video)
+        if clips.shape != (file["rows"], *self.shape):
+            raise Damaged(
+                f"{self._stage.path}/{file['name']} has clips {clips.shape}, not {(file['rows'], *self.shape)}"
+            )
+        return clips
+
+
+def clips_of(data: Work, store: Store, split: str, limit: int | None = None) -> Clips:
+    """The first `limit` clips of a split (by default as many as the data stage counts), read as they are asked for."""
+    value, asked = data.made_from["data"], data.made_from[split]
+    shape = (value.frames, *value.frame_shape)
+    return Clips(*_files(data, store, split), is_video(data), asked if limit is None else min(asked, limit), shape)
 
 
 def read_range(data: Work, store: Store, split: str, first: int, count: int) -> Split:
@@ -111,9 +147,9 @@ def _files(data: Work, store: Store, split: str) -> tuple[Stage, list[dict[str, 
     return stage, sorted(files, key=lambda f: f["name"])
 
 
-def _table(stage: Stage, receipt: dict[str, Any]) -> pa.Table:
+def _table(stage: Stage, receipt: dict[str, Any], *, keep: bool = False) -> pa.Table:
     try:
-        return stage.read_table(receipt)
+        return stage.read_table(receipt, keep=keep)
     except Damaged as damaged:
         raise Damaged(f"{damaged}{corpora.remedy(stage)}") from None
 

@@ -28,7 +28,7 @@ from rollbench.engine.deaths import RESTARTS, persist
 from rollbench.engine.model import WEIGHTS, build_denoiser
 from rollbench.engine.network import Reachable
 from rollbench.engine.scratch import newest, scratch
-from rollbench.engine.shards import Normalisation, read_split
+from rollbench.engine.shards import Normalisation, clips_of
 from rollbench.engine.stages import Product
 from rollbench.pipeline import Work
 from rollbench.provenance import forget_peak_memory, peak_memory, processor
@@ -133,13 +133,14 @@ def _windows(work: Work, store: Store) -> Windows:
     """The training windows of a method: all runs of W frames of the training split, normalised."""
     (data,) = work.needs
     normalisation = Normalisation.of(data, store)
-    clips = read_split(data, store, "train").clips
+    clips = clips_of(data, store, "train")
     return Windows(
         clips,
         work.made_from["method"].window,
         seed=work.made_from["seed"],
         centre=normalisation.mean,
         scale=normalisation.std,
+        shape=clips.shape,
     )
 
 
