@@ -188,6 +188,20 @@ def test_a_full_disk_is_told_and_when_there_is_room_it_goes_on(
         subprocess.run(["umount", disk], check=True)
 
 
+def test_a_corpus_that_is_nearly_there_needs_little_room(
+    source: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a disk with room for three of its sixty-odd clips."""
+    subprocess.run(["cp", "-a", f"{finished}/.", tmp_path], check=True)
+    for manifest in manifests(tmp_path).values():
+        Store(str(tmp_path)).stage("corpus", manifest["key"]).reopen([manifest["files"][0]["name"]])
+    asked = []
+    monkeypatch.setattr(Store, "check_space", lambda self, needed: asked.append(needed))
+    assert ingest(source, tmp_path) == 0 and digests(tmp_path) == digests(finished)
+    clip = 4 * 8 * 8 * 3
+    assert len(asked) == 1 and asked[0] < 5 * clip, "two shards, and the two videos that gave no clip"
+
+
 # --- bad input -----------------------------------------------------------------------------------------------------------------
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     """The one line with which a command ends that exits with 2."""

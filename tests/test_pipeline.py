@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from experiments.table8 import TABLE
+from rollbench.estimate import missing_bytes, stage_bytes, storage_bytes
 from rollbench.pipeline import TableWork, absent, lay_out, prepare
 from rollbench.scale import at_scale, scale
 from rollbench.store import Store
@@ -79,3 +80,23 @@ def test_seeds_share_the_data(tmp_path: Path) -> None:
     works = lay_out(replace(SMOKE, seeds=(0, 1)), NAMES)
     assert len(works.rows) == 6 and len({row.model.key for row in works.rows}) == 4
     assert sum(work.kind == "data" for work in works.works()) == 1
+
+
+def test_what_is_there_needs_no_room(finished: tuple[TableWork, Store]) -> None:
+    """Of an unfinished stage what has a receipt, of one that is made again what goes before it."""
+    works, store = finished
+    sizes, data = stage_bytes(works), works.settings[0].data
+    assert missing_bytes(sizes, store) == 0
+    works.rows[0].clips.stage(store).remove()
+    assert missing_bytes(sizes, store) == sizes[works.rows[0].clips]
+    data.stage(store).reopen(())
+    assert missing_bytes(sizes, store) == storage_bytes(works) - 2 * (len(sizes) - 1), (
+        "the files of two bytes are there"
+    )
+    data.stage(store).write("b.bin", bytes(1000))
+    assert missing_bytes(sizes, store) == storage_bytes(works) - 2 * (len(sizes) - 1) - 1000
+
+
+def test_rows_that_share_a_model_store_it_once() -> None:
+    sizes = stage_bytes(lay_out(SMOKE, NAMES))
+    assert [work.kind for work in sizes] == ["data", "model", "clips", "model", "clips", "clips"]

@@ -32,7 +32,7 @@ from rollbench.storage import absolute, without_secret
 
 if TYPE_CHECKING:
     from rollbench.engine.resources import Resources
-    from rollbench.pipeline import TableWork
+    from rollbench.pipeline import TableWork, Work
     from rollbench.store import Store
 
 EXPERIMENTS = (
@@ -196,14 +196,15 @@ def _search(search: Search, options: argparse.Namespace, command: str) -> int:
     return 0
 
 
-def _around(name: str, options: argparse.Namespace, store: Store, needed: int, command: str) -> dict[str, Any]:
-    """What every run is given beside its work, its places found fit for the bytes `needed`."""
-    from rollbench.engine.place import Place
+def _around(
+    name: str, options: argparse.Namespace, store: Store, needed: dict[Work, int], command: str
+) -> dict[str, Any]:
+    """What every run is given beside its work, its places found fit for what is missing of the bytes `needed`."""
+    from rollbench.engine.place import Place, check_storage
     from rollbench.engine.progress import Progress
     from rollbench.tracking import tracking_uri
 
-    store.check_writable()
-    store.check_space(needed)
+    check_storage(store, needed)
     out = absolute(options.out)
     return {
         "place": Place(store, Path(out) / name, sizes(options), without_secret(command)),
@@ -220,9 +221,9 @@ def asked(options: argparse.Namespace) -> Resources:
     return Resources(*bounds(options.workers), options.batch, options.gpus_per_worker)
 
 
-def plan(experiment: Table | Figure, options: argparse.Namespace, store: Store) -> tuple[TableWork, int]:
-    """The graph of stages of a table (or of a figure's table) as the options ask for it, and the bytes that it will take."""
-    from rollbench.estimate import storage_bytes
+def plan(experiment: Table | Figure, options: argparse.Namespace, store: Store) -> tuple[TableWork, dict[Work, int]]:
+    """The graph of stages of a table (or of a figure's table) as the options ask for it, and the bytes that its stages take."""
+    from rollbench.estimate import stage_bytes
     from rollbench.pipeline import lay_out
     from rollbench.scale import at_scale, default_rows, scale
     from rollbench.sources import choose
@@ -239,7 +240,7 @@ def plan(experiment: Table | Figure, options: argparse.Namespace, store: Store) 
         raise BadInput(f"--workers {workers} exceeds the {most} micro-batches of a global batch; the most is {most}")
     default = (isinstance(experiment, Figure) and experiment.rows) or default_rows(table, caps)
     works = lay_out(scaled, _row_names(scaled, options.rows, default))
-    return works, storage_bytes(works)
+    return works, stage_bytes(works)
 
 
 def _changed(table: Table, options: argparse.Namespace) -> Table:

@@ -7,6 +7,7 @@ look at. Time on this device comes from a short calibration; that on GPUs assume
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,7 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rollbench.models.layers import Block
 from rollbench.models.uvit import UViT
-from rollbench.pipeline import RowWork, TableWork, Work
+from rollbench.pipeline import RowWork, TableWork, Work, absent
+from rollbench.store import Store
 
 # FLOP/s that a well-fed H200 sustains on such networks: an assumption, stated wherever it is used. There fp32 is TF32.
 H200 = {"bf16": 300e12, "fp32": 150e12}
@@ -147,10 +149,30 @@ def generated_data(works: TableWork) -> tuple[Work, ...]:
 
 
 def storage_bytes(works: TableWork) -> int:
-    """Data, films, weights and two checkpoints of every row."""
-    costs = [row_cost(row) for row in works.rows]
-    made = sum(data_bytes(data) for data in generated_data(works))
-    return int(made + sum(c.film_bytes + c.parameters * (4 + 2 * 16) for c in costs))
+    """Data, films, weights and two checkpoints of every model."""
+    return sum(stage_bytes(works).values())
+
+
+def stage_bytes(works: TableWork) -> dict[Work, int]:
+    """What each of the large stages takes while it is made, each after those it reads. Rows may share a model."""
+    found = {data: data_bytes(data) for data in generated_data(works)}
+    for row in works.rows:
+        cost = row_cost(row)
+        found |= {row.model: cost.parameters * (4 + 2 * 16), row.clips: cost.film_bytes}
+    return found
+
+
+def missing_bytes(sizes: Mapping[Work, int], store: Store) -> int:
+    """What is still to be written of stages of these sizes: of those that are to be made, less what is there of them."""
+    there = {work: _stored(work, store) for work in absent(sizes, store, look=False)}
+    return sum(max(0, sizes[work] - size) for work, size in there.items())
+
+
+def _stored(work: Work, store: Store) -> int:
+    """Bytes of the files of a stage, finished or not."""
+    stage = work.stage(store)
+    files = (stage.manifest() or {"files": stage.receipts().values()})["files"]
+    return sum(file["bytes"] for file in files)
 
 
 def seconds_of_data(data: Work) -> float:

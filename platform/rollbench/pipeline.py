@@ -141,8 +141,11 @@ class Absent:
     stale: bool = False
 
 
-def absent(works: Iterable[Work], store: Store) -> dict[Work, Absent]:
-    """The stages still to be made, each with its reason; `works` must come in the order of `TableWork.works`."""
+def absent(works: Iterable[Work], store: Store, *, look: bool = True) -> dict[Work, Absent]:
+    """The stages still to be made, each with its reason; `works` must come in the order of `TableWork.works`.
+
+    look: for damage, which takes reading what is finished.
+    """
     found: dict[Work, Absent] = {}
     for work in works:
         stage = work.stage(store)
@@ -151,7 +154,7 @@ def absent(works: Iterable[Work], store: Store) -> dict[Work, Absent]:
             found[work] = Absent("not made yet")
         elif upstream is not None:
             found[work] = Absent(f"its {upstream.kind} is to be made", stale=True)
-        elif damage := stage.damage():
+        elif look and (damage := stage.damage()):
             found[work] = Absent("; ".join(damage.values()), damaged=tuple(damage))
     return found
 

@@ -63,12 +63,18 @@ def ingest(
         _refuse(work.source.absent, work, skip_bad)
     if todo:
         store.check_writable()
-        store.check_space(sum(work.item_bytes * len(work.source.items) for work in todo))
+        store.check_space(sum(_missing_bytes(work, store) for work in todo))
         with cluster():
             check_shared(store, *{work.source.root for work in todo})
             for work in todo:
                 _ingest(work, work.stage(store), progress, workers, skip_bad)
     return [work.stage(store).manifest() or {} for work in works]
+
+
+def _missing_bytes(work: CorpusWork, store: Store) -> int:
+    """What is still to be written of a corpus, at most."""
+    there = sum(receipt["bytes"] for receipt in work.stage(store).receipts().values())
+    return max(0, work.item_bytes * len(work.source.items) - there)
 
 
 def _finished(stage: Stage) -> bool:
