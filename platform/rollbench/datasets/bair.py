@@ -23,7 +23,17 @@ from typing import ClassVar, Self
 import numpy as np
 
 from rollbench.datasets.records import BadRecord, bytes_features, offsets, record
-from rollbench.datasets.source import Clip, FromFiles, Item, Quarantined, Source, files_under, option, require_folder
+from rollbench.datasets.source import (
+    Clip,
+    FromFiles,
+    Item,
+    Quarantined,
+    Source,
+    files_under,
+    option,
+    require_folder,
+    source_fails,
+)
 from rollbench.datasets.videos import RGB
 from rollbench.spec import BadInput, nearest
 
@@ -92,6 +102,8 @@ class BAIR(FromFiles):
                 with (root / item.name).open("rb") as file:
                     frames = self._frames(bytes_features(record(file, at)))
             except (BadRecord, ValueError, OSError) as reason:
+                if isinstance(reason, OSError) and reason.errno:
+                    raise source_fails(root, item.name, reason) from None
                 words = str(reason) if isinstance(reason, BadRecord) else f"the record at byte {at}: {reason}"
                 yield Quarantined(item.name, words, fatal=True)
             else:

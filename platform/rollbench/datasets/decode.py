@@ -11,6 +11,8 @@ damaged file is no source of clips, even where the damage lies behind them.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -40,8 +42,20 @@ UPRIGHT: dict[tuple[int, int, int, int], tuple[tuple[str, str], ...]] = {
 PARSED = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}
 
 
+# What the system says of itself and never a decoder of a file's content.
+OF_THE_SYSTEM = (errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT)
+
+
 class Unreadable(Exception):
     """A video cannot give what is asked of it: the reason, in one line."""
+
+
+class Unreachable(Unreadable):
+    """A file cannot be read at all, whatever it holds: it may be whole. error: what the system says."""
+
+    def __init__(self, words: str, error: OSError) -> None:
+        super().__init__(words)
+        self.error = error
 
 
 @dataclass(frozen=True)
@@ -61,24 +75,49 @@ def clips_of(path: Path, cut: Cut, fps: float) -> tuple[list[np.ndarray], float]
     """The clips [frames, size, size, 3] of a video, at least one, and s between two frames; fps: where the file states none."""
     import av
 
-    try:
-        with av.open(str(path)) as container:
-            stream: Any = container.streams.best("video")
-            if stream is None:
-                raise Unreadable("no video stream")
-            stream.thread_type = "NONE"  # as the filters
-            packets = container.demux(stream)
-            clips = _cut(_pictures(_frames(packets), cut), cut)
-            if cut.check == "file":
-                _check(packets, stream, len(clips) * cut.frames * cut.stride)
-            return clips, cut.stride / float(stream.average_rate or fps)
-    except (av.FFmpegError, OSError) as error:
-        raise Unreadable(f"cannot be read ({error.strerror})") from None
+    with _blaming(path), av.open(str(path)) as container:
+        stream: Any = container.streams.best("video")
+        if stream is None:
+            raise Unreadable("no video stream")
+        stream.thread_type = "NONE"  # as the filters
+        packets = container.demux(stream)
+        clips = _cut(_pictures(_frames(packets), cut), cut)
+        if cut.check == "file":
+            _check(packets, stream, len(clips) * cut.frames * cut.stride)
+        return clips, cut.stride / float(stream.average_rate or fps)
 
 
 def clips_of_images(paths: Sequence[Path], cut: Cut, fps: float) -> tuple[list[np.ndarray], float]:
     """As `clips_of`, of images that are the frames of a video."""
     return _cut(_pictures(map(_image, paths), cut), cut), cut.stride / fps
+
+
+@contextlib.contextmanager
+def _blaming(path: Path, words: str = "") -> Iterator[None]:
+    """Within this context what the decoder cannot read becomes Unreadable; Unreachable, if nobody can read the file."""
+    import av
+
+    try:
+        yield
+    except (av.FFmpegError, OSError, Unreadable) as error:
+        cause = error.__cause__ if isinstance(error, Unreadable) else error
+        if isinstance(cause, OSError):
+            _reach(path, cause, words)
+        if isinstance(error, Unreadable):
+            raise
+        raise Unreadable(f"{words}cannot be read ({error.strerror})") from None
+
+
+def _reach(path: Path, error: OSError, words: str) -> None:
+    """Raise Unreachable for a file that is not there or cannot be read to its end: decoders call damage an error of the disk, too."""
+    if error.errno in OF_THE_SYSTEM:
+        raise Unreachable(f"{words}cannot be read ({error.strerror})", error) from None
+    try:
+        with path.open("rb") as file:
+            while file.read(1 << 20):
+                pass
+    except OSError as own:
+        raise Unreachable(f"{words}cannot be read ({own.strerror})", own) from None
 
 
 def _cut(pictures: Iterator[np.ndarray], cut: Cut) -> list[np.ndarray]:
@@ -107,17 +146,16 @@ def _frames(packets: Iterable[Any]) -> Iterator[Any]:
                 yield frame
                 count += 1
     except av.FFmpegError as error:
-        raise Unreadable(f"damaged at frame {count} ({error.strerror})") from None
+        raise Unreadable(f"damaged at frame {count} ({error.strerror})") from error
 
 
 def _image(path: Path) -> Any:
     import av
 
-    try:
-        with av.open(str(path)) as container:
-            return next(container.decode(video=0))
-    except (av.FFmpegError, OSError, StopIteration) as error:
-        raise Unreadable(f"{path.name} cannot be read ({getattr(error, 'strerror', 'it is empty')})") from None
+    with _blaming(path, f"{path.name} "), av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            return frame
+    raise Unreadable(f"{path.name} cannot be read (it is empty)")
 
 
 def _pictures(frames: Iterable[Any], cut: Cut) -> Iterator[np.ndarray]:
@@ -183,4 +221,4 @@ def _check(packets: Iterable[Any], stream: Any, decoded: int) -> None:
             if parser is not None and packet.size:
                 parser.filter(packet)
     except av.FFmpegError as error:
-        raise Unreadable(f"damaged behind frame {decoded} ({error.strerror})") from None
+        raise Unreadable(f"damaged behind frame {decoded} ({error.strerror})") from error

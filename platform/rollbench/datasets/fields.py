@@ -20,7 +20,18 @@ from typing import ClassVar, Self
 
 from rollbench.datasets.arrays import ENDINGS, variables
 from rollbench.datasets.axes import DROPPED, NAMES, NEEDED, Field, field_of
-from rollbench.datasets.source import Clip, FromFiles, Item, Quarantined, Source, option, shared_out, test_count
+from rollbench.datasets.source import (
+    Clip,
+    FromFiles,
+    Item,
+    Quarantined,
+    Source,
+    option,
+    raised,
+    shared_out,
+    source_fails,
+    test_count,
+)
 from rollbench.spec import BadInput, nearest
 
 FEW = "give fewer --frames"
@@ -135,7 +146,9 @@ class Fields(FromFiles):
                     try:
                         frames = field.read(trajectory, times)
                         wrong = field.not_finite(frames, times)
-                    except (OSError, RuntimeError, ValueError) as error:  # a damaged file
+                    except (OSError, RuntimeError, ValueError) as error:
+                        if isinstance(error, OSError) and error.errno:
+                            raise source_fails(root, name, error) from None
                         wrong = f"cannot be read ({' '.join(str(error).split())})"
                     place = f"trajectory {trajectory}, frames {start} to {times[-1]}"
                     yield (
@@ -156,7 +169,7 @@ def _files(root: Path) -> list[tuple[str, int]]:
     base, found = _base(root), []
     if base != root:
         return [(root.name, _bytes(root))]
-    for folder, folders, names in os.walk(root, followlinks=True):
+    for folder, folders, names in os.walk(root, onerror=raised, followlinks=True):
         for name in [*folders, *names]:
             if Path(name).suffix.lower() in ENDINGS and not name.startswith("."):
                 path = Path(folder, name)

@@ -113,16 +113,40 @@ class FromFiles:
         raise NotImplementedError
 
 
+class SourceFails(RuntimeError):
+    """A source cannot be read as it was listed. What is in it may be whole, so nothing is left out for it: the work stops."""
+
+
+def source_fails(root: Path, name: str, error: OSError) -> SourceFails | BadInput:
+    """What stops an ingest at a file that it has listed, by what the system says of it."""
+    words = f"{name!r} of the source {str(root)!r} cannot be read ({error.strerror or error})"
+    if isinstance(error, PermissionError):
+        return BadInput(f"{words}: let this user read it, or take it out of the source")
+    if isinstance(error, FileNotFoundError):
+        return SourceFails(f"{words} and was there before; bring it back, or run the same command on what is there now")
+    return SourceFails(
+        f"{words}, which is no fault of what it holds; what is finished is kept, run the same command to go on"
+    )
+
+
 def files_under(root: Path, top: Path | None = None) -> list[tuple[str, int]]:
-    """(name relative to `root`, bytes) of every file under `top` (by default `root`), in the order of names; no hidden ones."""
+    """(name relative to `root`, bytes) of every file under `top` (by default `root`), in the order of names; no hidden ones.
+
+    Raises OSError for a folder that cannot be listed.
+    """
     found = []
-    for folder, folders, names in os.walk(top or root, followlinks=True):
+    for folder, folders, names in os.walk(top or root, onerror=raised, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in names:
             if not name.startswith("."):
                 path = Path(folder, name)
                 found.append((path.relative_to(root).as_posix(), path.stat().st_size))
     return sorted(found)
+
+
+def raised(error: OSError) -> None:
+    """For `os.walk`, which passes over a folder that it cannot list."""
+    raise error
 
 
 def require_folder(root: Path, holding: str) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
-from rollbench.datasets.decode import CHECKS, FILTERS, Cut, Unreadable, clips_of, clips_of_images
-from rollbench.datasets.source import Clip, FromFiles, Item, Quarantined, Source, option
+from rollbench.datasets.decode import CHECKS, FILTERS, Cut, Unreachable, Unreadable, clips_of, clips_of_images
+from rollbench.datasets.source import Clip, FromFiles, Item, Quarantined, Source, option, source_fails
 from rollbench.spec import BadInput
 
 RGB = (("red", "0..255"), ("green", "0..255"), ("blue", "0..255"))
@@ -57,10 +57,14 @@ class Videos(FromFiles):
     def read(self, root: Path, items: Sequence[Item]) -> Iterator[Clip | Quarantined]:
         cut = Cut(self.size, self.frames, self.stride, self.clips, self.crop, self.filter, self.check)
         for item in items:
-            paths = self.paths(root, item)
             try:
+                paths = self.paths(root, item)
                 one = len(paths) == 1
                 clips, dt = clips_of(paths[0], cut, self.fps) if one else clips_of_images(paths, cut, self.fps)
+            except Unreachable as reason:
+                raise source_fails(root, item.name, reason.error) from None
+            except OSError as error:
+                raise source_fails(root, item.name, error) from None
             except Unreadable as reason:
                 yield Quarantined(item.name, str(reason))
                 continue

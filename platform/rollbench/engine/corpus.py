@@ -29,7 +29,7 @@ from rollbench.engine.stages import plainly, write_shards
 from rollbench.provenance import made
 from rollbench.spec import BadInput, plain
 from rollbench.storage import StorageError
-from rollbench.store import Stage, Store, sha256, tensor_column
+from rollbench.store import Damaged, Stage, Store, sha256, tensor_column
 
 Moments = tuple[int, np.ndarray, np.ndarray]
 NOTHING: Moments = (0, np.zeros(0), np.zeros(0))
@@ -120,6 +120,8 @@ def _receipts(work: CorpusWork, stage: Stage, progress: Progress, workers: int |
         except ray.exceptions.RayError as error:
             raise plainly(error) from None
     found = stage.receipts()
+    if lost := [shard["name"] for shard in shards if shard["name"] not in found]:
+        raise Damaged(f"{stage.path}/{lost[0]} is gone since it was written; run the same command to write it again")
     return [found[shard["name"]] for shard in shards]
 
 
