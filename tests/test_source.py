@@ -3,6 +3,7 @@
 import contextlib
 import os
 import resource
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from PIL import Image
 
 from rollbench.cli import main
 from rollbench.corpora import CorpusWork
+from rollbench.datasets.arrays import Variable
+from rollbench.datasets.axes import field_of
 from rollbench.datasets.bair import BAIR
 from rollbench.datasets.fields import Fields
 from rollbench.datasets.folder import Folder
+from rollbench.datasets.kinetics import Kinetics600
 from rollbench.datasets.source import FromFiles, Item, Quarantined, SourceFails
 from rollbench.engine.cluster import cluster
 from rollbench.engine.corpus import ingest
@@ -172,3 +176,111 @@ def test_a_shard_that_is_lost_meanwhile_is_told(
     with cluster():
         assert main([*command, "--size", "8", "--test-fraction", "0", "--split", "train"]) == 1
     assert "part-00000.arrow is gone since it was written; run the same command" in capsys.readouterr().err
+
+
+# --- names and sheets ----------------------------------------------------------------------------------------------------------
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for value, ending in ((Folder(), ".mp4"), (Kinetics600(split="val"), ".mp4"), (Fields(), ".npy")):
+        folder = tmp_path / value.called / "val"
+        folder.mkdir(parents=True)
+        np.save(folder / "other.npy", np.ones((40, 1, 2, 2), np.float32))
+        for name in (b"caf\xe9", b"other"):
+            path = os.fsencode(folder) + b"/" + name + ending.encode()
+            with open(path, "wb") as file:
+                np.save(file, np.ones((40, 1, 2, 2), np.float32))
+        more = ["--dims", "time", "channel", "y", "x"] if value.called == "fields" else []
+        more += ["--split", "val"] if value.called == "kinetics600" else []
+        assert main(["ingest", value.called, "--source", str(tmp_path / value.called), "--dry-run", *more]) == 2
+        assert "caf\\udce9" in (told := capsys.readouterr().err) and "is no UTF-8; rename it" in told
+        assert told.count("\n") == 1
+
+
+def test_names_in_any_script_are_text(tmp_path: Path) -> None:
+    for name in ("café", "видео", "動画", "🎞"):
+        (tmp_path / f"{name}.mp4").touch()
+    assert len(Folder(test_fraction=0.0).listed(tmp_path).items) == 4
+
+
+@pytest.mark.parametrize("sheet", ["id,label\nabcdefghijk,café\n".encode("latin-1"), b'id\n"' + b"x" * 200_000])
+def test_a_sheet_that_is_none_is_refused(tmp_path: Path, sheet: bytes) -> None:
+    (tmp_path / "val").mkdir()
+    (tmp_path / "val" / "abcdefghijk.mp4").touch()
+    (tmp_path / "val.csv").write_bytes(sheet)
+    with pytest.raises(BadInput, match=r"val.csv is no sheet of commas in UTF-8 \(.*\); save it as such"):
+        Kinetics600(split="val").listed(tmp_path)
+
+
+# --- damaged files of fields -----------------------------------------------------------------------------------------------------
+def empty(path: Path) -> Path:
+    path.with_suffix(".npy").touch()
+    return path.with_suffix(".npy")
+
+
+def torn_archive(path: Path) -> Path:
+    """Compressed, a byte in its middle flipped."""
+    path = path.with_suffix(".npz")
+    np.savez_compressed(path, u=np.random.default_rng(0).normal(size=(40, 8, 8)))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    return path
+
+
+def torn_header(path: Path) -> Path:
+    path = path.with_suffix(".npy")
+    np.save(path, np.ones((4, 2, 2)))
+    path.write_bytes(path.read_bytes().replace(b"'fortran_order'", b"'fortran_order("))
+    return path
+
+
+def torn_netcdf(path: Path) -> Path:
+    from scipy.io import netcdf_file
+
+    path = path.with_suffix(".nc")
+    with netcdf_file(path, "w") as file:
+        for name, size in (("time", 40), ("y", 8), ("x", 8)):
+            file.createDimension(name, size)
+        file.createVariable("u", "f4", ("time", "y", "x"))[:] = 1
+    path.write_bytes(path.read_bytes()[:60])
+    return path
+
+
+@pytest.mark.parametrize("make", [empty, torn_archive, torn_header, torn_netcdf])
+def test_a_damaged_file_of_fields_is_one_line(
+    tmp_path: Path, make: Callable[[Path], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = make(tmp_path / "a")
+    assert main(["ingest", "fields", "--source", str(path), "--storage", str(tmp_path / "store")]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"rollbench: {path} cannot be read (") and told.count("\n") == 1
+
+
+@pytest.mark.parametrize("length", [4, 40, 60, 100, 140, 180, 220, 1000, 10_000])
+def test_a_netcdf_file_torn_anywhere_is_one_line(tmp_path: Path, length: int) -> None:
+    path = torn_netcdf(tmp_path / "b")
+    from scipy.io import netcdf_file
+
+    with netcdf_file(path, "w") as file:
+        for name, size in (("time", 40), ("y", 8), ("x", 8)):
+            file.createDimension(name, size)
+        file.createVariable("u", "f4", ("time", "y", "x"))[:] = 1
+    assert length < path.stat().st_size
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(BadInput):
+        Fields().listed(path)
+
+
+def test_a_damaged_part_of_a_file_is_told_with_its_kind() -> None:
+    def stored(index: Any) -> Any:
+        raise zlib.error("Error -3 while decompressing")
+
+    variable = Variable("time", ("time",), (3,), stored)
+    with pytest.raises(BadInput, match=r"^error: Error -3 while decompressing"):
+        variable.part((slice(None),))
+    field = Variable("u", ("time", "y", "x"), (3, 2, 2), stored)
+    with pytest.raises(BadInput, match=r"^a.nc: 'time' cannot be read \(error: Error -3"):
+        field_of([field, variable], (), (), 0.0, "a.nc")
+
+
+def test_a_unit_in_another_code_is_no_obstacle() -> None:
+    assert Variable("u", (), (), lambda _: np.zeros(()), {"units": b"\xb0C"}).unit == "\N{REPLACEMENT CHARACTER}C"

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import Any
 
 import pytest
 
+from rollbench.datasets.gaussian import Gaussian
 from rollbench.engine.claim import CLAIM
+from rollbench.engine.ingest import ingest
 from rollbench.engine.progress import Progress
 from rollbench.engine.stages import Product, make, write_shards
 from rollbench.pipeline import Work
 from rollbench.spec import BadInput
-from rollbench.store import Stage, Store
+from rollbench.store import RECEIPT, Stage, Store
 
 SHARD = 300_000  # bytes of each shard
 WORK = Work("data", "shards of bytes", {"count": 8})
@@ -96,6 +99,21 @@ def test_an_error_on_a_worker_keeps_its_words(tmp_path: Path, raised: Exception,
     with pytest.raises(kind) as error:
         run(Store(str(tmp_path)), fail)
     assert type(error.value) is kind and str(error.value) == words
+
+
+def test_a_file_whose_receipt_lacks_what_is_needed_is_written_again(tmp_path: Path) -> None:
+    """One of another version of this project, or one that somebody has edited."""
+    store = Store(str(tmp_path))
+    data = Work("data", "a flow", {"data": Gaussian(grid=4, frames=2), "train": 20, "test": 2})
+    stage = data.stage(store)
+    make(data, {data}, store, Progress(io.StringIO()), lambda work: ingest(work, store, Progress(io.StringIO())))
+    before = stage.manifest() or {}
+    stage.reopen(())
+    for name, receipt in list(stage.receipts().items())[:2]:
+        stage.put(f"{name}{RECEIPT}", json.dumps({k: receipt[k] for k in ("name", "bytes", "sha256", "rows")}).encode())
+    make(data, {data}, store, Progress(io.StringIO()), lambda work: ingest(work, store, Progress(io.StringIO())))
+    after = stage.manifest() or {}
+    assert all(after[name] == before[name] for name in ("digest", "clips", "mean", "std"))
 
 
 def test_a_path_out_of_the_stage_is_refused_on_a_worker_too(tmp_path: Path) -> None:

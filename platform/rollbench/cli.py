@@ -41,7 +41,6 @@ EXPERIMENTS = (
     "sweep_cond_gen", "search_beta", "efficiency", "robustness",
 )  # fmt: skip
 
-
 OF_A_SEARCH = ("trials", "rungs", "reduction", "share", "proxy", "seed")  # fields that --set finds in the search itself
 
 
@@ -223,6 +222,7 @@ def asked(options: argparse.Namespace) -> Resources:
 
 def plan(experiment: Table | Figure, options: argparse.Namespace, store: Store) -> tuple[TableWork, dict[Work, int]]:
     """The graph of stages of a table (or of a figure's table) as the options ask for it, and the bytes that its stages take."""
+    from rollbench.engine.place import check_out
     from rollbench.estimate import stage_bytes
     from rollbench.pipeline import lay_out
     from rollbench.scale import at_scale, default_rows, scale
@@ -230,6 +230,8 @@ def plan(experiment: Table | Figure, options: argparse.Namespace, store: Store) 
 
     table = experiment.table if isinstance(experiment, Figure) else experiment
     caps = scale(options.scale)
+    if not options.dry_run:
+        check_out(options.out, experiment.name)
     if options.batch < 1:
         raise BadInput(f"--batch {options.batch} is below 1; the smallest is 1")
     workers = asked(options).most
@@ -256,8 +258,8 @@ def _changed(table: Table, options: argparse.Namespace) -> Table:
         else:
             table = replace(table, settings=tuple(with_field(setting, path, text) for setting in table.settings))
     if options.seeds:
-        if len(set(options.seeds)) < len(options.seeds) or min(options.seeds) < 0:
-            raise BadInput(f"--seeds {options.seeds}: seeds are whole numbers from 0, each once, e.g. --seeds 0 1 2")
+        if len(set(options.seeds)) < len(options.seeds) or not all(0 <= seed < 2**63 for seed in options.seeds):
+            raise BadInput(f"--seeds {options.seeds}: give whole numbers from 0 to 2**63 - 1, each once, as in 0 1 2")
         table = replace(table, seeds=tuple(options.seeds))
     return table
 

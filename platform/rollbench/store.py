@@ -169,13 +169,13 @@ class Stage:
             )
         return manifest
 
-    def receipts(self) -> dict[str, dict[str, Any]]:
-        """The receipts of the files written so far whose files are still there at the right size: what a resumed stage keeps."""
+    def receipts(self, *facts: str) -> dict[str, dict[str, Any]]:
+        """The receipts, with these facts, of the files written so far that are still there at the right size: what is kept."""
         sizes = self._sizes()
         names = [name for name in sizes if name.endswith(RECEIPT) and not name.startswith(".")]
         read = [self._json(name) for name in names] if self.store.local else self._together(self._json, names)
         receipts = [r for r in read if r is not None and is_receipt(r) and sizes.get(r["name"]) == r["bytes"]]
-        return {r["name"]: r for r in receipts}
+        return {r["name"]: r for r in receipts if r.keys() >= set(facts)}
 
     def _sizes(self) -> dict[str, int]:
         """The files of the stage and their sizes."""

@@ -45,9 +45,18 @@ class Variable:
     def unit(self) -> str:
         return _text(self.attributes.get("units", ""))
 
+    def part(self, index: Index) -> np.ndarray:
+        """A part of it as it lies there. Raises BadInput for what is damaged, OSError with a number where the disk is to blame."""
+        try:
+            return np.asarray(self.stored(index))
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno:
+                raise
+            raise BadInput(_why(error)) from None
+
     def read(self, index: Index) -> np.ndarray:
         """A part of it, unpacked: float32, NaN where a value is missing."""
-        values = np.asarray(self.stored(index))
+        values = self.part(index)
         scale, offset = (self.attributes.get(name) for name in ("scale_factor", "add_offset"))
         missing = np.zeros(values.shape, bool)
         for name in ("_FillValue", "missing_value"):
@@ -76,8 +85,10 @@ def variables(path: Path) -> Iterator[list[Variable]]:
         except ImportError as error:
             package = str(error.name).split(".")[0]
             raise BadInput(f"{path} needs the package {package}: pip install {package}") from None
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise BadInput(f"{path} cannot be read ({' '.join(str(error).split())})") from None
+        except (
+            Exception
+        ) as error:  # of many readers of what anyone may have written: each damage has an error of its own
+            raise BadInput(f"{path} cannot be read ({_why(error)})") from None
         yield found
 
 
@@ -173,7 +184,13 @@ def _member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np
 
 
 def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _why(error: Exception) -> str:
+    """An error in a line; with its kind, where that is none of those that say enough by themselves."""
+    plain = isinstance(error, (OSError, ValueError, zipfile.BadZipFile)) and str(error)
+    return " ".join((str(error) if plain else f"{type(error).__name__}: {error}").split())
 
 
 def _number(value: Any, default: float) -> float:

@@ -132,7 +132,10 @@ def _interval(found: Sequence[Variable], frames: int, where: str) -> float:
     times = [v for v in found if ROLE.get(v.name.rsplit("/", 1)[-1].lower()) == "time" and v.shape == (frames,)]
     if not times or frames < 2:
         return 0.0
-    steps = np.diff(np.asarray(times[0].stored((slice(None),)), np.float64))
+    try:
+        steps = np.diff(times[0].part((slice(None),)).astype(np.float64))
+    except BadInput as reason:
+        raise BadInput(f"{where}: {times[0].name!r} cannot be read ({reason})") from None
     step = float(np.median(steps))
     if not (step > 0 and np.abs(steps - step).max() <= 0.01 * step):
         raise BadInput(

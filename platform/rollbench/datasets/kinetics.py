@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -75,19 +76,28 @@ def _annotations(root: Path, split: str) -> tuple[dict[str, str], list[tuple[str
     sheets = []
     for path in sorted([*root.glob("*.csv"), *root.glob("annotations/*.csv")]):
         sheet = path.relative_to(root).as_posix()
-        with path.open(newline="", encoding="utf-8-sig") as lines:
-            rows = csv.DictReader(lines)
-            columns = {(name or "").strip().lower(): name for name in rows.fieldnames or ()}
-            column = columns.get("youtube_id") or columns.get("id")
-            if column is None:
-                raise BadInput(f"{path} has columns {', '.join(columns)}: youtube_id (or id) is needed")
-            own = columns.get("split")
-            for row in rows:
-                its = (row[own] or "" if own else path.stem).strip().lower()
-                if its in CALLED[split]:
-                    named[(row[column] or "").strip()] = sheet
+        fields, rows = _rows(path)
+        columns = {(name or "").strip().lower(): name for name in fields}
+        column = columns.get("youtube_id") or columns.get("id")
+        if column is None:
+            raise BadInput(f"{path} has columns {', '.join(columns)}: youtube_id (or id) is needed")
+        own = columns.get("split")
+        for row in rows:
+            its = (row[own] or "" if own else path.stem).strip().lower()
+            if its in CALLED[split]:
+                named[(row[column] or "").strip()] = sheet
         sheets.append((sheet, path.stat().st_size))
     return named, sheets
+
+
+def _rows(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
+    """The columns of a sheet and its rows."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as lines:
+            rows = csv.DictReader(lines)
+            return rows.fieldnames or (), list(rows)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"{path} is no sheet of commas in UTF-8 ({error}); save it as such, or take it away") from None
 
 
 def _matched(names: list[str], annotated: dict[str, str]) -> tuple[tuple[Item, ...], tuple[Quarantined, ...]]:

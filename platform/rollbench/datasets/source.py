@@ -63,6 +63,10 @@ class Source:
     channels: tuple[tuple[str, str], ...]
     absent: tuple[Quarantined, ...] = ()
 
+    def __post_init__(self) -> None:
+        for name, _ in self.files:
+            text(name)
+
 
 def option(default: Any, text: str, choices: Sequence[str] = (), least: int = 1) -> Any:
     """A field of a data set that is also an option of `rollbench ingest`, with its line of help. least: of a whole number."""
@@ -156,7 +160,14 @@ def require_folder(root: Path, holding: str) -> None:
 
 def rank(name: str) -> str:
     """Names in the order of their ranks come in an order that looks random and is the same everywhere."""
-    return hashlib.sha256(name.encode()).hexdigest()
+    return hashlib.sha256(text(name).encode()).hexdigest()
+
+
+def text(name: str) -> str:
+    """A file's name, if it is text: it becomes part of ids and manifests."""
+    if name.isascii() or name.encode(errors="replace").decode() == name:
+        return name
+    raise BadInput(f"the name of the file {ascii(name)} is no UTF-8; rename it")
 
 
 def shared_out(names: Iterable[str], split: str, test_fraction: float) -> set[str]:

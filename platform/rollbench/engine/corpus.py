@@ -34,6 +34,7 @@ from rollbench.store import Damaged, Stage, Store, sha256, tensor_column
 Moments = tuple[int, np.ndarray, np.ndarray]
 NOTHING: Moments = (0, np.zeros(0), np.zeros(0))
 CHUNK = 8  # frames whose statistics are taken at a time, so that they stay in the cache
+FACTS = ("rows", "quarantined", "dt", "count", "mean", "m2")  # of a shard's receipt, that the manifest is made from
 FILE_FACTS = ("name", "bytes", "sha256", "rows")  # of a receipt, that the manifest keeps
 
 
@@ -110,16 +111,16 @@ def _refuse(bad: Sequence[Quarantined], work: CorpusWork, skip_bad: bool) -> Non
 def _receipts(work: CorpusWork, stage: Stage, progress: Progress, workers: int | None) -> list[dict[str, Any]]:
     """The receipts of all shards, in their order, those that are missing written now."""
     shards = work.shards()
-    todo = {shard["name"] for shard in shards} - set(stage.receipts())
+    todo = {shard["name"] for shard in shards} - set(stage.receipts(*FACTS))
     if todo:
         compute = ray.data.TaskPoolStrategy(size=min(workers, len(todo)) if workers else None)
         how = {"fn_kwargs": {"value": work.value, "root": work.source.root, "stage": stage}, "num_cpus": 1}
         try:
             pipeline = partial(ray.data.Dataset.map, fn=write_shard, compute=compute, **how)
-            write_shards(stage, shards, progress, work.title, "shards", pipeline)
+            write_shards(stage, shards, progress, work.title, "shards", pipeline, FACTS)
         except ray.exceptions.RayError as error:
             raise plainly(error) from None
-    found = stage.receipts()
+    found = stage.receipts(*FACTS)
     if lost := [shard["name"] for shard in shards if shard["name"] not in found]:
         raise Damaged(f"{stage.path}/{lost[0]} is gone since it was written; run the same command to write it again")
     return [found[shard["name"]] for shard in shards]

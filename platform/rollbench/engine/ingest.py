@@ -22,6 +22,13 @@ from rollbench.store import Damaged, Stage, Store, tensor_column
 SHARD = 16  # clips per shard: small enough for even progress on two cores, large enough to batch the solver
 # Test clips are numbered from here, so that more training data leaves the test split as it is.
 TEST_IDS = 90_000_000
+FACTS = (
+    "rows",
+    "split",
+    "sum",
+    "sum_of_squares",
+    "values_per_channel",
+)  # of a shard's receipt, that the manifest is made from
 
 
 def ingest(work: Work, store: Store, progress: Progress) -> Product:
@@ -42,7 +49,7 @@ def ingest(work: Work, store: Store, progress: Progress) -> Product:
     ]
     simulate = {"fn_kwargs": {"work": work, "stage": stage}, "num_cpus": 1}
     receipts = write_shards(
-        stage, shards, progress, "simulate", "shards", lambda items: items.map(_simulate, **simulate)
+        stage, shards, progress, "simulate", "shards", lambda items: items.map(_simulate, **simulate), FACTS
     )
     return Product(receipts, _facts(receipts, is_video(work)))
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from rollbench.estimate import missing_bytes
 from rollbench.pipeline import Work
+from rollbench.spec import BadInput
+from rollbench.storage import absolute
 from rollbench.store import Store
 
 
@@ -19,6 +23,18 @@ class Place:
     out: Path
     scale: str
     command: str
+
+
+def check_out(out: str, name: str) -> None:
+    """Refuse a folder of reports that is none or cannot be written: known before the work, and not after days of it."""
+    path = Path(absolute(out), name)
+    there = next(place for place in (path, *path.parents) if place.exists())
+    if not there.is_dir():
+        raise BadInput(f"--out {out!r}: {str(there)!r} is no folder; name another")
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".probe-", dir=there))
+    except OSError as error:
+        raise BadInput(f"--out {out!r}: {str(there)!r} cannot be written ({error.strerror}); name another") from None
 
 
 def check_storage(store: Store, needed: Mapping[Work, int]) -> None:

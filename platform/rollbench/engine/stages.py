@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -36,18 +36,19 @@ def write_shards(
     label: str,
     unit: str,
     pipeline: Callable[[ray.data.Dataset], ray.data.Dataset],
+    facts: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Have a Ray Data pipeline write the shards that are not there yet; the receipts of all of them.
 
     shards: what the pipeline reads, one item per shard, whose "name" is that of the file it writes. pipeline: from the dataset of
-    items to one of receipts.
+    items to one of receipts. facts: what a receipt must say; a file without such a one is not there.
     """
     import ray.data
 
     def write(todo: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
         return pipeline(ray.data.from_items(todo, override_num_blocks=len(todo))).iter_rows()
 
-    return write_missing(stage, shards, progress, label, unit, write)
+    return write_missing(stage, shards, progress, label, unit, write, facts)
 
 
 def write_missing(
@@ -57,10 +58,11 @@ def write_missing(
     label: str,
     unit: str,
     write: Callable[[list[dict[str, Any]]], Iterable[dict[str, Any]]],
+    facts: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Have `write` make the shards that are not there yet, from their items to their receipts as they come; the receipts of all."""
     names = {shard["name"] for shard in shards}
-    receipts = {name: receipt for name, receipt in stage.receipts().items() if name in names}
+    receipts = {name: receipt for name, receipt in stage.receipts(*facts).items() if name in names}
     todo = [shard for shard in shards if shard["name"] not in receipts]
     with progress.bar(label, len(shards), len(receipts), unit) as advance:
         if todo:
