@@ -55,7 +55,7 @@ def planned(name: str, change: str, source: str | None = None) -> None:
     except ValueError as error:
         assert str(error)
         return
-    assert needed >= 0 and all(work.key for work in works.works())
+    assert all(size >= 0 for size in needed.values()) and all(work.key for work in works.works())
 
 
 @campaign(250)

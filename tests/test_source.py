@@ -282,5 +282,14 @@ def test_a_damaged_part_of_a_file_is_told_with_its_kind() -> None:
         field_of([field, variable], (), (), 0.0, "a.nc")
 
 
+@pytest.mark.parametrize("error", [MemoryError("no room"), OSError(5, "Input/output error")])
+def test_an_error_of_the_machine_is_no_damage(error: Exception) -> None:
+    def stored(index: Any) -> Any:
+        raise error
+
+    with pytest.raises(type(error)):
+        Variable("u", ("time",), (3,), stored).read((slice(None),))
+
+
 def test_a_unit_in_another_code_is_no_obstacle() -> None:
     assert Variable("u", (), (), lambda _: np.zeros(()), {"units": b"\xb0C"}).unit == "\N{REPLACEMENT CHARACTER}C"

@@ -46,11 +46,11 @@ class Variable:
         return _text(self.attributes.get("units", ""))
 
     def part(self, index: Index) -> np.ndarray:
-        """A part of it as it lies there. Raises BadInput for what is damaged, OSError with a number where the disk is to blame."""
+        """A part of it as it lies there. Raises BadInput for what is damaged; errors of this machine stay what they are."""
         try:
             return np.asarray(self.stored(index))
         except Exception as error:
-            if isinstance(error, OSError) and error.errno:
+            if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno):
                 raise
             raise BadInput(_why(error)) from None
 
@@ -85,9 +85,7 @@ def variables(path: Path) -> Iterator[list[Variable]]:
         except ImportError as error:
             package = str(error.name).split(".")[0]
             raise BadInput(f"{path} needs the package {package}: pip install {package}") from None
-        except (
-            Exception
-        ) as error:  # of many readers of what anyone may have written: each damage has an error of its own
+        except Exception as error:  # each reader has its own errors for what anyone may have written
             raise BadInput(f"{path} cannot be read ({_why(error)})") from None
         yield found
 
