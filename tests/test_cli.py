@@ -73,6 +73,18 @@ def test_an_unknown_option_is_one_line_too(root: Path) -> None:
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "--nonsense" in done.stderr
 
 
+def test_a_python_without_the_dependencies_is_one_line(root: Path) -> None:
+    """-S leaves site-packages out, as the system's own Python has them not."""
+    done = subprocess.run(
+        [sys.executable, "-S", root / "experiments/table8.py", "--scale", "smoke"],
+        capture_output=True,
+        text=True,
+        env={},
+    )
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert "has no mlflow" in done.stderr and "run `make setup`, then `. .venv/bin/activate`" in done.stderr
+
+
 def test_the_paper_scale_prints_the_papers_sizes_and_runs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(TABLE, ["--scale", "paper", "--dry-run"]) == 0
     text = capsys.readouterr().out
