@@ -6,10 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from experiments.table8 import TABLE
+from rollbench import dryrun, estimate
 from rollbench.cli import main, run
 from rollbench.dryrun import size
+from rollbench.engine.progress import duration
+from rollbench.estimate import Rate
 from rollbench.options import sizes
 
 
@@ -91,6 +95,35 @@ def test_the_paper_scale_prints_the_papers_sizes_and_runs_nothing(capsys: pytest
     assert "198,976 training + 1,024 test clips, 64×64 frames of a 256×256 flow every 1.5 s, 1.31 TB to make" in text
     assert "200,777,858" in text and "H200-hours" in text and "0 of 54 done" in text
     assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("gpus", "rate"), [(0, Rate(4e10, 3, "core")), (1, Rate(4e13, 1, "GPU")), (8, Rate(4e13, 8, "GPU"))]
+)
+def test_a_rate_names_the_units_that_it_was_measured_on(monkeypatch: pytest.MonkeyPatch, gpus: int, rate: Rate) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(estimate, "processors", lambda: 3)
+    monkeypatch.setattr(estimate, "_matmul_flops", lambda device, size: {"cuda": 4e13, "cpu": 4e10}[device])
+    assert estimate.calibrate() == rate
+
+
+def test_a_plan_divides_by_the_units_that_it_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    times = []
+    for rate, words in ((Rate(4e12, 8, "GPU"), "on 8 GPUs,"), (Rate(3.2e13, 1, "core"), "on 1 core,")):
+        monkeypatch.setattr(dryrun, "calibrate", lambda rate=rate: rate)
+        assert run(TABLE, ["--scale", "paper", "--dry-run"]) == 0
+        line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("networks: "))
+        assert words in line and f"on one {rate.unit} is sustained" in line
+        times.append(line.split(" on ")[0])
+    assert times[0] == times[1] and " d " in times[0]
+
+
+def test_a_duration_has_days() -> None:
+    shown = [duration(s) for s in (7.25, 65, 3_700, 100 * 86_400 + 3 * 3_600)]
+    assert shown == ["7.2 s", "1 min 05 s", "1 h 01 min", "100 d 03 h"]
 
 
 def test_sizes_read_like_a_persons() -> None:

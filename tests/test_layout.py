@@ -57,7 +57,7 @@ ROOMS: dict[str, set[str]] = {
         "rungs", "estimate", "outbox", "tracking", "diffusion", "methods", "models", "training", "physics", "datasets", "evaluators",
         "reports",
     },
-    "estimate": {"torch", "spec", "store", "pipeline", "models"},
+    "estimate": {"torch", "processors", "spec", "store", "pipeline", "models"},
     "dryrun": {"processors", "store", "pipeline", "rungs", "estimate", "engine.progress"},
     "sources": {"spec", "store", "corpora", "datasets", "engine"},
     "commands": {"numpy", "spec", "store", "corpora", "pipeline", "datasets", "engine", "reports", "outbox", "tracking"},

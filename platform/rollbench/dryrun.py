@@ -6,8 +6,8 @@ from rollbench.engine.progress import duration
 from rollbench.estimate import (
     H200,
     PROCESS_BYTES,
+    calibrate,
     data_bytes,
-    flops_per_second,
     generated_data,
     h200_seconds,
     row_cost,
@@ -92,17 +92,17 @@ def _totals(works: TableWork, workers: int) -> list[str]:
     cores = processors()
     costs = {row: row_cost(row, workers) for row in works.rows}
     flops = sum(costs[group[0]].train_flops for group in works.by_model()) + sum(c.roll_flops for c in costs.values())
-    peak = flops_per_second()
+    rate = calibrate()
     making = sum(seconds_of_data(data) for data in generated_data(works))
     memory = max(c.memory for c in costs.values()) + PROCESS_BYTES
     return [
         f"storage: {size(storage_bytes(works))}",
         f"memory: {size(memory)} for the largest training process (float32, one micro-batch), of {workers} per row",
         f"data: {duration(making / cores)} on {cores} cores, calibrated here on a short piece",
-        f"networks: {duration(flops / (SUSTAINED * peak) / cores)} on {cores} cores, if {SUSTAINED:.0%} of the {peak / 1e9:.0f} GFLOP/s "
-        "that a matrix product reaches here on one core is sustained",
+        f"networks: {duration(flops / (SUSTAINED * rate.flops) / rate.units)} on {rate.all}, if {SUSTAINED:.0%} of the "
+        f"{rate.flops / 1e9:,.0f} GFLOP/s that a matrix product reaches here on one {rate.unit} is sustained",
         f"networks on GPUs: {h200_seconds(works) / 3600:,.1f} H200-hours, if "
-        + " and ".join(f"{rate / 1e12:.0f} TFLOP/s in {name}" for name, rate in H200.items())
+        + " and ".join(f"{sustained / 1e12:.0f} TFLOP/s in {name}" for name, sustained in H200.items())
         + " (fp32: TF32) are sustained",
     ]
 

@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from rollbench.models.layers import Block
 from rollbench.models.uvit import UViT
 from rollbench.pipeline import RowWork, TableWork, Work, absent
+from rollbench.processors import processors
 from rollbench.store import Store
 
 # FLOP/s that a well-fed H200 sustains on such networks: an assumption, stated wherever it is used. There fp32 is TF32.
@@ -191,10 +192,28 @@ def _timed(value: Any) -> float:
     return time.perf_counter() - start
 
 
-def flops_per_second() -> float:
-    """Calibration of the network: float32 operations per second of a square matrix product on this device (one core, or the GPU)."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    size = 4096 if device == "cuda" else 768
+@dataclass(frozen=True)
+class Rate:
+    """What this machine computes with: `flops` float32 operations per second of one unit, of which there are `units`."""
+
+    flops: float
+    units: int
+    unit: str
+
+    @property
+    def all(self) -> str:
+        return f"{self.units} {self.unit}" + ("s" if self.units != 1 else "")
+
+
+def calibrate() -> Rate:
+    """The rate of a square matrix product on one GPU where there are any, else on one core."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if gpus:
+        return Rate(_matmul_flops("cuda", 4096), gpus, "GPU")
+    return Rate(_matmul_flops("cpu", 768), processors(), "core")
+
+
+def _matmul_flops(device: str, size: int) -> float:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     a = torch.full((size, size), 0.5, device=device)
