@@ -236,12 +236,17 @@ def plan(experiment: Table | Figure, options: argparse.Namespace, store: Store) 
         raise BadInput(f"--batch {options.batch} is below 1; the smallest is 1")
     workers = asked(options).most
     source = options.data or ("stand-in" if caps.stand_in else "real")
-    scaled = choose(_changed(at_scale(table, caps), options), table, source, store, planning=options.dry_run)
-    most = min(setting.training.micro_batches for setting in scaled.settings)
+    asked_for = _changed(at_scale(table, caps), options)
+    # Every rule is checked on what is planned, before anything is ingested.
+    planned = choose(asked_for, table, source, store, planning=True)
+    most = min(setting.training.micro_batches for setting in planned.settings)
     if workers > most:
         raise BadInput(f"--workers {workers} exceeds the {most} micro-batches of a global batch; the most is {most}")
     default = (isinstance(experiment, Figure) and experiment.rows) or default_rows(table, caps)
-    works = lay_out(scaled, _row_names(scaled, options.rows, default))
+    names = _row_names(planned, options.rows, default)
+    works = lay_out(planned, names)
+    if not options.dry_run:
+        works = lay_out(choose(asked_for, table, source, store), names)
     return works, stage_bytes(works)
 
 

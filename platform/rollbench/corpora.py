@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,10 @@ VERSION = 1  # part of every key: raise it when the bytes that ingestion makes c
 # How work is cut, part of what VERSION stands for: a worker's memory stays small whatever the corpus, and there is work for many.
 SHARD_BYTES, LEAST_SHARDS = 32 << 20, 64
 OWN = ("split", "frames")  # the fields in which a corpus may differ from the value that asks for it; see `find`
+
+
+class Missing(BadInput):
+    """What was ingested does not serve; the message has the command that makes what does."""
 
 
 def listing(files: Iterable[tuple[str, int]]) -> str:
@@ -46,7 +51,7 @@ class CorpusWork:
     @classmethod
     def of(cls, value: Any, root: str | Path) -> Self:
         """Looks at the source's names, sizes and headers. Raises BadInput for what is no source of `value`."""
-        return cls(value, value.listed(Path(root).expanduser().absolute()))
+        return cls(value, value.listed(Path(os.path.expanduser(root)).absolute()))
 
     @cached_property
     def listing(self) -> str:
@@ -68,6 +73,21 @@ class CorpusWork:
         """What an item takes at most when it is stored."""
         one = math.prod(self.source.shape) * (1 if self.value.kind == "video" else 4)
         return int(one * self.value.frames * self.source.clips)
+
+    def expected(self) -> dict[str, Any]:
+        """What its manifest will say, as far as names and headers tell: the most clips there can be, a nominal frame interval."""
+        value, source = self.value, self.source
+        return {
+            "key": self.key,
+            "corpus": plain(value),
+            "description": f"{value.describe()}, to be ingested from {source.root}",
+            "clips": len(source.items) * source.clips,
+            "kind": value.kind,
+            "frame_shape": list(source.shape),
+            "frames": value.frames,
+            "frame_interval": value.frame_interval,
+            "channels": [{"name": name, "unit": unit} for name, unit in source.channels],
+        }
 
     def shards(self) -> list[dict[str, str]]:
         """The units of work: each a fixed range of the items, as the file's name and the items as JSON."""
@@ -107,7 +127,7 @@ def find(store: Store, value: Any) -> list[dict[str, Any]]:
 def pair(store: Store, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """The manifests of the training and the test corpus of `value`: equal in frames, its split apart.
 
-    `value.tested` names the splits that can serve for the test, the preferred first. Raises BadInput where a side is missing, or
+    `value.tested` names the splits that can serve for the test, the preferred first. Raises Missing where a side is, and BadInput
     where two sources have been ingested and nothing says which is meant.
     """
     found = find(store, value)
@@ -124,7 +144,7 @@ def pair(store: Store, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
             return sides[0][0], sides[1][0]
     there = sorted({manifest["split"] for manifest in found})
     missing = f"only the split {' and '.join(there)}" if there else "no corpus"
-    raise BadInput(f"storage {str(store)!r} holds {missing} of {_words(value)}; make it with `{value.command}`")
+    raise Missing(f"storage {str(store)!r} holds {missing} of {_words(value)}; make it with `{value.command}`")
 
 
 def remedy(stage: Stage) -> str:

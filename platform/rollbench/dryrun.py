@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rollbench.engine.progress import duration
 from rollbench.estimate import (
     H200,
@@ -68,10 +70,16 @@ def _sizes(works: TableWork) -> list[str]:
             *([f"setting {setting.name}"] if setting.name else []),
             f"  data: {setting.train_clips:,} training + {sampling.contexts:,} test clips, {setting.data.describe()}, "
             f"{size(data_bytes(work.data))} to make",
+            *_ingesting(setting.data),
             f"  training: {training.steps:,} steps of {training.batch} windows, learning rate {training.learning_rate:.2g}",
             f"  sampling: {sampling.contexts * sampling.samples:,} films of {sampling.horizon} frames per row",
         ]
     return lines
+
+
+def _ingesting(data: Any) -> list[str]:
+    """How to make a data set that no corpus in storage serves yet."""
+    return [f"    not ingested yet: `{data.command}`"] if hasattr(data, "command") else []
 
 
 def _rows(works: TableWork, workers: int) -> list[str]:

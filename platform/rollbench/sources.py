@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from rollbench import corpora
-from rollbench.datasets.ingested import Ingested
+from rollbench.datasets.ingested import Ingested, Serves
 from rollbench.spec import BadInput, Setting, Table, nearest
 from rollbench.store import Store
 
+Sides = tuple[dict[str, Any], dict[str, Any]]  # the manifests of the corpora of training and test clips
 ENOUGH = 0.9  # of the training clips: mirrors of Kinetics lack some of its videos, and no two the same
 CHOICES = ("real", "stand-in", "fields:PATH", "folder:PATH", "corpora:TRAIN,TEST")
 
@@ -20,8 +21,10 @@ def choose(table: Table, published: Table, source: str, store: Store, *, plannin
 
     "real" is what was ingested (what is simulated anyway is left alone), "stand-in" what a setting declares for machines without
     it, fields:PATH and folder:PATH are ingested now unless they were before, corpora:TRAIN,TEST names two that were by their keys (or
-    the beginnings of them). Raises BadInput for data that is not there, with the
-    command that makes it; while `planning`, nothing is ingested, and such a setting keeps the value that names its data.
+    the beginnings of them). Raises BadInput for data that is not there, with the command that makes it.
+
+    While `planning`, nothing is ingested: files are listed, and the setting is what it will be if all of them can be read; what is
+    to be ingested with a command of its own stands as the value that names it, whose `command` that is.
     """
     kind, _, path = source.partition(":")
     if not (source in CHOICES[:2] or (kind in ("fields", "folder", "corpora") and path)):
@@ -30,10 +33,9 @@ def choose(table: Table, published: Table, source: str, store: Store, *, plannin
     settings = []
     for setting in table.settings:
         if kind == "corpora":
-            settings.append(_with(setting, replace(_named(path, store), serves="own"), store))
+            settings.append(_with(setting, _named(path, store), "own"))
         elif path:
-            files = _of_files(setting, kind, Path(path), store, planning)
-            settings.append(_with(setting, replace(files, serves="own"), store))
+            settings.append(_with(setting, _of_files(setting, kind, Path(path), store, planning), "own"))
         elif setting.stand_in is None:
             settings.append(setting)
         elif source == "stand-in":
@@ -48,33 +50,32 @@ def choose(table: Table, published: Table, source: str, store: Store, *, plannin
 
 def _real(setting: Setting, value: Any, store: Store, planning: bool) -> Setting:
     try:
-        found = Ingested.of(*corpora.pair(store, value))
-    except BadInput:
-        if planning:
-            return setting
-        raise
-    return _with(setting, found, store)
+        return _with(setting, corpora.pair(store, value))
+    except corpora.Missing:
+        if not planning:
+            raise
+        return replace(setting, data=value, stand_in=None)
 
 
-def _with(setting: Setting, data: Ingested, store: Store) -> Setting:
+def _with(setting: Setting, sides: Sides, serves: Serves = "real") -> Setting:
     """The setting on ingested data, with no more clips than there are."""
-    train, test = (_count(store, key) for key in (data.train, data.test))
+    train, test = (int(side["clips"]) for side in sides)
     contexts = min(setting.sampling.contexts, test - setting.held_out, train)
     samples = max(1, min(setting.sampling.samples, train // max(1, contexts)))
-    sampling = replace(setting.sampling, contexts=contexts, samples=samples)
-    if train < ENOUGH * setting.train_clips and data.serves == "real":
-        data = replace(data, serves="part")
+    if train < ENOUGH * setting.train_clips and serves == "real":
+        serves = "part"
     return replace(
-        setting, data=data, stand_in=None, sampling=sampling, train_clips=min(setting.train_clips, train), tested=None
+        setting,
+        data=replace(Ingested.of(*sides), serves=serves),
+        stand_in=None,
+        sampling=replace(setting.sampling, contexts=contexts, samples=samples),
+        train_clips=min(setting.train_clips, train),
+        tested=None,
     )
 
 
-def _count(store: Store, key: str) -> int:
-    return int((store.stage(corpora.KIND, key).manifest() or {"clips": 0})["clips"])
-
-
-def _named(keys: str, store: Store) -> Ingested:
-    """The data set of two corpora, given by the beginnings of their keys."""
+def _named(keys: str, store: Store) -> Sides:
+    """Two corpora, given by the beginnings of their keys."""
     there = list(corpora.manifests(store))
     found = []
     for key in keys.split(","):
@@ -83,10 +84,10 @@ def _named(keys: str, store: Store) -> Ingested:
             listed = ", ".join(f"{m['key']} ({m['split']})" for m in there) or "none"
             raise BadInput(f"--data corpora:{keys}: two corpora are needed, by their keys; there are {listed}")
         found += alike
-    return Ingested.of(*found)
+    return found[0], found[1]
 
 
-def _of_files(setting: Setting, kind: str, path: Path, store: Store, planning: bool) -> Ingested:
+def _of_files(setting: Setting, kind: str, path: Path, store: Store, planning: bool) -> Sides:
     """Fields or videos of the user's own, cut into clips as long as the setting needs."""
     from rollbench.datasets.fields import Fields
     from rollbench.datasets.folder import Folder
@@ -96,7 +97,8 @@ def _of_files(setting: Setting, kind: str, path: Path, store: Store, planning: b
     if kind == "folder":
         value = Folder(frames=least, size=setting.data.frame_shape[-1])
     if planning:
-        return Ingested.of(*corpora.pair(store, value))
+        train, test = (corpora.CorpusWork.of(replace(value, split=split), path) for split in ("train", value.tested[0]))
+        return train.stage(store).manifest() or train.expected(), test.stage(store).manifest() or test.expected()
     from rollbench.engine.corpus import ingest_splits
 
-    return Ingested.of(*ingest_splits(value, path, store))
+    return ingest_splits(value, path, store)

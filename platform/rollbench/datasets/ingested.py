@@ -12,6 +12,8 @@ from typing import Any, Literal, Self
 
 from rollbench.spec import BadInput
 
+Serves = Literal["real", "part", "own"]
+
 
 @dataclass(frozen=True)
 class Ingested:
@@ -27,7 +29,7 @@ class Ingested:
     frame_interval: float
     shape: tuple[int, int, int]
     text: str = ""
-    serves: Literal["real", "part", "own"] = field(default="real", metadata={"keyed": False})
+    serves: Serves = field(default="real", metadata={"keyed": False})
 
     @classmethod
     def of(cls, train: Mapping[str, Any], test: Mapping[str, Any]) -> Self:
