@@ -10,7 +10,7 @@ import torch
 
 from experiments.table8 import TABLE
 from rollbench import dryrun, estimate
-from rollbench.cli import main, run
+from rollbench.cli import EXPERIMENTS, main, run
 from rollbench.dryrun import size
 from rollbench.engine.progress import duration
 from rollbench.estimate import Rate
@@ -66,6 +66,25 @@ def test_a_tracking_address_that_can_never_serve_is_refused_first(
 def test_an_unknown_table_is_named_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["reproduce", "table88"]) == 2
     assert "did you mean 'table8'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_lists_the_experiments(capsys: pytest.CaptureFixture[str], flag: str) -> None:
+    assert main(["reproduce", flag]) == 0
+    printed = capsys.readouterr().out
+    assert [name for name in EXPERIMENTS if name not in printed] == []
+
+
+def test_help_of_an_experiment_is_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["reproduce", "table8", "--help"])
+    assert left.value.code == 0
+    assert "--scale" in (text := capsys.readouterr().out) and TABLE.title in " ".join(text.split())
+
+
+def test_no_experiment_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reproduce"]) == 2
+    assert "needs the name of an experiment" in (err := capsys.readouterr().err) and err.count("\n") == 1
 
 
 def test_an_unknown_option_is_one_line_too(root: Path) -> None:

@@ -65,15 +65,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _Parser(prog="rollbench", description="Experiments and benchmarks for generative models of sequences.")
     subparsers = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
     one = subparsers.add_parser(
-        "reproduce", help="make a table or figure of the paper, or another experiment", add_help=False
+        "reproduce",
+        help="make a table or figure of the paper, or another experiment",
+        usage="rollbench reproduce EXPERIMENT [options]",
+        epilog="rollbench reproduce EXPERIMENT --help lists the options of that one",
+        add_help=False,  # what follows an experiment's name is the experiment's, --help too
     )
-    one.add_argument("experiment", help="one of " + ", ".join(EXPERIMENTS))
+    one.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="one of " + ", ".join(EXPERIMENTS))
     for name, command in commands.COMMANDS.items():
         command.add_arguments(subparsers.add_parser(name, help=command.HELP))
     fvd.add_arguments(subparsers.add_parser("fvd", help="the Fréchet video distance of two folders of videos"))
     options, rest = parser.parse_known_args(arguments)
     if options.command == "reproduce":
-        return _reproduce(options.experiment, rest)
+        if options.experiment is None and {"-h", "--help"} & set(rest):
+            one.print_help()
+            return 0
+        return _reproduce(options.experiment or "", rest)
     if rest:
         parser.error(f"unknown arguments {' '.join(rest)}")
     if options.command == "fvd":
@@ -82,6 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _reproduce(name: str, rest: Sequence[str]) -> int:
+    if not name:
+        return _refuse(BadInput(f"reproduce needs the name of an experiment; {nearest(name, EXPERIMENTS)}"))
     if name not in EXPERIMENTS:
         return _refuse(BadInput(f"unknown experiment {name!r}; {nearest(name, EXPERIMENTS)}"))
     return int(importlib.import_module(f"experiments.{name}").main(rest))
