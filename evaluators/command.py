@@ -58,7 +58,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Score, print, and give the exit code."""
     try:
+        if arguments.plot:
+            show.check_plot(arguments.plot)
         results = scored(arguments)
+        print(show.as_json(results) if arguments.json else "\n".join(map(show.text, results.values())), flush=True)
         if arguments.plot:
             show.plot(results["fvd"], arguments.plot)
     except BadInput as error:
@@ -67,7 +70,6 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
-    print(show.as_json(results) if arguments.json else "\n".join(map(show.text, results.values())))
     return 0
 
 
@@ -84,9 +86,13 @@ def scored(arguments: argparse.Namespace) -> dict[str, fvd.Result]:
     )  # fmt: skip
     real = metric.reader(arguments.real, stride=arguments.real_stride, skip_bad=arguments.skip_bad)
     fake = metric.reader(arguments.fake, skip_bad=arguments.skip_bad)
-    first = [next(iter(reader), None) for reader in (real, fake)]  # what cannot fit is known before the network runs
+    # What cannot fit is known before the network runs.
+    first = [next(iter(reader), None) for reader in (real, fake)]
     if first[0] and first[1] and first[0].frames.shape != first[1].frames.shape:
         raise BadInput(f"{real.path} holds {first[0].size}, {fake.path} {first[1].size}: make the two sides alike")
+    ids = [reader.ids() for reader in (real, fake)]
+    if ids[0] is not None and ids[1] is not None:
+        metric.counted(ids[0], ids[1])
 
     inception = fid.InceptionFeatures(device=arguments.device) if arguments.fid else None
 

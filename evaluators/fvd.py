@@ -9,7 +9,7 @@ the protocol and the weights; `compare` refuses to set numbers of different name
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,6 +61,8 @@ class FVD:
             raise BadInput(f"level {level}: it must lie between 0 and 1, for instance 0.95")
         if resamples < uncertainty.LEAST:
             raise BadInput(f"{resamples} resamples: an interval needs at least {uncertainty.LEAST}, better 1000")
+        if seed < 0:
+            raise BadInput(f"seed {seed}: it must be a whole number from 0 on")
         self.start, self.length = self.protocol.span(clip or self.protocol.clip)
         if self.length is not None and self.length < FRAMES:
             raise BadInput(f"{self.length} frames are scored: I3D halves time three times and needs at least {FRAMES}")
@@ -107,15 +109,18 @@ class FVD:
             raise BadInput(
                 f"features were made with resize {real.resize}: {self.protocol.name} needs {self.protocol.resize}"
             )
-        name = f"{VERSION} {self.protocol.key} {real.extractor} {real.frames} frames{self._counts(real, fake)}"
+        name = f"{VERSION} {self.protocol.key} {real.extractor} {real.frames} frames{self.counted(real.ids, fake.ids)}"
         return score(
             real, fake, name, self.protocol.reading, resamples=self.resamples, level=self.level, seed=self.seed
         )
 
-    def _counts(self, real: Features, fake: Features) -> str:
-        """Refuse counts that are not the protocol's, or, with any_count, the words that say so."""
+    def counted(self, real: Sequence[str], fake: Sequence[str]) -> str:
+        """The words with which a number's name says that its counts are not the protocol's, given the clips' ids; "" where they are.
+
+        Raises BadInput for counts that are neither the protocol's nor allowed by any_count, and for sides that do not match.
+        """
         protocol = self.protocol
-        sources = len(set(fake.ids))
+        sources = len(set(fake))
         samples = len(fake) / sources
         free = protocol.real is None
         alike = samples == protocol.samples and (free or len(real) == sources == protocol.real)
@@ -125,8 +130,8 @@ class FVD:
                 f"protocol {protocol.key} has {protocol.real or 'any number of'} real clips and {protocol.samples} samples "
                 f"of each, here are {found}; --any-count scores them under another name"
             )
-        if protocol.matched and set(real.ids) != set(fake.ids):
-            odd = sorted(set(real.ids) ^ set(fake.ids))[0]
+        if protocol.matched and set(real) != set(fake):
+            odd = sorted(set(real) ^ set(fake))[0]
             raise BadInput(
                 f"protocol {protocol.name} compares clips with their own continuations, and {odd} is on one side only: "
                 "name both sides alike"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,16 @@ def text(result: Result) -> str:
 def as_json(results: dict[str, Result]) -> str:
     """{"fvd": {...}}, nan and infinity as null."""
     return json.dumps({name: _plain(result.as_dict()) for name, result in results.items()}, indent=1)
+
+
+def check_plot(path: str | Path) -> None:
+    """Refuse a place that `plot` cannot write to, before there is anything to draw."""
+    path = Path(path)
+    drawn = optional("matplotlib.backend_bases", "a plot", "matplotlib").FigureCanvasBase.get_supported_filetypes()
+    if path.suffix.lower().removeprefix(".") not in drawn:
+        raise BadInput(f"plot {path} cannot be written: end it in .png, .pdf or .svg")
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise BadInput(f"plot {path} cannot be written: name a file in a folder that exists and is yours to write to")
 
 
 def plot(result: Result, path: str | Path) -> None:

@@ -99,6 +99,26 @@ class Reader:
             raise BadInput(f"{path} holds no clips: files ending in {' '.join(sorted(KNOWN))} are read")
         return found
 
+    def ids(self) -> list[str] | None:
+        """The id of every clip as far as names and headers tell; None where they do not, or where clips may be left out."""
+        if self.skip_bad:
+            return None
+        try:
+            return [clip_id for file in self.files() for clip_id in self._ids(file)]
+        except BadInput:  # reading the clips says in full what is wrong
+            return None
+
+    def _ids(self, file: Path) -> list[str]:
+        """The ids of one file's clips, by its name or header. Raises BadInput where these do not tell them."""
+        suffix = file.suffix.lower()
+        if suffix in VIDEO:
+            return [self._named(file)[0]]
+        if suffix == ".npy":
+            return _numbered(self._id(file), _numpy(file)["frames"])
+        if suffix == ".arrow":
+            return _arrow_ids(file)
+        raise BadInput(f"{file} is an archive: its ids are known when it is read")
+
     def digest(self) -> str:
         """sha256 of the names and contents of all files and of how clips are cut from them."""
         found = hashlib.sha256(repr((self.length, self.start, self.stride)).encode())
@@ -112,12 +132,15 @@ class Reader:
         root = Path(self.path)
         return (file.relative_to(root) if root.is_dir() else Path(file.name)).with_suffix("").as_posix()
 
+    def _named(self, file: Path) -> tuple[str, int]:
+        """The id and the sample that the name of a video gives it."""
+        named = _SAMPLE.match(self._id(file))
+        return (named["id"], int(named["sample"])) if named else (self._id(file), 0)
+
     def _clips(self, file: Path) -> Iterator[Clip]:
         suffix = file.suffix.lower()
         if suffix in VIDEO:
-            named = _SAMPLE.match(self._id(file))
-            clip_id, sample = (named["id"], int(named["sample"])) if named else (self._id(file), 0)
-            yield Clip(clip_id, sample, _decoded(file, self._needed()), str(file))
+            yield Clip(*self._named(file), _decoded(file, self._needed()), str(file))
         elif suffix == ".arrow":
             yield from self._rows(file)
         else:
@@ -139,10 +162,8 @@ class Reader:
             raise BadInput(
                 f"{file} holds frames of shape {frames.shape}: [clips, frames, y, x, 3] is needed, colours last"
             )
-        single = frames.ndim == 4
-        clips = frames[None] if single else frames
-        stem = self._id(file)
-        ids = arrays.get("clip_id", np.array([stem] if single else [f"{stem}/{i:06d}" for i in range(len(clips))]))
+        clips = frames[None] if frames.ndim == 4 else frames
+        ids = arrays.get("clip_id", np.array(_numbered(self._id(file), frames)))
         ids, samples = np.atleast_1d(ids), _whole(arrays.get("sample", np.zeros(len(clips), np.int64)), file)
         if len(ids) != len(clips) or len(samples) != len(clips):
             raise BadInput(
@@ -174,6 +195,25 @@ class Reader:
             raise
         except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
             raise BadInput(f"{file} cannot be read ({_line(error)})") from None
+
+
+def _numbered(stem: str, frames: np.ndarray) -> list[str]:
+    """The ids of a file's clips that have none of their own: frames [n, t, y, x, 3], or [t, y, x, 3] of a single one."""
+    return [stem] if frames.ndim == 4 else [f"{stem}/{i:06d}" for i in range(len(frames))]
+
+
+def _arrow_ids(file: Path) -> list[str]:
+    """The column clip_id of an Arrow file; no other column is read."""
+    pa = optional("pyarrow", "reading Arrow shards", "pyarrow")
+    try:
+        with pa.memory_map(str(file)) as source:
+            place = pa.ipc.open_file(source).schema.get_field_index("clip_id")
+            only = pa.ipc.IpcReadOptions(included_fields=[place])
+            return [
+                str(clip_id) for clip_id in pa.ipc.open_file(source, options=only).read_all()["clip_id"].to_pylist()
+            ]
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise BadInput(f"{file} cannot be read ({_line(error)})") from None
 
 
 def _whole(samples: Any, file: Path) -> list[int]:

@@ -90,6 +90,8 @@ def test_bad_files_are_named_and_left_out_only_when_told(sides, capsys):
         (["--device", "teapot"], "cpu always can"),
         (["--resamples", "3"], "at least 20"),
         (["--plot", "curve.doc"], "cannot be written"),
+        (["--plot", "nowhere/curve.png"], "a folder that exists"),
+        (["--seed", "-1"], "a whole number from 0"),
     ],
 )
 def test_every_error_is_one_line_and_exit_code_2(sides, capsys, monkeypatch, words, error):
@@ -98,6 +100,36 @@ def test_every_error_is_one_line_and_exit_code_2(sides, capsys, monkeypatch, wor
     assert command.main([*sides, *words]) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("rollbench: ")]
     assert len(lines) == 1 and error in lines[0]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--seed", "-1"],
+        ["--plot", "curve.txt"],
+        ["--plot", "nowhere/curve.png"],
+        ["--protocol", "teco-20to80"],
+        ["--protocol", "teco-20to80", "--any-count"],  # whose clips continue each other
+    ],
+)
+def test_what_cannot_be_is_refused_before_the_network_runs(sides, tmp_path, capsys, monkeypatch, words):
+    monkeypatch.setattr(I3DFeatures, "features", lambda *_: pytest.fail("the network ran"))
+    for side, count in zip(sides, (3, 4), strict=True):
+        np.save(f"{side}/c0.npy", np.zeros((count, 100, 16, 16, 3), np.uint8))
+        for i in (1, 2, 3):
+            np.save(f"{side}/c{i}.npy", np.zeros((100, 16, 16, 3), np.uint8))
+    assert command.main([*sides, *words]) == 2
+    assert capsys.readouterr().err.count("rollbench: ") == 1
+
+
+def test_a_plot_that_fails_costs_no_result(sides, capsys, monkeypatch):
+    def full(*_):
+        raise BadInput("plot curve.png cannot be written (disk full)")
+
+    monkeypatch.setattr(command.show, "plot", full)
+    assert command.main([*sides, "--plot", "curve.png"]) == 2
+    printed = capsys.readouterr()
+    assert "FVD " in printed.out and "disk full" in printed.err
 
 
 @pytest.mark.parametrize(

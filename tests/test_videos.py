@@ -47,6 +47,8 @@ def test_every_format_gives_the_same_frames(tmp_path):
             ["c0", "c1", "c2"] if path != "a.npy" else [f"a/{i:06d}" for i in range(3)]
         )
         np.testing.assert_array_equal(np.stack([frames for *_, frames in found]), CLIPS)
+        told = Reader(tmp_path / path).ids()
+        assert told == (None if path == "a.npz" else [clip_id for clip_id, *_ in found])
 
 
 def test_a_gif_and_a_lossy_video_are_close(tmp_path):
