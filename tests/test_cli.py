@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from experiments.search_beta import SEARCH
 from experiments.table8 import TABLE
 from rollbench import dryrun, estimate
 from rollbench.cli import EXPERIMENTS, main, run
@@ -36,7 +37,15 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["--scale", "labtop"], "unknown scale 'labtop'; did you mean 'laptop'?"),
         (["--set", "data.viscosity=[-0.1, 0.1]"], "viscosity"),
         (["--set", "data.frames=5"], "a horizon of 8 exceed the clip of 5 frames"),
-        (["--set", "training.step=3"], "did you mean 'steps'?"),
+        (["--set", "training.step=3"], "no field 'training.step'; did you mean 'training.steps'?"),
+        (["--set", "steps=3"], "no field 'steps'; did you mean 'training.steps'?"),
+        (["--set", "resmaples=30"], "did you mean 'resamples'?"),
+        (["--set", "training.steps.x=3"], "no field 'training.steps.x'; did you mean 'training.steps'?"),
+        (["--set", "training.steps=many"], "training.steps='many' cannot be read"),
+        (["--set", "training=3"], "set one of its fields, e.g. training.steps"),
+        (["--set", "seeds=[0, 1]"], "as in --seeds 0 1 2"),
+        (["--set", "rows=[1]"], "--rows chooses rows"),
+        (["--set", "rows.method.beta=0.5"], "stands in the experiment's file"),
         (["--set", "training.steps"], "has no '='"),
         (["--seeds", "0", "0"], "each once"),
         (["--seeds", "-1"], "whole numbers from 0"),
@@ -53,6 +62,12 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 )
 def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
     assert words in refused(capsys, *arguments)
+
+
+def test_a_misspelt_field_of_a_search_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    for change, path in (("trails=3", "trials"), ("proxy.sample=2", "proxy.samples"), ("step=9", "training.steps")):
+        assert run(SEARCH, ["--scale", "smoke", "--dry-run", "--set", change]) == 2
+        assert f"did you mean {path!r}?" in capsys.readouterr().err
 
 
 def test_a_tracking_address_that_can_never_serve_is_refused_first(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
-from rollbench.spec import BadInput, nearest
+from rollbench.spec import BadInput
+
+OFFERED = 4  # paths near one that is unknown
+LONGEST = 80  # characters of a path that are compared with known ones
 
 
 @contextmanager
@@ -30,17 +34,46 @@ def assignment(change: str) -> tuple[str, str]:
     return path, text
 
 
-def with_field(value: Any, path: str, text: str) -> Any:
+def with_field(value: Any, path: str, text: str, also: Iterable[str] = ()) -> Any:
     """`value` with the nested field `path` ("training.steps") set to `text`, read as JSON where the field is not text.
 
-    Raises BadInput for an unknown field, for a value of another type, and for what the changed value's own rules refuse.
+    Raises BadInput for an unknown field, with the paths nearest to it (those of `value`, and those that `also` can be set), for a value
+    of another type, and for what the changed value's own rules refuse.
     """
-    name, dot, rest = path.partition(".")
-    names = [f.name for f in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else []
-    if name not in names:
-        raise BadInput(f"no field {name!r} in {type(value).__name__}; {nearest(name, names)}")
+    try:
+        return _with(value, path.split("."), text, path)
+    except KeyError:
+        raise BadInput(f"no field {path!r}; {_advice(path, [*also, *leaves(value)])}") from None
+
+
+def leaves(value: Any, prefix: str = "") -> Iterator[str]:
+    """The dotted paths of the fields of nested dataclasses that hold no further ones."""
+    for field in dataclasses.fields(value):
+        inner, path = getattr(value, field.name), f"{prefix}{field.name}"
+        if dataclasses.is_dataclass(inner):
+            yield from leaves(inner, f"{path}.")
+        elif not (isinstance(inner, tuple) and inner and dataclasses.is_dataclass(inner[0])):
+            yield path
+
+
+def _advice(path: str, known: Sequence[str]) -> str:
+    """The known paths nearest to one that is not: alike as a whole, and in their last name."""
+
+    def alike(other: str) -> float:
+        pairs = ((path, other), (path.rpartition(".")[2], other.rpartition(".")[2]))
+        return sum(difflib.SequenceMatcher(None, a[:LONGEST], b).ratio() for a, b in pairs)
+
+    first, *others = sorted(dict.fromkeys(known), key=alike, reverse=True)[:OFFERED]
+    return f"did you mean {first!r}? Others near it: {', '.join(map(repr, others))}"
+
+
+def _with(value: Any, names: Sequence[str], text: str, path: str) -> Any:
+    """`value` with the field at the end of `names` set. Raises KeyError where there is none."""
+    name, *rest = names
+    if not dataclasses.is_dataclass(value) or name not in (f.name for f in dataclasses.fields(value)):
+        raise KeyError(name)
     old = getattr(value, name)
-    new = with_field(old, rest, text) if dot else _read(get_type_hints(type(value))[name], text, path, old)
+    new = _with(old, rest, text, path) if rest else _read(get_type_hints(type(value))[name], text, path, old)
     with own_rules():
         return dataclasses.replace(value, **{name: new})
 
@@ -59,8 +92,14 @@ def _read(kind: Any, text: str, path: str, old: Any) -> Any:
     try:
         return _fit(value, kind)
     except TypeError:
-        like = "set one of its fields" if dataclasses.is_dataclass(old) else "write one like it"
-        raise BadInput(f"{path}={_short(text)} is of another kind than the present value {old!r}; {like}") from None
+        if dataclasses.is_dataclass(old):
+            one = next(leaves(old, f"{path}."))
+            raise BadInput(
+                f"{path}={_short(text)}: {path} is no single value; set one of its fields, e.g. {one}"
+            ) from None
+        raise BadInput(
+            f"{path}={_short(text)} is of another kind than the present value {old!r}; write one like it"
+        ) from None
 
 
 def _fit(value: Any, kind: Any) -> Any:

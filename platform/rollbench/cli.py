@@ -24,7 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from rollbench.changes import assignment, own_rules, with_field
+from rollbench.changes import assignment, leaves, own_rules, with_field
 from rollbench.options import add_options, sizes
 from rollbench.search import Search
 from rollbench.spec import BadInput, Figure, Table, nearest
@@ -41,6 +41,12 @@ EXPERIMENTS = (
     "sweep_cond_gen", "search_beta", "efficiency", "robustness",
 )  # fmt: skip
 
+OF_A_TABLE = ("resamples", "caption", "title")  # fields that --set finds in the table, all others in its settings
+NOT_SET = {
+    "name": "a setting's name tells it from others; printed=TEXT changes what is shown",
+    "seeds": "training seeds have an option of their own, as in --seeds 0 1 2",
+    "rows": "--rows chooses rows by their names; what a row is, such as its method's fields, stands in the experiment's file",
+}
 OF_A_SEARCH = ("trials", "rungs", "reduction", "share", "proxy", "seed")  # fields that --set finds in the search itself
 
 
@@ -191,7 +197,8 @@ def _search(search: Search, options: argparse.Namespace, command: str) -> int:
             search = with_field(search, *assignment(change))
         scaled = search_at_scale(search, scale(options.scale))
         options.set, options.rows = [change for change in options.set if change not in own], ["all"]
-        works, needed = plan(scaled.entered(), options, store)
+        also = [path for path in leaves(search) if path.split(".")[0] in OF_A_SEARCH]
+        works, needed = plan(scaled.entered(), options, store, also)
         race = climb(scaled, works.table)
     if options.dry_run:
         from rollbench.dryrun import describe_search
@@ -229,8 +236,13 @@ def asked(options: argparse.Namespace) -> Resources:
     return Resources(*bounds(options.workers), options.batch, options.gpus_per_worker)
 
 
-def plan(experiment: Table | Figure, options: argparse.Namespace, store: Store) -> tuple[TableWork, dict[Work, int]]:
-    """The graph of stages of a table (or of a figure's table) as the options ask for it, and the bytes that its stages take."""
+def plan(
+    experiment: Table | Figure, options: argparse.Namespace, store: Store, also: Sequence[str] = ()
+) -> tuple[TableWork, dict[Work, int]]:
+    """The graph of stages of a table (or of a figure's table) as the options ask for it, and the bytes that its stages take.
+
+    also: what --set can change beside the table's own fields.
+    """
     from rollbench.engine.place import check_out
     from rollbench.estimate import stage_bytes
     from rollbench.pipeline import lay_out
@@ -245,7 +257,7 @@ def plan(experiment: Table | Figure, options: argparse.Namespace, store: Store) 
         raise BadInput(f"--batch {options.batch} is below 1; the smallest is 1")
     workers = asked(options).most
     source = options.data or ("stand-in" if caps.stand_in else "real")
-    asked_for = _changed(at_scale(table, caps), options)
+    asked_for = _changed(at_scale(table, caps), options, also)
     # Every rule is checked on what is planned, before anything is ingested.
     planned = choose(asked_for, table, source, store, planning=True)
     most = min(setting.training.micro_batches for setting in planned.settings)
@@ -259,18 +271,18 @@ def plan(experiment: Table | Figure, options: argparse.Namespace, store: Store) 
     return works, stage_bytes(works)
 
 
-def _changed(table: Table, options: argparse.Namespace) -> Table:
+def _changed(table: Table, options: argparse.Namespace, also: Sequence[str]) -> Table:
     """The table with --set and --seeds applied; every rule of its values is checked again."""
     for change in options.set:
         path, text = assignment(change)
-        if path == "name":
-            raise BadInput(
-                f"--set {change!r}: a setting's name tells it from others; printed=TEXT changes what is shown"
-            )
-        if path in ("resamples", "caption", "title"):
+        head = path.split(".")[0]
+        if head in NOT_SET:
+            raise BadInput(f"--set {change!r}: {NOT_SET[head]}")
+        if path in OF_A_TABLE:
             table = with_field(table, path, text)
         else:
-            table = replace(table, settings=tuple(with_field(setting, path, text) for setting in table.settings))
+            known = (*also, *OF_A_TABLE)
+            table = replace(table, settings=tuple(with_field(setting, path, text, known) for setting in table.settings))
     if options.seeds:
         if len(set(options.seeds)) < len(options.seeds) or not all(0 <= seed < 2**63 for seed in options.seeds):
             raise BadInput(f"--seeds {options.seeds}: give whole numbers from 0 to 2**63 - 1, each once, as in 0 1 2")
