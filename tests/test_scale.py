@@ -2,7 +2,9 @@
 
 import importlib
 import math
+import re
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,3 +99,18 @@ def test_an_unknown_scale_is_named_with_the_nearest() -> None:
 def test_bf16_is_for_the_scales_that_mean_a_gpu(table: Table) -> None:
     for name, precision in (("smoke", "fp32"), ("laptop", "fp32"), ("lab", "bf16"), ("paper", "bf16")):
         assert {setting.training.precision for setting in at_scale(table, scale(name)).settings} == {precision}
+
+
+@pytest.mark.parametrize("name", ["smoke", "laptop", "lab"])
+def test_the_readme_has_the_scales_sizes(name: str, root: Path) -> None:
+    """Cell by cell its numbers; test clips of a video stand there where they are fewer than those of a flow."""
+    (line,) = (line for line in (root / "README.md").read_text().splitlines() if line.startswith(f"| {name} |"))
+    written = [[int(n.replace(",", "")) for n in re.findall(r"[\d,]*\d", cell)] for cell in line.split("|")[3:8]]
+    caps = scale(name)
+    assert written == [
+        [caps.grid, caps.frame_grid],
+        [caps.pixels],
+        [caps.train_clips, caps.contexts, *([caps.films] if caps.films < caps.contexts else [])],
+        [caps.steps, caps.step_frames],
+        [caps.horizon, caps.calls],
+    ]
