@@ -24,7 +24,7 @@ import pytest
 from rollbench.engine.model import WEIGHTS, load_denoiser
 from rollbench.receipts import seal
 from rollbench.spec import BadInput
-from rollbench.storage import without_secret
+from rollbench.storage import reason, without_secret
 from rollbench.store import MANIFEST, RECEIPT, Damaged, Stage, Store, sha256
 from rollbench.training import checkpoint
 from tests.faults.storage import bucket, uri
@@ -259,6 +259,13 @@ def test_a_command_line_is_shown_without_its_secrets() -> None:
     command = f"python experiments/table8.py --storage 's3://{KEY}:{SECRET}@bucket/store?region=x' --set a=b@c"
     shown = without_secret(command)
     assert shown == "python experiments/table8.py --storage 's3://***@bucket/store?region=x' --set a=b@c"
+
+
+def test_an_error_of_a_storage_shows_which_one_it_is() -> None:
+    root = f"s3://{KEY}:{SECRET}@bucket/path?region=eu"
+    assert reason(OSError(f"cannot resolve {root}: no host"), root) == (
+        "cannot resolve s3://***@bucket/path?region=eu: no host"
+    )
 
 
 def test_damage_is_told_without_the_secrets_of_the_uri(tmp_path: Path) -> None:

@@ -157,6 +157,6 @@ def _shown(root: str) -> str:
 
 def reason(error: BaseException, root: str = "") -> str:
     """An error of pyarrow in a few words, without secrets: its first line, and no request's number."""
-    text = str(getattr(error, "strerror", None) or error).replace(root or "\0", "the URI")
+    text = str(getattr(error, "strerror", None) or error).replace(root or "\0", _shown(root))
     line = (text.strip() or type(error).__name__).splitlines()[0]
     return without_secret(re.sub(r" \(Request ID: [^)]*\)", "", line))[:300]
