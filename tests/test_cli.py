@@ -54,6 +54,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["--out", "/dev/null/x"], "--out '/dev/null/x': '/dev/null' is no folder; name another"),
         (["--out", "/proc"], "--out '/proc': '/proc' cannot be written ("),
         (["--workers", "0"], "--workers 0 is below 1"),
+        (["--groups-per-call", "0"], "--groups-per-call 0 is below 1"),
         (["--workers", "64"], "exceeds the 2 micro-batches"),
         (["--storage", "nonsense://x"], "cannot be opened"),
         (["--storage", "/proc/rollbench"], "cannot be written"),
@@ -76,6 +77,7 @@ def test_a_tracking_address_that_can_never_serve_is_refused_first(
     """One that is only away is told, and the work goes on: see test_record.py."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://place")
     assert "MLflow at nonsense://place cannot be used" in refused(capsys)
+    assert "MLflow at nonsense://other cannot be used" in refused(capsys, "--tracking-uri", "nonsense://other")
 
 
 def test_an_unknown_table_is_named_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,7 +96,8 @@ def test_help_of_an_experiment_is_its_own(capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(SystemExit) as left:
         main(["reproduce", "table8", "--help"])
     assert left.value.code == 0
-    assert "--scale" in (text := capsys.readouterr().out) and TABLE.title in " ".join(text.split())
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--scale" in text and TABLE.title in text and "corpora:TRAIN,TEST" in text
 
 
 def test_no_experiment_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

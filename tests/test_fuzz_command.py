@@ -13,9 +13,9 @@ from rollbench.cli import main, run
 from tests.fuzzing import campaign, is_one_line, texts, told
 
 COMMANDS = {
-    "reproduce": ("--scale", "--rows", "--seeds", "--storage", "--data", "--workers", "--batch", "--set"),
+    "reproduce": ("--scale", "--rows", "--seeds", "--storage", "--data", "--workers", "--groups-per-call", "--tracking-uri", "--set"),
     "ingest": ("--source", "--split", "--size", "--stride", "--frames", "--clips", "--fps", "--camera", "--storage", "--workers"),
-    "inspect": ("--out", "--storage"),
+    "inspect": ("--sheet", "--storage"),
     "compare": ("--metric", "--storage", "--tracking-uri", "--json"),
     "track": ("--storage", "--out", "--tracking-uri"),
     "fvd": ("--protocol", "--clip", "--real-stride", "--skip-bad", "--backend", "--weights", "--device", "--resamples", "--level",
@@ -64,7 +64,11 @@ def check(arguments: list[str]) -> None:
 @example(["reproduce", "table8", "--workers", "9" * 5000])
 def test_words_of_any_kind(arguments: list[str]) -> None:
     if arguments[0] == "reproduce":
-        arguments = [*arguments, "--batch", "0"]  # refused last, so that nothing is computed whatever the rest is
+        arguments = [
+            *arguments,
+            "--groups-per-call",
+            "0",
+        ]  # refused last, so that nothing is computed whatever the rest is
     check(arguments)
 
 

@@ -41,7 +41,7 @@ def videos(tmp_path: Path) -> Stage:
 
 def test_it_shows_what_is_inside(videos: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sheet = tmp_path / "deep" / "sheet.png"
-    assert main(["inspect", videos.key[:8], "--storage", videos.store.root, "--out", str(sheet)]) == 0
+    assert main(["inspect", videos.key[:8], "--storage", videos.store.root, "--sheet", str(sheet)]) == 0
     out = capsys.readouterr().out
     manifest = videos.manifest() or {}
     for words in (
@@ -58,7 +58,7 @@ def test_fields_are_drawn_channel_by_channel(tmp_path: Path, capsys: pytest.Capt
     np.savez(tmp_path / "runs" / "a.npz", u=np.random.default_rng(0).normal(size=(20, 2, 6, 6)))
     value = Fields(frames=4, test_fraction=0, dims=("time", "channel", "y", "x"))
     stage = corpus(value, tmp_path / "runs", tmp_path / "store")
-    assert main(["inspect", stage.key, "--storage", stage.store.root, "--out", "sheet.png"]) == 0
+    assert main(["inspect", stage.key, "--storage", stage.store.root, "--sheet", "sheet.png"]) == 0
     assert "channel   u/1: mean" in capsys.readouterr().out
     with Image.open("sheet.png") as picture:
         assert picture.height > 10 * PANEL
@@ -82,13 +82,13 @@ def test_any_stage_can_be_inspected_and_one_only(videos: Stage, capsys: pytest.C
     storage = ["--storage", videos.store.root]
     assert main(["inspect", "fff", *storage]) == 0
     assert "parameters 3" in capsys.readouterr().out
-    assert main(["inspect", "fff", *storage, "--out", "x.png"]) == 2
+    assert main(["inspect", "fff", *storage, "--sheet", "x.png"]) == 2
     assert "holds no clips to draw" in capsys.readouterr().err
     assert main(["inspect", "", *storage]) == 2
     assert "begins 2 keys" in capsys.readouterr().err
     assert main(["inspect", "xyz", *storage]) == 2
     assert "no stage 'xyz' in storage" in capsys.readouterr().err
-    assert main(["inspect", videos.key, *storage, "--out", "x.nonsense"]) == 2
+    assert main(["inspect", videos.key, *storage, "--sheet", "x.nonsense"]) == 2
     assert "use a name such as contact.png" in capsys.readouterr().err
 
 

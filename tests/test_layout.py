@@ -60,7 +60,7 @@ ROOMS: dict[str, set[str]] = {
     "estimate": {"torch", "processors", "spec", "store", "pipeline", "models"},
     "dryrun": {"processors", "store", "pipeline", "rungs", "estimate", "engine.progress"},
     "sources": {"spec", "store", "corpora", "datasets", "engine"},
-    "commands": {"numpy", "spec", "store", "corpora", "pipeline", "datasets", "engine", "reports", "outbox", "tracking"},
+    "commands": {"numpy", "spec", "options", "store", "corpora", "pipeline", "datasets", "engine", "reports", "outbox", "tracking"},
     "hyperparameters": {"spec", "models"},
     "options": {"changes", "scale"},
     "cli": {"options", "reports.index", "reports.settings_table", "spec", "search", "changes", "scale", "storage", "store", "pipeline",

@@ -216,7 +216,7 @@ def test_a_truncated_checkpoint_is_named_and_redone(
 
 def test_two_workers_and_another_batch_give_the_same_numbers(tmp_path: Path, finished: Path) -> None:
     """Two workers share each global batch of two micro-batches and the groups of films; the bytes come out the same."""
-    report = make(tmp_path, "--workers", "2", "--batch", "2")
+    report = make(tmp_path, "--workers", "2", "--groups-per-call", "2")
     assert digests(tmp_path) == digests(finished)
     assert numbers(report) == numbers(read(finished))
 

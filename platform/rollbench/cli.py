@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rollbench.changes import assignment, leaves, own_rules, with_field
-from rollbench.options import add_options, sizes
+from rollbench.options import add_options, add_out, sizes
 from rollbench.search import Search
 from rollbench.spec import BadInput, Figure, Table, nearest
 from rollbench.storage import absolute, without_secret
@@ -124,7 +124,7 @@ def print_settings(
 
     script = f"experiments/table{number}.py"
     parser = _Parser(prog=script, description=f"Table {number}: settings, ours beside the paper's.")
-    parser.add_argument("--out", default="out", metavar="DIR", help="where reports go (default: out)")
+    add_out(parser)
     options = parser.parse_args(words(arguments))
 
     def work() -> int:
@@ -223,7 +223,7 @@ def _around(
     out = absolute(options.out)
     return {
         "place": Place(store, Path(out) / name, sizes(options), without_secret(command)),
-        "mlflow": tracking_uri(None, store, out),
+        "mlflow": tracking_uri(options.tracking_uri, store, out),
         "resources": asked(options),
         "progress": Progress(),
     }
@@ -233,7 +233,7 @@ def asked(options: argparse.Namespace) -> Resources:
     """What of the cluster the options ask for."""
     from rollbench.engine.resources import Resources, bounds
 
-    return Resources(*bounds(options.workers), options.batch, options.gpus_per_worker)
+    return Resources(*bounds(options.workers), options.groups_per_call, options.gpus_per_worker)
 
 
 def plan(
@@ -253,8 +253,8 @@ def plan(
     caps = scale(options.scale)
     if not options.dry_run:
         check_out(options.out, experiment.name)
-    if options.batch < 1:
-        raise BadInput(f"--batch {options.batch} is below 1; the smallest is 1")
+    if options.groups_per_call < 1:
+        raise BadInput(f"--groups-per-call {options.groups_per_call} is below 1; the smallest is 1")
     workers = asked(options).most
     source = options.data or ("stand-in" if caps.stand_in else "real")
     asked_for = _changed(at_scale(table, caps), options, also)

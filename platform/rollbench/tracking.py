@@ -75,8 +75,8 @@ def open_tracking(uri: str) -> Tracking:
         raise Unavailable(f"MLflow at {without_secret(uri)} cannot be reached ({error})") from None
     except Exception as error:  # mlflow, its databases and its clouds raise what they like
         raise BadInput(
-            f"MLflow at {without_secret(uri)} cannot be used ({_first_line(error)}); correct MLFLOW_TRACKING_URI, or unset it "
-            "to record into a sqlite file beside the results"
+            f"MLflow at {without_secret(uri)} cannot be used ({_first_line(error)}); correct --tracking-uri or "
+            "MLFLOW_TRACKING_URI, or leave it out to record into a sqlite file beside the results"
         ) from None
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import sys
 from typing import Any
 
@@ -20,6 +19,7 @@ from rollbench.datasets.fields import Fields
 from rollbench.datasets.folder import Folder
 from rollbench.datasets.kinetics import Kinetics600
 from rollbench.datasets.source import FromFiles
+from rollbench.options import add_storage
 from rollbench.spec import BadInput
 from rollbench.store import Store
 
@@ -41,12 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         for field in dataclasses.fields(kind):
             if field.name != "split":
                 _add_field(one, field)
-        add(
-            "--storage",
-            default=os.environ.get("ROLLBENCH_STORAGE", "store"),
-            metavar="URI",
-            help="where shards go: a folder or a URI such as s3://bucket/path (default: $ROLLBENCH_STORAGE, else store)",
-        )
+        add_storage(one, "where shards go")
         add("--workers", type=int, metavar="N", help="shards made at a time (default: one a CPU)")
         add("--skip-bad", action="store_true", help="leave out what cannot be used, and list it")
         add("--dry-run", action="store_true", help="say what there is and what is to be done, and do nothing")

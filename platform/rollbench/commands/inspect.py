@@ -1,6 +1,6 @@
 """`rollbench inspect KEY`: what a stage holds, whether it is intact, and a contact sheet of its clips.
 
-    rollbench inspect 9f7c0c --out contact.png
+    rollbench inspect 9f7c0c --sheet contact.png
 
 KEY is a stage's key or the beginning of one, of any kind, as `rollbench ingest`, manifests and reports print it.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from rollbench.corpora import KIND
+from rollbench.options import add_storage
 from rollbench.pipeline import VERSIONS
 from rollbench.spec import BadInput, nearest
 from rollbench.store import Stage, Store, tensor_of
@@ -29,13 +29,8 @@ STRIPS, LISTED = 8, 20  # clips on a contact sheet; lines of a list
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("key", metavar="KEY", help="a stage's key, or the beginning of one")
-    add("--out", metavar="FILE", help="write a contact sheet of some clips, as .png, .jpg or .webp")
-    add(
-        "--storage",
-        default=os.environ.get("ROLLBENCH_STORAGE", "store"),
-        metavar="URI",
-        help="where stages lie: a folder or a URI such as s3://bucket/path (default: $ROLLBENCH_STORAGE, else store)",
-    )
+    add("--sheet", metavar="FILE", help="write a contact sheet of some clips, as .png, .jpg or .webp")
+    add_storage(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -49,9 +44,9 @@ def run(options: argparse.Namespace) -> int:
         return 0
     damage = stage.damage()
     print("\n".join(_lines(stage, manifest, damage)))
-    if options.out:
-        _draw(stage, manifest, Path(options.out))
-        print(f"  sheet     {options.out}")
+    if options.sheet:
+        _draw(stage, manifest, Path(options.sheet))
+        print(f"  sheet     {options.sheet}")
     return 1 if damage else 0
 
 
@@ -119,7 +114,7 @@ def _draw(stage: Stage, manifest: dict[str, Any], out: Path) -> None:
     except (OSError, ValueError) as error:
         if isinstance(error, BadInput):
             raise
-        raise BadInput(f"--out {out} cannot be written ({error}); use a name such as contact.png") from None
+        raise BadInput(f"--sheet {out} cannot be written ({error}); use a name such as contact.png") from None
 
 
 def _strips(stage: Stage, manifest: dict[str, Any]) -> Iterator[Any]:
@@ -151,4 +146,4 @@ def _strips(stage: Stage, manifest: dict[str, Any]) -> Iterator[Any]:
                 title = manifest["channels"][i]["name"] if "channels" in manifest else f"channel {i}"
                 yield field_strip(f"{name}   {title}", clip[:, i], float(mean), float(std))
     if not wanted or not rows:
-        raise BadInput(f"{stage} holds no clips to draw; leave --out away")
+        raise BadInput(f"{stage} holds no clips to draw; leave --sheet away")

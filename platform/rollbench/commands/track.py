@@ -9,11 +9,11 @@ stopped and given again. Exit code 2 where the server is still away.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections import Counter
 from pathlib import Path
 
+from rollbench.options import add_out, add_storage, add_tracking_uri
 from rollbench.outbox import Outbox
 from rollbench.spec import BadInput
 from rollbench.store import Store
@@ -22,19 +22,9 @@ HELP = "send results to a tracking server that was away"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add(
-        "--storage",
-        default=os.environ.get("ROLLBENCH_STORAGE", "store"),
-        metavar="URI",
-        help="where stages lie: a folder or a URI such as s3://bucket/path (default: $ROLLBENCH_STORAGE, else store)",
-    )
-    add("--out", default="out", metavar="DIR", help="where reports are (default: out)")
-    add(
-        "--tracking-uri",
-        metavar="URI",
-        help="where runs are recorded (default: $MLFLOW_TRACKING_URI, else mlflow.db in --storage, or in --out if that is no folder)",
-    )
+    add_storage(parser)
+    add_out(parser, "where reports are")
+    add_tracking_uri(parser)
 
 
 def run(options: argparse.Namespace) -> int:
