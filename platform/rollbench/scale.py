@@ -1,6 +1,7 @@
 """A scale is a row of caps: a table at a scale is the table with every size field at most the cap.
 
-The paper's scale caps nothing. No code anywhere asks for a scale's name, so a small run takes the same path as a large one.
+The paper's scale caps nothing. Nothing that makes a number asks for a scale's name, so a small run takes the same path as a large one;
+a verdict alone does (`reports/verdict.py`), because the paper's values are compared with numbers of its own sizes only.
 One field is a floor instead: 1e-4 belongs to a network of 1,024 channels and 100,000 steps; small networks and short runs learn
 better with larger steps (at the laptop's size the loss on held-out clips falls up to about 5e-3).
 
