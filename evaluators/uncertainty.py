@@ -43,12 +43,6 @@ def replicates(value: float, influence: Any, draws: np.ndarray) -> np.ndarray:
     return value + np.array([phi[draw].sum() for draw in draws])  # one at a time: all at once is [count, n] of memory
 
 
-def of_mean(values: Any) -> np.ndarray:
-    """The influence [n] of each of n values on their mean."""
-    x = np.asarray(values, dtype=np.float64)
-    return (x - x.mean()) / len(x)
-
-
 def by_source(influence: Any, sources: Sequence[int] | np.ndarray, n: int) -> np.ndarray:
     """The influence [n] of each source clip, where several rows (samples of one clip) share a source: their sum."""
     return np.bincount(np.asarray(sources), weights=np.asarray(influence, dtype=np.float64), minlength=n)

@@ -41,7 +41,7 @@ def markdown(report: Report, pictures: Sequence[Path] = ()) -> str:
     parts += map(escape, words.published_protocols(report))
     parts += [
         "## How to trace a number",
-        escape(words.tracing(report)),
+        escape(words.tracing()),
         f"```\n{report.command}\n```",
         _bullets(words.tracked(report)),
     ]
@@ -88,7 +88,7 @@ def _claims(report: Report) -> str:
         out.append(f"- **{verdict.verdict}** · {escape(claim.text)} ({escape(claim.source)})  ")
         out.append(f"  {escape(words.metric(claim.metric))}: {escape(relation(claim))}. {escape(verdict.sentence)}")
         if verdict.leads:
-            rows = [[words.lead(at.lead), at.verdict, *map(escape, words.at(claim, at))] for at in verdict.leads]
+            rows = [[words.lead(at.lead), at.verdict, *map(escape, words.at(at))] for at in verdict.leads]
             lines = table(["lead", "verdict", "left", "right", words.estimate(claim)], rows).splitlines()
             out.append("\n" + "\n".join("  " + line for line in lines) + "\n")
     return "\n".join(out)

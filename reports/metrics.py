@@ -51,7 +51,6 @@ METRICS: Mapping[str, MetricText] = {
         positive=False,
     ),
     "ssim": MetricText("SSIM", "Structural similarity to the true film: 1 is equal.", positive=False),
-    "lpips": MetricText("LPIPS", "Perceptual distance to the true film: 0 is equal."),
     "crps": MetricText(
         "CRPS",
         "Continuous ranked probability score of the samples of a clip, fair in their number; lower is better; of one "
@@ -62,7 +61,6 @@ METRICS: Mapping[str, MetricText] = {
         "Spread / skill",
         "Spread of the samples over the error of their mean: 1 is reliable, below it the samples are too alike.",
     ),
-    "loss": MetricText("Loss", "Denoising loss on held-out clips; only rows trained alike can be compared."),
     "fvd": MetricText(
         "FVD",
         "Fréchet video distance in the headline reading of its protocol; lower is better; the floor is what real clips "

@@ -138,7 +138,7 @@ def _claim(verdict: Verdict) -> str:
         f"{escape(verdict.sentence)}</p>",
     ]
     if verdict.leads:
-        rows = [[words.lead(at.lead), at.verdict, *words.at(claim, at)] for at in verdict.leads]
+        rows = [[words.lead(at.lead), at.verdict, *words.at(at)] for at in verdict.leads]
         table = plain_table(["lead", "verdict", "left", "right", words.estimate(claim)], rows, text=(1,))
         out.append(f"<details><summary>At each lead</summary>{table}</details>")
     return '<div class="claim">' + "\n".join(out) + "</div>"
@@ -152,7 +152,7 @@ def _traces(report: Report) -> str:
     """How to trace a number: each number in the tables above leads to its row's lines here."""
     out = [
         '<h2 id="trace">How to trace a number</h2>',
-        f"<p>{escape(words.tracing(report))}</p>",
+        f"<p>{escape(words.tracing())}</p>",
         f"<pre>{escape(report.command)}</pre>",
     ]
     pairs = words.tracked(report)

@@ -187,7 +187,7 @@ def estimate(claim: Claim) -> str:
     return f"left − {factor}right"
 
 
-def at(claim: Claim, found: AtLead) -> list[str]:
+def at(found: AtLead) -> list[str]:
     """Left, right and the deciding estimate with its interval."""
     value, low, high = bounds(found.estimate, found.low, found.high)
     return [numeral(found.left), numeral(found.right), f"{value} [{low}, {high}]"]
@@ -207,7 +207,7 @@ def published_protocols(report: Report) -> list[str]:
     return out + ([f"Oddities in the paper's rows. {'. '.join(notes)}."] if notes else [])
 
 
-def tracing(report: Report) -> str:
+def tracing() -> str:
     """How a number leads to what made it."""
     return (
         "Each number was made by the stages whose content keys stand below: the folders data/<key>, model/<key>, "

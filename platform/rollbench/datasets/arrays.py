@@ -70,10 +70,6 @@ class Variable:
         return values
 
 
-def is_field_file(path: Path) -> bool:
-    return path.suffix.lower() in ENDINGS
-
-
 @contextlib.contextmanager
 def variables(path: Path) -> Iterator[list[Variable]]:
     """The numeric arrays of a file, which is open meanwhile. Raises BadInput for what cannot be opened."""

@@ -27,7 +27,7 @@ def report(
     drawn = pictures(works, results, place, figure)
     page = render(
         results,
-        text(works.table, place.scale, figure),
+        text(works.table, figure),
         place.out,
         figures=drawn.figures,
         films=drawn.films,
@@ -41,7 +41,7 @@ def report(
 
 
 # --- words --------------------------------------------------------------------------------------------------------------------
-def text(table: Table, scale: str, figure: Figure | None = None) -> TableText:
+def text(table: Table, figure: Figure | None = None) -> TableText:
     """What the report says of a table."""
     return TableText(
         name=figure.name if figure else table.name,
@@ -49,11 +49,11 @@ def text(table: Table, scale: str, figure: Figure | None = None) -> TableText:
         caption=table.caption,
         published=table.published,
         claims=table.claims,
-        settings=tuple(_setting(setting, table.resamples, scale) for setting in table.settings),
+        settings=tuple(_setting(setting, table.resamples) for setting in table.settings),
     )
 
 
-def _setting(setting: Setting, resamples: int, scale: str) -> SettingText:
+def _setting(setting: Setting, resamples: int) -> SettingText:
     printed = [row.printed or row.name for row in setting.rows]
     several = bool(setting.printed)
     return SettingText(

@@ -54,16 +54,3 @@ def vorticity(frames: Array) -> Array:
 def energy(frames: Array) -> Array:
     """Kinetic energy per mass, the mean of (u^2 + v^2)/2, m^2/s^2: [..., 2, y, x] -> [...]."""
     return 0.5 * (np.asarray(frames, np.float64) ** 2).sum(-3).mean((-2, -1))
-
-
-def energy_spectrum(frames: Array) -> Array:
-    """Energy in the shells round(|k|) = 0, 1, ..., n/2, m^2/s^2: [..., 2, n, n] -> [..., n//2 + 1].
-
-    Of the means over faces as they are stored, so compare frames of one size. Shells below n/2 are complete.
-    """
-    n = frames.shape[-1]
-    kx, ky = wavenumbers(n)
-    pairs = np.where((kx == 0) | (kx == n / 2), 1, 2)  # rfft2 keeps one of each conjugate pair
-    density = 0.5 * pairs * (np.abs(np.fft.rfft2(frames, norm="forward")) ** 2).sum(-3)
-    shell = np.rint(np.hypot(kx, ky))
-    return np.stack([density[..., shell == k].sum(-1) for k in range(n // 2 + 1)], axis=-1)
