@@ -1,16 +1,17 @@
-"""Errors of a forecast against the truth, point by point: one number per clip.
+"""Errors of films against the truth, point by point: one number per clip, or per clip and lead.
 
-    MSE      mean (f - x)^2 / range^2 over channels and pixels; range 255 puts bytes on the scale from 0 to 1
+    MSE      mean (f - x)^2 over samples, channels and pixels
     ratio    MSE / climatological variance: 1 for the climatological mean, 2 for an independent draw of the same law
-    PSNR     -10 log10 MSE, dB
+    PSNR     -10 log10 MSE, dB, of pixels on the scale from 0 to 1
     SSIM     mean of (2 mu_f mu_x + C1)(2 cov + C2) / ((mu_f^2 + mu_x^2 + C1)(var_f + var_x + C2)) over windows, with a Gaussian
              window of 11 x 11, sigma 1.5, C1 = (.01 range)^2, C2 = (.03 range)^2        (Wang et al. 2004)
     CRPS     E|F - x| - 1/2 E|F - F'|, fair over a finite ensemble             (Gneiting, Raftery 2007; Ferro 2014)
-    spread   root of the mean ensemble variance; spread sqrt(1 + 1/m) / RMSE of the mean of m members is 1 if reliable
+    spread   (1 + 1/m) mean variance of m members; the root of its ratio to the MSE of their mean is 1 if reliable
                                                                                (Fortin et al. 2014)
 
-Every function takes clips in front, [N, ...], and gives [N]. `by_lead` applies one to each lead time: by_lead(psnr, fake, real,
-255.0) and by_lead(crps, ensemble, real) are [N, T].
+Clips are in front, leads behind them: films [N, m, T, ...] are m samples of each clip, truth [N, T, ...], and what is found [N, T].
+`mae`, `ssim` and `crps` are of one lead, [N, ...] in and [N] out; `by_lead` applies them to each: by_lead(ssim, fake, real, 255.0) and
+by_lead(crps, ensemble, real) are [N, T].
 """
 
 from __future__ import annotations
@@ -24,15 +25,40 @@ VERSION = "pixel@1"
 WINDOW = 11  # of SSIM
 
 
-def mse(fake: Any, real: Any, data_range: float = 1.0) -> np.ndarray:
-    """[N] mean square error of fake against real, both [N, ...], in units of data_range squared."""
-    return np.array([_square_error(f, x) for f, x in _pairs(fake, real)]) / data_range**2
+def square_error(films: Any, truth: Any) -> np.ndarray:
+    """[N, T] mean square error of films [N, m, T, ...] against truth [N, T, ...], in their unit squared; the mean over samples too."""
+    f, x = np.asarray(films), np.asarray(truth)
+    _check(f.shape[:1] + f.shape[2:], x.shape)
+    return np.square(np.subtract(f, x[:, None], dtype=np.float64)).mean((1, *range(3, f.ndim)))
 
 
-def psnr(fake: Any, real: Any, data_range: float) -> np.ndarray:
-    """[N] peak signal-to-noise ratio in dB, infinite where the two are equal; data_range is 255 for uint8 frames."""
-    with np.errstate(divide="ignore"):
-        return -10 * np.log10(mse(fake, real, data_range))
+def error_of_mean(films: Any, truth: Any) -> np.ndarray:
+    """[N, T] mean square error of the mean over the samples of films [N, m, T, ...] against truth [N, T, ...]."""
+    mean = np.mean(films, axis=1, dtype=np.float64)
+    return np.square(_difference(mean, truth)).mean(tuple(range(2, mean.ndim)))
+
+
+def spread(films: Any) -> np.ndarray:
+    """[N, T] (1 + 1/m) times the unbiased variance over the samples of films [N, m, T, ...]; 0 for one sample."""
+    n, m, leads = np.shape(films)[:3]
+    if m == 1:
+        return np.zeros((n, leads))
+    return (1 + 1 / m) * np.var(films, axis=1, ddof=1, dtype=np.float64).mean(tuple(range(2, np.ndim(films) - 1)))
+
+
+def spread_skill(spread: Any, error_of_mean: Any) -> Any:
+    """Root of a mean spread over a mean error of the samples' mean: 1 if reliable."""
+    return np.sqrt(spread / error_of_mean)
+
+
+def psnr(error: Any) -> Any:
+    """Peak signal-to-noise ratio in dB of a mean square error of pixels from 0 to 1; at most 120, of equal frames too."""
+    return -10 * np.log10(np.maximum(error, 1e-12))
+
+
+def mae(fake: Any, real: Any) -> np.ndarray:
+    """[N] mean absolute error of fake against real, both [N, ...]: the CRPS of a single sample."""
+    return np.abs(_difference(fake, real)).mean(tuple(range(1, np.ndim(real))))
 
 
 def ssim(fake: Any, real: Any, data_range: float) -> np.ndarray:
@@ -43,13 +69,6 @@ def ssim(fake: Any, real: Any, data_range: float) -> np.ndarray:
             f"frames of shape {shape}: SSIM needs [N, ..., y, x, c] of at least {WINDOW} x {WINDOW} pixels"
         )
     return np.array([_ssim(f, x, data_range) for f, x in _pairs(fake, real)])
-
-
-def climatology(real: Any) -> tuple[np.ndarray, float]:
-    """The mean frame [...] of real [N, ...] and the mean square deviation from it: the MSE of forecasting it."""
-    x = np.asarray(real)
-    mean = x.mean(axis=0, dtype=np.float64)
-    return mean, float(np.mean([np.square(frame - mean).mean() for frame in x]))
 
 
 def crps(ensemble: Any, real: Any) -> np.ndarray:
@@ -67,26 +86,23 @@ def crps(ensemble: Any, real: Any) -> np.ndarray:
     return np.array(scores)
 
 
-def spread_skill(ensemble: Any, real: Any) -> float:
-    """sqrt((1 + 1/m) mean ensemble variance / MSE of the ensemble mean) over all clips; 1 if reliable."""
-    members = _members(ensemble, real)
-    m = len(members)
-    variance = np.mean([members[:, i].var(axis=0, ddof=1, dtype=np.float64).mean() for i in range(members.shape[1])])
-    return float(np.sqrt((1 + 1 / m) * variance / mse(members.mean(axis=0, dtype=np.float64), real).mean()))
-
-
 def by_lead(metric: Callable[..., Any], fake: Any, real: Any, *args: Any) -> np.ndarray:
     """[N, T]: a metric of frames, for each lead time of real [N, T, ...] and fake alike, or an ensemble [m, N, T, ...]."""
     f, x = np.asarray(fake), np.asarray(real)
-    if f.shape[f.ndim - x.ndim :] != x.shape:
-        raise ValueError(f"forecast {f.shape} and truth {x.shape} differ in shape: compare them frame by frame")
+    _check(f.shape[f.ndim - x.ndim :], x.shape)
     leads = np.moveaxis(f, f.ndim - x.ndim + 1, 0)
     return np.stack([metric(leads[t], x[:, t], *args) for t in range(x.shape[1])], axis=-1)
 
 
-def _square_error(f: np.ndarray, x: np.ndarray) -> float:
-    difference = np.subtract(f, x, dtype=np.float64)  # of unsigned integers it would wrap around
-    return float(np.vdot(difference, difference)) / difference.size
+def _difference(f: Any, x: Any) -> np.ndarray:
+    """f - x in float64: of unsigned integers it would wrap around."""
+    _check(np.shape(f), np.shape(x))
+    return np.subtract(f, x, dtype=np.float64)
+
+
+def _check(forecast: tuple[int, ...], truth: tuple[int, ...]) -> None:
+    if forecast != truth:
+        raise ValueError(f"forecast {forecast} and truth {truth} differ in shape: compare them frame by frame")
 
 
 def _ssim(f: np.ndarray, x: np.ndarray, data_range: float) -> float:
@@ -108,8 +124,7 @@ def _windows(n: int) -> np.ndarray:
 
 def _pairs(fake: Any, real: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     f, x = np.asarray(fake), np.asarray(real)
-    if f.shape != x.shape:
-        raise ValueError(f"forecast {f.shape} and truth {x.shape} differ in shape: compare them frame by frame")
+    _check(f.shape, x.shape)
     return zip(f, x, strict=True)
 
 

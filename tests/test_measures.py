@@ -100,7 +100,9 @@ def test_ensembles_against_the_definitions() -> None:
     members, truth = np.moveaxis(seen.films[:, :, 0], 1, 0), seen.truth[:, 0]
     gaps = np.abs(members[:, None] - members[None]).sum((0, 1)) / (2 * 4 * 3)
     assert found["crps", 1] == pytest.approx((np.abs(members - truth).mean(0) - gaps).mean())
-    assert found["spread_skill", 1] == pytest.approx(pixel.spread_skill(members, truth))
+    spread = (1 + 1 / 4) * members.var(0, ddof=1).mean()
+    error = np.square(members.mean(0) - truth).mean()
+    assert found["spread_skill", 1] == pytest.approx(np.sqrt(spread / error))
 
 
 def test_one_sample_is_scored_by_its_absolute_error() -> None:

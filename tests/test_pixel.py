@@ -6,22 +6,41 @@ import pytest
 from evaluators import pixel
 
 
-def test_mse_of_bytes_does_not_wrap_around():
-    fake, real = np.zeros((2, 3, 4, 4, 3), np.uint8), np.full((2, 3, 4, 4, 3), 255, np.uint8)
-    real[1] = 1
-    np.testing.assert_array_equal(pixel.mse(fake, real), [65025.0, 1.0])
-    np.testing.assert_allclose(pixel.psnr(fake, real, 255), [0.0, 20 * np.log10(255)])
-    np.testing.assert_allclose(pixel.mse(fake, real, 255), [1.0, 255**-2.0])
-    assert pixel.psnr(real, real, 255)[0] == np.inf
+def test_errors_of_bytes_do_not_wrap_around():
+    films, truth = np.zeros((2, 1, 3, 4, 4, 3), np.uint8), np.full((2, 3, 4, 4, 3), 255, np.uint8)
+    truth[1] = 1
+    np.testing.assert_array_equal(pixel.square_error(films, truth), [[65025.0] * 3, [1.0] * 3])
+    np.testing.assert_array_equal(pixel.error_of_mean(films, truth), [[65025.0] * 3, [1.0] * 3])
+    np.testing.assert_array_equal(pixel.mae(films[:, 0], truth), [255.0, 1.0])
+
+
+def test_psnr_is_the_error_in_decibels():
+    np.testing.assert_allclose(pixel.psnr(np.array([1.0, 255**-2.0])), [0.0, 20 * np.log10(255)])
+    assert pixel.psnr(0.0) == 120  # of equal frames, whose ratio has no mean
 
 
 def test_climatology_scores_one_and_an_independent_draw_two():
     rng = np.random.default_rng(0)
     real, draw = 3 + 2 * rng.standard_normal((2, 4000, 2, 8, 8))
-    mean, variance = pixel.climatology(real)
+    mean = np.broadcast_to(real.mean(0), real.shape)
+    variance = pixel.square_error(mean[:, None], real).mean()
     assert variance == pytest.approx(4.0, rel=0.01)
-    assert pixel.mse(np.broadcast_to(mean, real.shape), real).mean() / variance == pytest.approx(1.0, abs=1e-12)
-    assert pixel.mse(draw, real).mean() / variance == pytest.approx(2.0, rel=0.01)
+    assert pixel.square_error(draw[:, None], real).mean() / variance == pytest.approx(2.0, rel=0.01)
+
+
+def test_errors_are_their_definitions():
+    films, truth = (
+        (rng := np.random.default_rng(6)).standard_normal((5, 3, 7, 2, 4, 4)),
+        rng.standard_normal((5, 7, 2, 4, 4)),
+    )
+    error = pixel.square_error(films, truth)
+    assert error.shape == (5, 7)
+    np.testing.assert_allclose(error[2, 3], np.mean((films[2, :, 3] - truth[2, 3]) ** 2))
+    np.testing.assert_allclose(
+        pixel.error_of_mean(films, truth)[2, 3], np.mean((films[2, :, 3].mean(0) - truth[2, 3]) ** 2)
+    )
+    np.testing.assert_allclose(pixel.spread(films)[2, 3], 4 / 3 * films[2, :, 3].var(0, ddof=1).mean())
+    np.testing.assert_array_equal(pixel.spread(films[:, :1]), np.zeros((5, 7)))
 
 
 def test_ssim_is_its_definition():
@@ -53,26 +72,29 @@ def test_ssim_is_its_definition():
 
 def test_by_lead_is_the_metric_of_each_frame():
     fake, real = np.random.default_rng(1).standard_normal((2, 5, 7, 2, 4, 4))
-    by_lead = pixel.by_lead(pixel.mse, fake, real)
+    by_lead = pixel.by_lead(pixel.mae, fake, real)
     assert by_lead.shape == (5, 7)
-    np.testing.assert_allclose(by_lead[2, 3], np.mean((fake[2, 3] - real[2, 3]) ** 2))
+    np.testing.assert_allclose(by_lead[2, 3], np.mean(np.abs(fake[2, 3] - real[2, 3])))
     with pytest.raises(ValueError, match="differ in shape"):
-        pixel.by_lead(pixel.mse, fake[:, 1:], real)
+        pixel.by_lead(pixel.mae, fake[:, 1:], real)
 
 
 def test_video_and_ensembles_have_an_array_of_clips_and_leads():
     rng = np.random.default_rng(5)
     real = rng.integers(0, 256, (3, 4, 16, 16, 3), dtype=np.uint8)
     ensemble = rng.integers(0, 256, (5, *real.shape), dtype=np.uint8)
-    for metric in (pixel.mse, pixel.psnr, pixel.ssim):
-        found = pixel.by_lead(metric, ensemble[0], real, 255.0)
+    for metric, more in ((pixel.mae, ()), (pixel.ssim, (255.0,))):
+        found = pixel.by_lead(metric, ensemble[0], real, *more)
         assert found.shape == (3, 4)
-        assert found[1, 2] == metric(ensemble[0, 1:2, 2], real[1:2, 2], 255.0)[0]  # whatever clips are beside
+        assert found[1, 2] == metric(ensemble[0, 1:2, 2], real[1:2, 2], *more)[0]  # whatever clips are beside
+    films = np.moveaxis(ensemble, 0, 1)
+    for error in (pixel.square_error, pixel.error_of_mean):
+        assert error(films, real)[1, 2] == error(films[1:2, :, 2:3], real[1:2, 2:3])[0, 0]
     crps = pixel.by_lead(pixel.crps, ensemble, real)
     assert crps.shape == (3, 4)
     np.testing.assert_allclose(crps.mean(axis=1), pixel.crps(ensemble, real))
-    skill = pixel.by_lead(pixel.spread_skill, ensemble, real)
-    assert skill.shape == (4,) and skill[3] == pixel.spread_skill(ensemble[:, :, 3], real[:, 3])
+    assert pixel.spread(films).shape == (3, 4)
+    assert pixel.spread(films)[1, 2] == pixel.spread(films[1:2, :, 2:3])[0, 0]
 
 
 def test_crps_is_its_definition_and_fair():
@@ -90,13 +112,20 @@ def test_crps_is_its_definition_and_fair():
 def test_a_reliable_ensemble_spreads_as_it_errs():
     rng = np.random.default_rng(3)
     for m in (2, 10):
-        ensemble, real = rng.standard_normal((m, 200, 16, 16)), rng.standard_normal((200, 16, 16))
-        assert pixel.spread_skill(ensemble, real) == pytest.approx(1.0, rel=0.02)
-        assert pixel.spread_skill(0.5 * ensemble, real) < 0.7
+        films, truth = rng.standard_normal((200, m, 1, 16, 16)), rng.standard_normal((200, 1, 16, 16))
+
+        def skill(films, truth=truth):
+            return pixel.spread_skill(pixel.spread(films).mean(), pixel.error_of_mean(films, truth).mean())
+
+        assert skill(films) == pytest.approx(1.0, rel=0.02)
+        assert skill(0.5 * films) < 0.7
 
 
 def test_shapes_must_agree():
     with pytest.raises(ValueError, match="differ in shape"):
-        pixel.mse(np.zeros((2, 3)), np.zeros((2, 4)))
+        pixel.mae(np.zeros((2, 3)), np.zeros((2, 4)))
+    for error in (pixel.square_error, pixel.error_of_mean):
+        with pytest.raises(ValueError, match="differ in shape"):
+            error(np.zeros((2, 5, 3, 4)), np.zeros((2, 1, 4)))
     with pytest.raises(ValueError, match="m >= 2"):
         pixel.crps(np.zeros((1, 2, 3)), np.zeros((2, 3)))

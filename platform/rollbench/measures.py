@@ -94,7 +94,7 @@ class Errors:
     def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[Seen], Columns]:
         def reduce(seen: Seen) -> Columns:
             films, truth = seen.at(self.leads)
-            return {"squared_error": np.square(films - truth[:, None]).mean((1, 3, 4, 5))}
+            return {"squared_error": pixel.square_error(films, truth)}
 
         return reduce
 
@@ -123,8 +123,8 @@ class Pictures:
         def reduce(seen: Seen) -> Columns:
             films, truth = seen.at(self.leads)
             wide = np.broadcast_to(truth[:, None], films.shape)
-            likeness = [pixel.ssim(_last(films[:, :, k]), _last(wide[:, :, k]), 1.0) for k in range(len(self.leads))]
-            return {"error": np.square(films - wide).mean((1, 3, 4, 5)), "ssim": np.stack(likeness, axis=1)}
+            fake, real = (_last(frames.swapaxes(1, 2)) for frames in (films, wide))  # [k, leads, m, y, x, c]
+            return {"error": pixel.square_error(films, truth), "ssim": pixel.by_lead(pixel.ssim, fake, real, 1.0)}
 
         return reduce
 
@@ -134,9 +134,7 @@ class Pictures:
         for k, lead in enumerate(self.leads):
             # Of the mean error: two equal frames have an infinite ratio, which has no mean.
             if "psnr" in how.metrics:
-                value, values = (
-                    -10 * np.log10(np.maximum(e, 1e-12)) for e in (error[:, k].mean(), error[draws, k].mean(1))
-                )
+                value, values = map(pixel.psnr, (error[:, k].mean(), error[draws, k].mean(1)))
                 yield number("psnr", lead, value, values, pixel.VERSION, len(error))
             if "ssim" in how.metrics:
                 yield number("ssim", lead, likeness[:, k].mean(), likeness[draws, k].mean(1), pixel.VERSION, len(error))
@@ -178,17 +176,12 @@ class Ensembles:
     def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[Seen], Columns]:
         def reduce(seen: Seen) -> Columns:
             films, truth = seen.at(self.leads)
-            m = films.shape[1]
-            members = np.moveaxis(films, 1, 0)
-            scores = [
-                pixel.crps(members[:, :, k], truth[:, k])
-                if m > 1
-                else np.abs(members[0, :, k] - truth[:, k]).mean((1, 2, 3))
-                for k in range(len(self.leads))
-            ]
-            variance = films.var(1, ddof=1).mean((2, 3, 4)) if m > 1 else np.zeros(truth.shape[:2])
-            error = np.square(films.mean(1) - truth).mean((2, 3, 4))
-            return {"crps": np.stack(scores, 1), "spread": (1 + 1 / m) * variance, "error_of_mean": error}
+            if films.shape[1] > 1:
+                crps = pixel.by_lead(pixel.crps, np.moveaxis(films, 1, 0), truth)
+            else:
+                crps = pixel.by_lead(pixel.mae, films[:, 0], truth)
+            error = pixel.error_of_mean(films, truth)
+            return {"crps": crps, "spread": pixel.spread(films), "error_of_mean": error}
 
         return reduce
 
@@ -199,8 +192,8 @@ class Ensembles:
             if "crps" in how.metrics:
                 yield number("crps", lead, crps[:, k].mean(), crps[draws, k].mean(1), pixel.VERSION, len(crps))
             if "spread_skill" in how.metrics:
-                ratio = np.sqrt(spread[:, k].mean() / error[:, k].mean())
-                ratios = np.sqrt(spread[draws, k].mean(1) / error[draws, k].mean(1))
+                ratio = pixel.spread_skill(spread[:, k].mean(), error[:, k].mean())
+                ratios = pixel.spread_skill(spread[draws, k].mean(1), error[draws, k].mean(1))
                 yield number("spread_skill", lead, ratio, ratios, pixel.VERSION, len(crps))
 
 
