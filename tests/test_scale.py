@@ -101,6 +101,12 @@ def test_bf16_is_for_the_scales_that_mean_a_gpu(table: Table) -> None:
         assert {setting.training.precision for setting in at_scale(table, scale(name)).settings} == {precision}
 
 
+@pytest.mark.parametrize("cap", [f.name for f in fields(Scale) if isinstance(f.default, int) and f.default > 1])
+def test_every_cap_is_at_least_one(cap: str) -> None:
+    with pytest.raises(BadInput, match=f"{cap} = 0 is below 1"):
+        Scale("none", **{cap: 0})
+
+
 @pytest.mark.parametrize("name", ["smoke", "laptop", "lab"])
 def test_the_readme_has_the_scales_sizes(name: str, root: Path) -> None:
     """Cell by cell its numbers; test clips of a video stand there where they are fewer than those of a flow."""

@@ -46,6 +46,8 @@ class ModelCost:
 
 @cache
 def model_cost(size: Any, frame_shape: tuple[int, int, int], clean: int, generated: int) -> ModelCost:
+    """The cost of a network of this `size` on windows [1, clean + generated, c, y, x] with frame_shape (c, y, x), read off one forward
+    pass on the meta device in float32: FLOPs (a multiplication and an addition are two) and bytes."""
     with torch.device("meta"):
         network = UViT(size, frame_shape, clean, generated)
         z, logsnr = torch.empty(1, clean + generated, *frame_shape), torch.zeros(1, clean + generated)
@@ -99,6 +101,8 @@ class RowCost:
 
 
 def row_cost(row: RowWork, workers: int = 1) -> RowCost:
+    """The cost of one row and seed. Training is forward and twice that backward, for each of batch x steps windows; rollouts are the
+    plan's network calls for each of contexts x samples films. workers: training processes, over which memory is shared."""
     method, training, sampling = row.row.method, row.setting.training, row.setting.sampling
     shape = row.setting.data.frame_shape
     cost = model_cost(row.setting.network, shape, method.clean, method.generated)

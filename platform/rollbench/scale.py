@@ -57,8 +57,8 @@ class Scale:
     stand_in: bool = False  # what must be ingested is replaced by its stand-in, unless --data says otherwise
 
     def __post_init__(self) -> None:
-        for field in fields(self)[1:-4]:
-            if getattr(self, field.name) < 1:
+        for field in fields(self):
+            if field.default == NO_CAP and getattr(self, field.name) < 1:
                 raise BadInput(f"scale {self.name!r}: {field.name} = {getattr(self, field.name)} is below 1")
 
 

@@ -44,6 +44,8 @@ TFDS = re.compile(r"-(?P<split>\w+)\.tfrecord-(?P<first>\d{5})-of-(?P<last>\d{5}
 
 @dataclass(frozen=True)
 class BAIR(FromFiles):
+    """Clips uint8 [frames, 64, 64, 3]. camera: the one seen. frames: the first of a trajectory's 30 that make a clip."""
+
     camera: str = option("image_aux1", "which of the two cameras", ("image_aux1", "image_main"))
     frames: int = option(LENGTH, "frames per clip, at most 30")
 

@@ -20,6 +20,9 @@ from rollbench.spec import BadInput
 
 @dataclass(frozen=True)
 class Folder(Videos):
+    """Clips uint8 [frames, size, size, 3] of any videos; the fields of `Videos`, and test_fraction: the least share of the
+    videos, from 0 to 1, that is kept for testing."""
+
     test_fraction: float = option(0.1, "share of the videos that is kept for testing, from 0 to 1")
 
     called: ClassVar[str] = "folder"

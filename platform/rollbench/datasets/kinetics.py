@@ -31,6 +31,9 @@ NAME = re.compile(r"^(?P<id>[\w-]{11})(_\d+_\d+)?$")  # the second part: seconds
 
 @dataclass(frozen=True)
 class Kinetics600(Videos):
+    """Clips uint8 [frames, size, size, 3], with the fields of `Videos`: size in cells, stride, frames, clips of each video, crop, filter,
+    check, and fps for videos that do not say theirs."""
+
     called: ClassVar[str] = "kinetics600"
     splits: ClassVar[tuple[str, ...]] = tuple(CALLED)
     tested: ClassVar[tuple[str, ...]] = ("val", "test")

@@ -155,6 +155,8 @@ def _table(stage: Stage, receipt: dict[str, Any], *, keep: bool = False) -> pa.T
 
 
 def read_clips(stage: Stage, files: Sequence[dict[str, Any]], video: bool, limit: int) -> Split:
+    """The first `limit` clips of a stage's files, each a view [t, c, y, x] of what was read: uint8 of a video, else float32 in the data's
+    units. Files behind the last clip are not opened."""
     ids: list[str] = []
     clips: list[np.ndarray] = []
     for receipt in files:

@@ -103,6 +103,7 @@ def check_window(clean: int, generated: int) -> None:
 
 
 def check_windows(x: Tensor, method: Method) -> None:
+    """Refuse windows x that are not [b, clean + generated, ...] of `method`; the channels and cells behind are not looked at."""
     if x.ndim < 2 or x.shape[1] != method.window:
         raise ValueError(
             f"windows of shape {tuple(x.shape)}: {method.label} trains on {method.clean} + {method.generated} frames, "
