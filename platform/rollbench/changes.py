@@ -70,7 +70,7 @@ def _advice(path: str, known: Sequence[str]) -> str:
 def _with(value: Any, names: Sequence[str], text: str, path: str) -> Any:
     """`value` with the field at the end of `names` set. Raises KeyError where there is none."""
     name, *rest = names
-    if not dataclasses.is_dataclass(value) or name not in (f.name for f in dataclasses.fields(value)):
+    if name not in ([f.name for f in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else []):
         raise KeyError(name)
     old = getattr(value, name)
     new = _with(old, rest, text, path) if rest else _read(get_type_hints(type(value))[name], text, path, old)
