@@ -86,12 +86,12 @@ def test_with_field_reads_a_value_of_the_present_kind() -> None:
 @pytest.mark.parametrize(
     ("path", "text", "words"),
     [
-        ("training.stepz", "5", "did you mean 'steps'"),
+        ("training.stepz", "5", "did you mean 'training.steps'"),
         ("training.steps", "many", "cannot be read"),
         ("training.steps", "1.5", "another kind"),
         ("data.viscosity", "[-1.0, 1.0]", "viscosity"),
         ("sampling.horizon", "4000", "horizon"),
-        ("name.x", "1", "no field 'x' in str"),
+        ("name.x", "1", "no field 'name.x'; did you mean 'name'"),
     ],
 )
 def test_with_field_refuses(path: str, text: str, words: str) -> None:
