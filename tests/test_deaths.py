@@ -50,10 +50,8 @@ def test_a_worker_group_that_fails_is_begun_again_if_it_left_a_newer_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work, store = works().rows[0].model, Store(str(tmp_path))
-    stage, lives = (
-        work.stage(store),
-        iter([10, 20, None, 20]),
-    )  # the newest checkpoint that each group leaves; None: it ends well
+    stage = work.stage(store)
+    lives = iter([10, 20, None, 20])  # the newest checkpoint that each group leaves; None: it ends well
 
     def fit() -> None:
         step = next(lives)

@@ -34,10 +34,8 @@ from rollbench.store import Stage
 
 CLAIM, LOCK = ".claim", ".claim-lock"
 BEAT, STALE, LONG_AGO = 5.0, 30.0, 600.0  # seconds between touches; without one; without one by the machines' clocks
-POLL, SETTLE = (
-    0.5,
-    1.0,
-)  # seconds between looks at another's claim; for another who takes over at the same moment to be seen
+# Seconds between looks at another's claim; seconds for another who takes over at the same moment to be seen.
+POLL, SETTLE = 0.5, 1.0
 
 
 @contextlib.contextmanager

@@ -23,18 +23,8 @@ from rollbench.store import Store
 
 T = TypeVar("T")
 
-OWN_DISKS = (
-    "btrfs",
-    "ext2",
-    "ext3",
-    "ext4",
-    "f2fs",
-    "overlay",
-    "ramfs",
-    "tmpfs",
-    "xfs",
-    "zfs",
-)  # of one machine, as Linux calls them
+# File systems of one machine, as Linux calls them.
+OWN_DISKS = ("btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "tmpfs", "xfs", "zfs")
 NEEDS = {
     "storage": "--storage needs a folder that all nodes share, or s3://bucket/path",
     "--source": "--source needs a folder that all nodes share",

@@ -60,9 +60,8 @@ class Sharing:
         self.queue, self.left, self.hands = deque(parts), len(parts), hands
         self.hire, self.give, self.keep = hire, give, keep
         self.free: list[Any] = []
-        self.doing: dict[
-            Any, tuple[Any, Any]
-        ] = {}  # a call → its actor, and its part; None where it only has to answer
+        # A call → its actor, and its part; None where it only has to answer.
+        self.doing: dict[Any, tuple[Any, Any]] = {}
 
     def results(self) -> Iterator[Any]:
         """What the calls return, as they come."""

@@ -32,10 +32,8 @@ class Damaged(ValueError):
 def save(folder: Path, name: str, tensors: dict[str, Tensor], facts: dict[str, Any]) -> Path:
     """Write `folder/name` atomically: tensors, JSON facts and their checksums. Returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
-    target, partial = (
-        folder / name,
-        folder / f"{PARTIAL}{uuid.uuid4().hex}",
-    )  # a frozen trainer may thaw beside its successor
+    target = folder / name
+    partial = folder / f"{PARTIAL}{uuid.uuid4().hex}"  # a frozen trainer may thaw beside its successor
     partial.mkdir()
     try:
         _write(partial, tensors, facts)
