@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,15 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no reference data: {folder} does not exist")
     return folder
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The address of an object store with an empty bucket, real S3 over HTTP on loopback."""
+    from tests.faults.storage import bucket
+
+    with bucket() as at:
+        yield at
 
 
 @pytest.fixture(autouse=True, scope="session")

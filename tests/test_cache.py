@@ -19,15 +19,9 @@ from rollbench.engine.shards import clips_of, read_clips
 from rollbench.pipeline import Work
 from rollbench.spec import BadInput
 from rollbench.store import Damaged, Stage, Store, tensor_column
-from tests.faults.storage import bucket, flaky, uri
+from tests.faults.storage import flaky, uri
 
 SIZE = 24_000_000  # bytes of a file that is large beside what a fetch may hold
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with bucket() as at:
-        yield at
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import pytest
 from rollbench.engine import claim
 from rollbench.engine.claim import CLAIM, claimed
 from rollbench.store import Stage, Store
-from tests.faults.storage import bucket, uri
+from tests.faults.storage import uri
 
 # A maker of the stage data/k: tells on its output what it hears, writes six shards of `pause` seconds each, publishes.
 MAKER = """
@@ -63,12 +62,6 @@ class Maker:
         self.process.send_signal(number)
         if number == signal.SIGKILL:
             self.process.wait()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with bucket() as at:
-        yield at
 
 
 @pytest.fixture(params=["disk", "object store"])
@@ -269,3 +262,11 @@ def test_a_claim_is_given_up_when_the_stage_fails(stage: Stage) -> None:
     with pytest.raises(ZeroDivisionError), claimed(stage, print):
         raise ZeroDivisionError
     assert stage.get(CLAIM) is None
+
+
+def test_claims_are_of_one_length(tmp_path: Path) -> None:
+    """So that one who reads a claim as it is touched never gets another number of bytes than the storage has announced."""
+    mine = claim._new(Store(str(tmp_path)).stage("data", "k"))
+    texts = [claim._text({**mine, "pid": pid, "holder": "h" * pid}) for pid in (1, 10, 100)]
+    assert {len(text) for text in texts} == {claim.LENGTH}
+    assert all(claim._is(text, mine) for text in texts)

@@ -3,7 +3,6 @@
 import copy
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +12,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rollbench.spec import BadInput
-from rollbench.storage import StorageError, without_secret
+from rollbench.storage import StorageError, if_there, without_secret
 from rollbench.store import MANIFEST, Damaged, Stage, Store, tensor_column, tensor_of
-from tests.faults.storage import FAULTS, bucket, flaky, uri
+from tests.faults.storage import FAULTS, flaky, uri
 
 SEED = 5  # under which each way of failing comes up
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with bucket() as at:
-        yield at
 
 
 @pytest.fixture
@@ -86,6 +79,18 @@ def test_a_storage_that_fails_one_request_in_twenty_gives_the_same_bytes(server:
         assert stage.manifest() == manifest and stage.damage() == {} and set(stage.receipts()) == set(files)
         assert {r["name"]: stage.read(r).to_pybytes() for r in manifest["files"]} == files
     assert set(proxy.failed) == set(FAULTS), f"of {proxy.requests} requests failed {proxy.failed}: not all was tried"
+
+
+def test_a_file_that_is_deleted_while_it_is_read_is_none() -> None:
+    """The words are the AWS client's own, when the answer to its question for the bytes is that there are none."""
+    for error in (
+        FileNotFoundError(),
+        OSError("AWS Error NO_SUCH_KEY during GetObject operation: The specified key does not exist."),
+    ):
+        with if_there():
+            raise error
+    with pytest.raises(OSError, match="ACCESS_DENIED"), if_there():
+        raise OSError("AWS Error ACCESS_DENIED during GetObject operation: no")
 
 
 def test_what_a_second_try_cannot_mend_is_told_at_once(server: str) -> None:

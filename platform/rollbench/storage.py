@@ -25,6 +25,7 @@ from rollbench.spec import BadInput
 
 ATTEMPTS = 10  # of one request
 PROBE_ATTEMPTS = 3  # of the first, which finds a mistyped address: some seconds
+VANISHED = "NO_SUCH_KEY"  # the AWS client's word, where a file is deleted between its question for the size and that for the bytes
 WORKING_DIRS = "working_dir_files"  # the folder in which Ray unpacks what `ray job submit --working-dir` brought
 
 
@@ -111,6 +112,18 @@ class Storage:
                 f"the plan needs {needed / 1e9:.1f} GB but storage {str(self)!r} has {available / 1e9:.1f} GB free; "
                 "use a smaller --scale or another --storage"
             )
+
+
+@contextlib.contextmanager
+def if_there() -> Iterator[None]:
+    """Within this context a file that is not there, or is deleted while it is read, is no error."""
+    try:
+        yield
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if VANISHED not in str(error):
+            raise
 
 
 def open_storage(root: str, attempts: int = ATTEMPTS) -> tuple[pafs.FileSystem, str]:

@@ -29,7 +29,7 @@ from pyarrow import fs as pafs
 from rollbench import cache
 from rollbench.receipts import SCHEMA_VERSION, SEAL, Damaged, compare, is_manifest, is_receipt, plain_name, seal, sha256
 from rollbench.spec import BadInput
-from rollbench.storage import Storage, StorageError, reason
+from rollbench.storage import Storage, StorageError, if_there, reason
 
 MANIFEST, RECEIPT, MARK = "manifest.json", ".receipt", ".damaged"
 # `damage` re-reads a stage up to this size; beyond it sizes are compared, and hashes as files are read: who then finds a damaged one
@@ -191,7 +191,7 @@ class Stage:
     def get(self, name: str) -> bytes | None:
         """The bytes of a small file, or None where there is none."""
         path = f"{self.path}/{name}"
-        with self.store.telling("read", path), contextlib.suppress(FileNotFoundError):
+        with self.store.telling("read", path), if_there():
             with self.store.filesystem.open_input_stream(path) as source:
                 return bytes(source.read())
         return None

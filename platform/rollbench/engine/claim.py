@@ -34,6 +34,7 @@ from rollbench.store import Stage
 
 CLAIM, LOCK = ".claim", ".claim-lock"
 BEAT, STALE, LONG_AGO = 5.0, 30.0, 600.0  # seconds between touches; without one; without one by the machines' clocks
+LENGTH = 1024  # bytes of a claim, blanks at its end
 # Seconds between looks at another's claim; seconds for another who takes over at the same moment to be seen.
 POLL, SETTLE = 0.5, 1.0
 
@@ -177,7 +178,10 @@ def _beat(stage: Stage, mine: dict[str, Any], ended: threading.Event) -> None:
 
 
 def _text(claim: dict[str, Any]) -> bytes:
-    return json.dumps({**claim, "touched": time.time()}).encode()
+    """A claim as it is stored. All are of one length, longer than an error's text: an object store that is asked for a claim as it is
+    touched or dropped may give the old length and the new answer, and a longer answer is an error to the client, a shorter one garbage.
+    """
+    return json.dumps({**claim, "touched": time.time()}).encode().ljust(LENGTH)
 
 
 def _read(claim: bytes | None) -> dict[str, Any]:
