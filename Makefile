@@ -1,6 +1,6 @@
 # The commands of this project, each runnable on a fresh clone: what needs the environment makes it first.
 #
-#   SCALE    smoke, laptop, lab or paper: the caps on every size (see platform/rollbench/scale.py)
+#   SCALE    smoke, laptop, lab or paper: the caps on every size (see platform/rollbench/config/scale.py)
 #   EXTRAS   which optional packages to install: dev, tfhub, fields
 #   PYTHON   a Python >= 3.11
 # On a machine without a GPU, PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu saves a download of about 3 GB.

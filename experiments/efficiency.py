@@ -14,9 +14,9 @@ if __name__ == "__main__":
     import _path  # noqa: F401
 
 from experiments.table8 import SETTING
-from rollbench.cli import run
+from rollbench.cli.experiment import run
+from rollbench.config.table import Curve, Row, Setting, Table
 from rollbench.methods import Rolling, Standard
-from rollbench.spec import Curve, Row, Setting, Table
 
 LEADS = (1, 2, 4, 8, 12, 24, 48)
 

@@ -11,8 +11,8 @@ if __name__ == "__main__":
     import _path  # noqa: F401
 
 from experiments.table3 import SLOW, TABLE
-from rollbench.cli import run
-from rollbench.spec import Figure
+from rollbench.cli.experiment import run
+from rollbench.config.table import Figure
 
 FIGURE = Figure(
     name="figure6",

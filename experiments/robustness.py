@@ -14,9 +14,10 @@ if __name__ == "__main__":
     import _path  # noqa: F401
 
 from experiments.table8 import SETTING
-from rollbench.cli import run
+from rollbench.cli.experiment import run
+from rollbench.config.sampling import Degradation
+from rollbench.config.table import Row, Setting, Table
 from rollbench.methods import Regression, Rolling, Standard
-from rollbench.spec import Degradation, Row, Setting, Table
 
 
 def under(name: str, degradation: Degradation | None = None, **shifted: Any) -> Setting:

@@ -16,10 +16,11 @@ if __name__ == "__main__":
 
 from experiments.table3 import FAST
 from experiments.table10 import FAST_ROWS
-from rollbench.cli import run
+from rollbench.cli.experiment import run
+from rollbench.config.sampling import Sampling
+from rollbench.config.search import Choice, Search, Uniform
+from rollbench.config.table import Table
 from rollbench.methods import Rolling
-from rollbench.search import Choice, Search, Uniform
-from rollbench.spec import Sampling, Table
 
 BEST = (
     "Rolling rescaled β=0.1 (5-11), stride 8",

@@ -14,11 +14,11 @@ if __name__ == "__main__":
     import _path  # noqa: F401
 
 from experiments.table3 import FAST
-from rollbench.cli import run
-from rollbench.datasets.kinetics import Kinetics600
+from rollbench.cli.experiment import run
+from rollbench.config.table import Curve, Row, Table
+from rollbench.datasets.files.kinetics import Kinetics600
 from rollbench.datasets.sprites import Sprites
 from rollbench.methods import Rolling, Standard
-from rollbench.spec import Curve, Row, Table
 
 WINDOW = 16
 CLEAN = (5, 8, 2, 11, 1, 14)  # most telling first: a small scale runs the first ones

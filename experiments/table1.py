@@ -12,12 +12,13 @@ from functools import partial
 if __name__ == "__main__":
     import _path  # noqa: F401
 
-from rollbench.cli import run
-from rollbench.datasets.bair import BAIR
+from rollbench.cli.experiment import run
+from rollbench.config.sampling import Sampling
+from rollbench.config.table import Claim, Row, Setting, Table
+from rollbench.datasets.files.bair import BAIR
 from rollbench.datasets.sprites import Sprites
 from rollbench.methods import Rolling, Standard
 from rollbench.models import TABLE5
-from rollbench.spec import Claim, Row, Sampling, Setting, Table
 from rollbench.training import Training
 
 SETTING = Setting(

@@ -15,9 +15,9 @@ if __name__ == "__main__":
     import _path  # noqa: F401
 
 from experiments.table3 import FAST, SLOW
-from rollbench.cli import run
+from rollbench.cli.experiment import run
+from rollbench.config.table import Claim, Curve, Row, Table
 from rollbench.methods import Rolling, Standard
-from rollbench.spec import Claim, Curve, Row, Table
 
 
 def rolling(init: Literal["clip", "rescaled"], beta: float, stride: int, priority: int) -> Row:

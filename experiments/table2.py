@@ -13,11 +13,11 @@ if __name__ == "__main__":
     import _path  # noqa: F401
 
 from experiments.table3 import FAST
-from rollbench.cli import run
-from rollbench.datasets.kinetics import Kinetics600
+from rollbench.cli.experiment import run
+from rollbench.config.table import Claim, Row, Table
+from rollbench.datasets.files.kinetics import Kinetics600
 from rollbench.datasets.sprites import Sprites
 from rollbench.methods import Rolling, Standard
-from rollbench.spec import Claim, Row, Table
 
 SETTING = replace(
     FAST,

@@ -9,9 +9,9 @@ from functools import partial
 if __name__ == "__main__":
     import _path  # noqa: F401
 
+from experiments.hyperparameters import network_and_training
 from experiments.table3 import FAST
-from rollbench.cli import print_settings
-from rollbench.hyperparameters import network_and_training
+from rollbench.cli.experiment import print_settings
 
 NOTES = {
     "Loss": "SNR + 1 on x is the v-loss; eps and x are options of every method",

@@ -9,9 +9,9 @@ from functools import partial
 if __name__ == "__main__":
     import _path  # noqa: F401
 
+from experiments.hyperparameters import simulation
 from experiments.table8 import SETTING
-from rollbench.cli import print_settings
-from rollbench.hyperparameters import simulation
+from rollbench.cli.experiment import print_settings
 
 NOTES = {
     "Max dt": "an outer step, divided so that the CFL factor holds",

@@ -14,11 +14,12 @@ from functools import partial
 if __name__ == "__main__":
     import _path  # noqa: F401
 
-from rollbench.cli import run
+from rollbench.cli.experiment import run
+from rollbench.config.sampling import Sampling
+from rollbench.config.table import Claim, Row, Setting, Table
 from rollbench.datasets.kolmogorov import Kolmogorov
 from rollbench.methods import DiffusionForcing, Ensemble, Regression, Rolling, Standard
 from rollbench.models import TABLE4
-from rollbench.spec import Claim, Row, Sampling, Setting, Table
 from rollbench.training import Training
 
 LONG = (8, 12, 24, 48)

@@ -12,9 +12,9 @@ from typing import Any
 
 from PIL import Image
 
-from reports.document import document
-from reports.record import load
-from rollbench.spec import BadInput
+from reports.writers.html_parts import document
+from reports.writers.json_record import load
+from rollbench.errors import BadInput
 
 WIDTH = 560  # pixels of a card's picture
 SHELVES = ("Tables of the paper", "Figures of the paper", "Settings of the paper", "Beyond the paper")

@@ -11,14 +11,14 @@ from typing import Any
 
 import pandas as pd
 
-from reports.cells import COLUMNS, cells, checked
-from reports.latex import latex
-from reports.layout import arrange
-from reports.markdown import markdown
-from reports.page import page
-from reports.published import paper
-from reports.record import RESULTS, TABLE, record
-from reports.texts import TableText
+from reports.model.cells import COLUMNS, cells, checked
+from reports.model.labels import TableText
+from reports.model.published import paper
+from reports.model.report import arrange
+from reports.writers.html import page
+from reports.writers.json_record import RESULTS, TABLE, record
+from reports.writers.latex import latex
+from reports.writers.markdown import markdown
 
 
 def _plain(path: Path) -> bool:

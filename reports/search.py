@@ -13,12 +13,12 @@ from typing import Any
 
 from matplotlib.ticker import FuncFormatter
 
-from reports import markdown
-from reports.curves import blank, legend
-from reports.document import document, navigation, pictures, plain_table
-from reports.numerals import bounds
-from reports.record import sealed
-from reports.theme import DARK, LIGHT, Theme, looks, save, themed
+from reports.figures.axes import blank, legend
+from reports.figures.theme import DARK, LIGHT, Theme, looks, save, themed
+from reports.format import bounds
+from reports.writers import markdown
+from reports.writers.html_parts import document, navigation, pictures, plain_table
+from reports.writers.json_record import sealed
 
 LABEL = "proxy: CRPS of short films of held-out clips"
 ENDS = {"last rung": "reached the last rung", "stopped": "stopped"}

@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
 
-from reports import latex, markdown
-from reports.document import document, head, navigation, wide
-from reports.published import paper
-from reports.record import TABLE, sealed
-from rollbench.spec import BadInput, nearest
+from reports.model.published import paper
+from reports.writers import latex, markdown
+from reports.writers.html_parts import document, head, navigation, wide
+from reports.writers.json_record import TABLE, sealed
+from rollbench.errors import BadInput, nearest
 
 SAME, DIFFERS, UNSTATED = "as printed", "different", "not in the paper"
 HEADER = ("setting", "ours", "the paper", "", "note")

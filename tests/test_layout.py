@@ -1,4 +1,4 @@
-"""The house: which room may import what, no unsafe reader, no global random numbers, no overgrown file.
+"""The fence between packages: which room may import what, no circle of imports, no overgrown file.
 
 Each check is a function of a file's text, so that it can be shown to fail on a planted fault.
 """
@@ -7,104 +7,72 @@ from __future__ import annotations
 
 import ast
 import fnmatch
+import graphlib
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = ROOT / "platform" / "rollbench"
+from tests.support.source import BESIDE, PACKAGE, ROOT, complaints, imported, module_of, package_of, product_files
 
 TOP_LEVEL = {
     "platform", "experiments", "evaluators", "reports", "tests", "ray_cluster.yaml", "pyproject.toml",
     "README.md", "Makefile", "CHANGELOG.md", "CONTRIBUTING.md", "DESIGN.md", "LICENSE", "constraints.txt",
 }  # fmt: skip
+
+
 UNTRACKED = ("out", "store", "build", "dist", "__pycache__", "*.egg-info", ".*")
 
-# Room → what it may import beside the standard library and itself. A room is a folder or a file of the package, or one
-# of the rooms beside it; "datasets.windows" is a part of a room. Arrows never turn back.
+
+# Room → what it may import beside the standard library and itself. A room is a folder or a file of the package, a folder
+# of `reports`, or a package beside it; "datasets.windows" is a part of a room.
 ROOMS: dict[str, set[str]] = {
-    "spec": set(),
-    "search": {"spec"},
-    "scale": {"spec", "search"},
-    "changes": {"spec"},
-    "provenance": set(),
-    "processors": set(),
-    "storage": {"spec", "pyarrow"},
-    "receipts": {"spec", "pyarrow"},
-    "owned": set(),
-    "cache": {"spec", "storage", "owned", "pyarrow"},
-    "store": {"spec", "storage", "receipts", "cache", "pyarrow", "numpy"},
-    "measures": {"spec", "numpy", "evaluators"},
-    "pipeline": {"spec", "store", "measures"},
-    "rungs": {"spec", "search", "pipeline"},
-    "corpora": {"spec", "store"},
-    "outbox": {"spec", "receipts", "store"},
-    "tracking": {"spec", "storage", "outbox", "mlflow"},
+    "errors": set(),
+    "progress": set(),
+    "config": {"errors"},
+    "store": {"errors", "pyarrow", "numpy"},
     "diffusion": {"torch"},
     "methods": {"torch", "diffusion"},
     "models": {"torch", "diffusion"},
-    "training": {"torch", "numpy", "safetensors", "diffusion", "methods", "models", "datasets.windows"},
     "physics": {"torch", "numpy"},
-    "datasets": {"numpy", "spec"},
-    "evaluators": {"torch", "numpy", "scipy", "pytorch_fid"},
-    "reports": {"numpy", "pandas", "pyarrow", "matplotlib", "PIL", "yaml", "spec", "store", "evaluators.uncertainty"},
+    "datasets": {"numpy", "errors"},
+    "training": {"torch", "numpy", "safetensors", "diffusion", "methods", "models", "datasets.windows"},
+    "pipeline": {"numpy", "torch", "pyarrow", "errors", "config", "store", "datasets", "models", "evaluators"},
     "engine": {
         "ray", "torch", "numpy", "pandas", "pyarrow", "safetensors", "yaml", "psutil",
-        "processors", "spec", "search", "scale", "provenance", "owned", "cache", "storage", "store", "corpora", "measures", "pipeline",
-        "rungs", "estimate", "outbox", "tracking", "diffusion", "methods", "models", "training", "physics", "datasets", "evaluators",
-        "reports",
+        "errors", "progress", "config", "store", "pipeline", "datasets", "diffusion", "models", "training", "evaluators",
     },
-    "estimate": {"torch", "processors", "spec", "store", "pipeline", "models"},
-    "dryrun": {"processors", "store", "pipeline", "rungs", "estimate", "engine.progress"},
-    "sources": {"spec", "store", "corpora", "datasets", "engine"},
-    "commands": {"numpy", "spec", "options", "store", "corpora", "pipeline", "datasets", "engine", "reports", "outbox", "tracking"},
-    "hyperparameters": {"spec", "models"},
-    "options": {"changes", "scale"},
-    "cli": {"options", "reports.index", "reports.settings_table", "spec", "search", "changes", "scale", "storage", "store", "pipeline",
-            "rungs", "estimate", "dryrun", "tracking", "engine", "experiments", "sources", "commands", "evaluators.command",
-            "evaluators.base"},
-    "experiments": {"spec", "search", "cli", "methods", "models", "datasets", "training.Training", "hyperparameters", "_path"},
-    "__init__": {"spec", "scale", "store", "diffusion", "methods", "models", "datasets", "training"},
+    "results": {"numpy", "pandas", "pyarrow", "errors", "config", "store", "pipeline", "datasets.ingested", "physics.frames",
+                "evaluators.protocols", "reports"},
+    "tracking": {"mlflow", "pandas", "errors", "config", "store", "pipeline", "results"},
+    "reproduce": {"errors", "progress", "config", "store", "pipeline", "engine", "results", "tracking", "reports"},
+    "cli": {"numpy", "errors", "progress", "config", "store", "pipeline", "datasets", "engine", "results", "tracking", "reproduce",
+            "reports", "experiments", "evaluators.command", "evaluators.base"},
+    "__init__": {"config", "diffusion", "methods", "models", "training"},
+    "evaluators": {"torch", "numpy", "scipy", "pytorch_fid"},
+    "reports.format": set(),
+    "reports.model": {"numpy", "pandas", "yaml", "errors", "config", "evaluators.uncertainty", "reports.format"},
+    "reports.figures": {"numpy", "pandas", "matplotlib", "PIL", "errors", "config", "evaluators.uncertainty", "reports.model",
+                        "reports.format"},
+    "reports.writers": {"numpy", "pandas", "pyarrow", "errors", "config", "reports.model", "reports.figures", "reports.format"},
+    "reports": {"numpy", "pandas", "pyarrow", "matplotlib", "PIL", "errors", "config", "store.manifest", "evaluators.uncertainty"},
+    "experiments": {"errors", "config", "cli", "methods", "models", "datasets", "training", "_path"},
 }  # fmt: skip
+
+
 # What a room may import inside a function alone: reading a description of data must not load what simulates it.
 LAZY = {
     "datasets": {"torch", "physics", "av", "PIL", "google_crc32c", "h5py", "scipy", "zarr"},
     "evaluators": {"pyarrow", "av", "safetensors", "matplotlib", "tensorflow", "tensorflow_hub", "torchvision"},
 }
-BESIDE = ("evaluators", "experiments", "reports")
-
-# The one file that opens pickles, all of them published weights whose sha256 was checked: one with an unpickler that knows a
-# handful of numpy's names and refuses the rest, one with torch's own (`weights_only=True`).
-OPENS_PICKLES = "evaluators/weights.py"
-
-
-def product_files() -> list[Path]:
-    folders = [PACKAGE, *(ROOT / room for room in BESIDE)]
-    return sorted(path for folder in folders for path in folder.rglob("*.py"))
 
 
 def room_of(path: Path) -> str:
     relative = path.relative_to(PACKAGE if path.is_relative_to(PACKAGE) else ROOT)
-    return relative.parts[0].removesuffix(".py")
-
-
-def imported(text: str, package: str) -> Iterator[tuple[int, str]]:
-    """(line, dotted name) of every import in a file of `package`: also lazy ones, each name of a `from`, and the texts in
-    `import_module("name")` and in the evaluators' `optional("name", ...)`."""
-    for call, name in calls(text):
-        first = call.args[0] if call.args else None
-        if name.split(".")[-1] in ("import_module", "optional") and isinstance(first, ast.Constant):
-            yield call.lineno, str(first.value)
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            parts = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
-            base = ".".join([*parts, *([node.module] if node.module else [])])
-            yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
+    first, *rest = relative.parts
+    part = rest[0].removesuffix(".py") if rest else ""
+    return f"reports.{part}" if first == "reports" and f"reports.{part}" in ROOMS else first.removesuffix(".py")
 
 
 def forbidden_imports(text: str, room: str, package: str) -> list[tuple[int, str]]:
@@ -123,65 +91,38 @@ def forbidden_imports(text: str, room: str, package: str) -> list[tuple[int, str
     return found
 
 
-def dotted(node: ast.expr) -> str:
-    """`a.b.c` of an attribute chain that starts at a name, else the empty string."""
-    if isinstance(node, ast.Name):
-        return node.id
-    inner = dotted(node.value) if isinstance(node, ast.Attribute) else ""
-    return f"{inner}.{node.attr}" if inner and isinstance(node, ast.Attribute) else ""
+def file_graph(texts: dict[str, str]) -> dict[str, set[str]]:
+    """Module → the modules among `texts` that it imports anywhere, also inside functions.
+
+    A lazy face, an `__init__.py` that imports inside `__getattr__`, names what others may ask of it and depends on none of it.
+    """
+    graph: dict[str, set[str]] = {}
+    for module, text in texts.items():
+        names = {name for _, name in imported(text, module.rpartition(".")[0])}
+        used = {name if name in texts else name.rpartition(".")[0] for name in names} & set(texts)
+        graph[module] = set() if "def __getattr__" in text else used - {module}
+    return graph
 
 
-def calls(text: str) -> Iterator[tuple[ast.Call, str]]:
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Call):
-            yield node, dotted(node.func)
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """One circle of imports, its first module repeated at the end; empty where there is none."""
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
 
 
-def unsafe_readers(text: str) -> list[tuple[int, str]]:
-    """Whatever could run code out of a file or a string: pickles and their kin, eval, a shell."""
-    modules = {"pickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal", "jsonpickle"}
-    functions = {
-        "eval", "exec", "os.system", "os.popen", "torch.load", "torch.jit.load", "torch.hub.load",
-        "yaml.load", "yaml.load_all", "yaml.unsafe_load", "yaml.full_load", "pandas.read_pickle", "pd.read_pickle",
-    }  # fmt: skip
-    found = [(line, name) for line, name in imported(text, "") if name.split(".")[0] in modules]
-    for node, name in calls(text):
-        words = {k.arg: k.value for k in node.keywords}
-        risky = [k for k in ("allow_pickle", "shell") if k in words and getattr(words[k], "value", True) is not False]
-        if name in functions or risky:
-            found.append((node.lineno, " ".join([name, *risky])))
-    return found
-
-
-def global_random_numbers(text: str) -> list[tuple[int, str]]:
-    """Draws from a generator that the whole process shares: results would depend on what ran before."""
-    drawing = {"rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial"}
-    numpy_own = {"default_rng", "Generator", "SeedSequence", "PCG64", "Philox"}
-    found = []
-    for node, name in calls(text):
-        parent, _, last = name.rpartition(".")
-        seeded = any(k.arg == "generator" for k in node.keywords)
-        if (parent == "torch" and last in drawing and not seeded) or name in ("torch.rand_like", "torch.randn_like"):
-            found.append((node.lineno, name))
-        if parent in ("np.random", "numpy.random") and last not in numpy_own:
-            found.append((node.lineno, name))
-        if parent == "random":
-            found.append((node.lineno, name))
-    return found
-
-
-def package_of(path: Path) -> str:
-    base = PACKAGE.parent if path.is_relative_to(PACKAGE) else ROOT
-    return ".".join(path.relative_to(base).parent.parts)
-
-
-def complaints(found: dict[Path, list[tuple[int, str]]], rule: str) -> str:
-    lines = [
-        f"{path.relative_to(ROOT)}:{line}: room {room_of(path)!r} {rule} {name!r}"
-        for path, faults in found.items()
-        for line, name in faults
-    ]
-    return "\n".join(lines)
+def drawing() -> str:
+    """Each room with the rooms that it imports, from the lowest up."""
+    arrows: dict[str, set[str]] = {}
+    rooms = {module_of(path): room_of(path) for path in product_files()}
+    for module, imports in file_graph({module_of(p): p.read_text() for p in product_files()}).items():
+        arrows.setdefault(rooms[module], set()).update({rooms[other] for other in imports} - {rooms[module]})
+    order = list(graphlib.TopologicalSorter(arrows).static_order())
+    return "\n".join(
+        f"{room:<16} <- {', '.join(sorted(arrows[room], key=order.index)) or 'nothing of ours'}" for room in order
+    )
 
 
 def test_the_top_level_is_the_owners() -> None:
@@ -196,26 +137,26 @@ def test_every_room_has_a_rule() -> None:
 
 def test_rooms_import_only_what_they_may() -> None:
     found = {p: forbidden_imports(p.read_text(), room_of(p), package_of(p)) for p in product_files()}
-    assert not complaints(found, "may not import"), complaints(found, "may not import")
+    assert not complaints(found, "its room may not import"), complaints(found, "its room may not import")
 
 
 @pytest.mark.parametrize(
     ("room", "text", "fault"),
     [
         ("methods", "import ray", "ray"),
-        ("spec", "import torch.nn as nn", "torch.nn"),
+        ("config", "import torch.nn as nn", "torch.nn"),
         ("diffusion", "from rollbench.methods.base import Method", "rollbench.methods.base.Method"),
         ("diffusion", "from ..models import uvit", "rollbench.models.uvit"),
         ("training", "from rollbench.datasets import kolmogorov", "rollbench.datasets.kolmogorov"),
         ("engine", "def f():\n    import mlflow", "mlflow"),
-        ("evaluators", "from rollbench import spec", "rollbench.spec"),
+        ("evaluators", "from rollbench import config", "rollbench.config"),
         ("reports", "import torch", "torch"),
         ("datasets", "import torch\n\ndef f():\n    pass", "torch"),
         ("evaluators", "def f():\n    importlib.import_module('ray.data')", "ray.data"),
     ],
 )
 def test_a_forbidden_import_is_found(room: str, text: str, fault: str) -> None:
-    package = room if room in BESIDE else f"rollbench.{room}"
+    package = room if room.split(".")[0] in BESIDE else f"rollbench.{room}"
     assert [name for _, name in forbidden_imports(text, room, package)] == [fault]
 
 
@@ -234,55 +175,35 @@ def test_an_allowed_import_passes(room: str, text: str) -> None:
     assert forbidden_imports(text, room, f"rollbench.{room}") == []
 
 
-def test_nothing_reads_a_pickle_or_runs_text() -> None:
-    found = {p: unsafe_readers(p.read_text()) for p in product_files() if p != ROOT / OPENS_PICKLES}
-    assert not complaints(found, "may not use"), complaints(found, "may not use")
+def test_no_circle_among_files() -> None:
+    found = circle(file_graph({module_of(path): path.read_text() for path in product_files()}))
+    assert not found, "imports run in a circle: " + " -> ".join(found)
 
 
-def test_pickles_are_opened_by_restricted_readers_alone() -> None:
-    text = (ROOT / OPENS_PICKLES).read_text()
-    torch_loads = [call for call, name in calls(text) if name == "torch.load"]
-    restricted = [
-        c for c in torch_loads if any(k.arg == "weights_only" and ast.unparse(k.value) == "True" for k in c.keywords)
-    ]
-    assert torch_loads == restricted, f"{OPENS_PICKLES}: torch.load without weights_only=True runs what a file says"
-    pickles = {dotted(n) for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Attribute)} & {
-        f"pickle.{name}" for name in ("load", "loads", "Unpickler", "_Unpickler")
-    }
-    assert pickles <= {"pickle.Unpickler"} and "def find_class(" in text
-    others = {name for _, name in unsafe_readers(text)} - {"pickle", "torch.load"}
-    assert not others, f"{OPENS_PICKLES} may not use {others}"
+def test_no_circle_among_rooms() -> None:
+    """`python -m pytest tests/test_layout.py -k rooms -s` prints the graph."""
+    print(f"\n{drawing()}")
 
 
 @pytest.mark.parametrize(
-    "text",
+    "texts",
     [
-        "import pickle", "from cloudpickle import loads", "torch.load(path)", "yaml.load(text, Loader)", "eval(text)",
-        "np.load(path, allow_pickle=True)", "subprocess.run(line, shell=True)",
+        {"a": "import b", "b": "import a"},
+        {"a.x": "from a.y import f", "a.y": "def g():\n    from a import x"},
+        {"a": "import b", "b": "from c import f", "c": "import a"},
     ],
-)  # fmt: skip
-def test_an_unsafe_reader_is_found(text: str) -> None:
-    assert len(unsafe_readers(text)) == 1
+)
+def test_a_circle_is_found(texts: dict[str, str]) -> None:
+    assert len(circle(file_graph(texts))) == len(texts) + 1
 
 
-@pytest.mark.parametrize("text", ["model.eval()", "np.load(path, allow_pickle=False)", "yaml.safe_load(text)"])
-def test_a_safe_reader_passes(text: str) -> None:
-    assert unsafe_readers(text) == []
-
-
-def test_nothing_draws_from_a_global_generator() -> None:
-    found = {p: global_random_numbers(p.read_text()) for p in product_files()}
-    assert not complaints(found, "draws from the global generator by"), complaints(found, "draws globally by")
-
-
-@pytest.mark.parametrize("text", ["torch.randn(3)", "np.random.rand(3)", "random.random()", "torch.randn_like(x)"])
-def test_a_global_draw_is_found(text: str) -> None:
-    assert len(global_random_numbers(text)) == 1
-
-
-@pytest.mark.parametrize("text", ["torch.randn(3, generator=g)", "np.random.default_rng(0)", "generator.random(3)"])
-def test_an_own_generator_passes(text: str) -> None:
-    assert global_random_numbers(text) == []
+def test_every_file_of_the_engine_runs_on_ray() -> None:
+    """It imports ray, or its first line says why it lives there."""
+    for path in (PACKAGE / "engine").glob("*.py"):
+        text = path.read_text()
+        names = [name for _, name in imported(text, "rollbench.engine")]
+        runs = any(name.split(".")[0] == "ray" for name in names) or "ray" in text.splitlines()[0].lower()
+        assert runs, f"{path.name} does not import ray; say in its first line why it is in engine/, or move it"
 
 
 def test_files_and_functions_stay_short() -> None:

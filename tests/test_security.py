@@ -22,10 +22,10 @@ import pyarrow.parquet
 import pytest
 
 from rollbench.engine.model import WEIGHTS, load_denoiser
-from rollbench.receipts import seal
-from rollbench.spec import BadInput
-from rollbench.storage import reason, without_secret
-from rollbench.store import MANIFEST, RECEIPT, Damaged, Stage, Store, sha256
+from rollbench.errors import BadInput
+from rollbench.store.artifact import MANIFEST, RECEIPT, Damaged, Stage, Store, sha256
+from rollbench.store.manifest import seal
+from rollbench.store.redact import reason, without_secret
 from rollbench.training import checkpoint
 from tests.faults.storage import bucket, uri
 from tests.faults.table import ROOT, Small
@@ -64,8 +64,8 @@ def stage(tmp_path: Path) -> Stage:
 def test_weights_that_are_a_pickle_are_not_run(bomb: bytes, mark: Path, tmp_path: Path) -> None:
     """Published like any others, with their right hash: who can write the storage still cannot run code on the nodes."""
     from experiments.table8 import TABLE
-    from rollbench.pipeline import lay_out
-    from rollbench.scale import at_scale, scale
+    from rollbench.config.scale import at_scale, scale
+    from rollbench.pipeline.graph import lay_out
 
     store = Store(str(tmp_path / "store"))
     model = lay_out(at_scale(TABLE, scale("smoke")), ["MSE (2-1)"]).rows[0].model
@@ -116,7 +116,7 @@ def test_an_arrow_type_that_is_a_pickle_is_not_run(bomb: bytes, mark: Path, stag
 def test_arrays_that_are_pickles_are_refused(mark: Path, tmp_path: Path, ending: str) -> None:
     from evaluators.base import BadInput as BadFiles
     from evaluators.videos import Reader
-    from rollbench.datasets.arrays import variables
+    from rollbench.datasets.files.arrays import variables
 
     file = tmp_path / "clips" / f"a{ending}"
     file.parent.mkdir()
@@ -186,7 +186,7 @@ def test_a_manifest_of_a_newer_version_is_left_alone(stage: Stage) -> None:
 
 
 def test_a_zip_that_names_files_outside_writes_none(tmp_path: Path) -> None:
-    from rollbench.datasets.arrays import variables
+    from rollbench.datasets.files.arrays import variables
 
     array = io.BytesIO()
     np.save(array, np.zeros((2, 3)))

@@ -9,7 +9,7 @@ paper's step (CFL 0.5 at 7 m/s within an outer step of 0.05 s); ours also a long
 Measured on one busy core of an AMD EPYC (ms per simulated second): 64 x 64: ours 10.9, with CFL 0.8 6.7, jax-cfd 20.0;
 32 x 32: ours 2.0 and 1.6, jax-cfd 2.9. Ours evaluates its right-hand side three times a step, jax-cfd once. One grid is
 not one accuracy: on 128 x 128 jax-cfd is farther from the resolved energy than we are on 32 x 32 (the figures are in
-tests/test_flow_reference.py).
+tests/physics/test_flow_reference.py).
 
 jax-cfd wants an environment of its own, and its last release wants names that jax has dropped since (put back below):
 

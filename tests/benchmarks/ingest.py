@@ -27,12 +27,12 @@ import torch
 from av.filter import Graph
 from torch.nn.functional import interpolate
 
-from rollbench.corpora import CorpusWork
-from rollbench.datasets.folder import Folder
+from rollbench.datasets.files.folder import Folder
 from rollbench.engine.cluster import cluster
-from rollbench.engine.corpus import ingest
-from rollbench.engine.progress import Progress
-from rollbench.store import Store
+from rollbench.engine.ingest import ingest
+from rollbench.pipeline.corpora import CorpusWork
+from rollbench.progress import Progress
+from rollbench.store.artifact import Store
 
 FRAMES, HEIGHT, WIDTH, SIZE, LIMIT = 250, 256, 340, 64, 0.9
 

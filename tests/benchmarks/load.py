@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from rollbench.store import Store, tensor_column, tensor_of
+from rollbench.store.artifact import Store
+from rollbench.store.tensors import tensor_column, tensor_of
 
 SHARDS = 64
 LIMIT = 1.2  # times the CPU time of hashing alone

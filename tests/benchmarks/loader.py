@@ -32,8 +32,9 @@ import torch
 from numpy.typing import NDArray
 
 from rollbench.datasets.windows import Windows
-from rollbench.engine.shards import loaded
-from rollbench.store import Stage, Store, tensor_column, tensor_of
+from rollbench.pipeline.frames import loaded
+from rollbench.store.artifact import Stage, Store
+from rollbench.store.tensors import tensor_column, tensor_of
 
 FRAMES, WINDOW, BATCH, SHARD, HALF = 30, 16, 32, 64, 127.5
 SHAPE = (64, 64, 3)

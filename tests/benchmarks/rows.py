@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 
 from experiments.table8 import SETTING
-from rollbench.cli import run
-from rollbench.engine import tune
+from rollbench.cli.experiment import run
+from rollbench.config.table import Row, Table
+from rollbench.engine import trials
 from rollbench.engine.cluster import cluster
 from rollbench.methods import Rolling
-from rollbench.spec import Row, Table
-from rollbench.store import Store
+from rollbench.store.artifact import Store
 
 LIMIT = 1.0  # seconds of overhead per row
 SMALL = {
@@ -48,7 +48,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=300)
     options = parser.parse_args()
     seen: dict[str, Any] = {"moments": []}
-    tune.run_rows = timed(tune.run_rows, seen)
+    trials.run_rows = timed(trials.run_rows, seen)
     with tempfile.TemporaryDirectory() as folder, cluster():
         words = ["--scale", "smoke", "--rows", "all", "--storage", f"{folder}/store", "--out", f"{folder}/out"]
         for field, value in SMALL.items():

@@ -16,10 +16,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from rollbench.cli import run
-from rollbench.engine import tune
+from rollbench.cli.experiment import run
+from rollbench.engine import trials
 from rollbench.engine.cluster import cluster
-from rollbench.store import Store
+from rollbench.store.artifact import Store
 
 
 def main() -> int:
@@ -28,7 +28,7 @@ def main() -> int:
     options, rest = parser.parse_known_args()
     table = importlib.import_module(f"experiments.{options.experiment}").TABLE
     seen: dict[str, Any] = {}
-    tune.run_rows = timed(tune.run_rows, seen)
+    trials.run_rows = timed(trials.run_rows, seen)
     with tempfile.TemporaryDirectory() as folder, cluster():
         store = Store(f"{folder}/store")
         start = time.perf_counter()

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rollbench.engine.claim import CLAIM
-from rollbench.store import MANIFEST, RECEIPT
+from rollbench.store.artifact import MANIFEST, RECEIPT
+from rollbench.store.lease import CLAIM
 
 
 def of_session(leader: int) -> dict[int, str]:

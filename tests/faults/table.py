@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rollbench.store import Store
+from rollbench.store.artifact import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("data", "model", "clips", "reference", "features", "results")

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from rollbench.engine.claim import CLAIM
-from rollbench.store import Store
-from tests.clips import blocks, enlarged, write_video
+from rollbench.store.artifact import Store
+from rollbench.store.lease import CLAIM
 from tests.faults.hosts import Net, hosts
 from tests.faults.storage import bucket, uri
 from tests.faults.table import ROOT, Undisturbed, digests
+from tests.support.clips import blocks, enlarged, write_video
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rollbench.datasets.base import Simulated
-from rollbench.spec import BadInput
+from rollbench.errors import BadInput
 
 Array = NDArray[np.float64]
 

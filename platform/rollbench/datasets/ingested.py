@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
-from rollbench.spec import BadInput
+from rollbench.errors import BadInput
 
 Serves = Literal["real", "part", "own"]
 

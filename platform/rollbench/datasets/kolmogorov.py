@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rollbench.datasets.base import Simulated
-from rollbench.spec import BadInput
+from rollbench.errors import BadInput
 
 Drawn = tuple[float, float, NDArray[np.complex128]]  # viscosity, density, initial vorticity
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from rollbench.datasets.base import Simulated
 from rollbench.datasets.drawing import GROUND, Array, Ground, draw
-from rollbench.spec import BadInput
+from rollbench.errors import BadInput
 
 RADIUS = (0.10, 0.17)  # of a shape, in sides of the square
 SHRINKING = 0.2  # s that a shape takes to vanish, and to come back

@@ -14,22 +14,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rollbench import cache
-from rollbench.engine.resources import may_grow
-from rollbench.processors import processors
-from rollbench.provenance import commit
-from rollbench.spec import BadInput
-from rollbench.store import Store
+from rollbench.pipeline.cpus import processors
+from rollbench.store import node_cache
+from rollbench.store.provenance import commit
 
 T = TypeVar("T")
 
-# File systems of one machine, as Linux calls them.
-OWN_DISKS = ("btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "tmpfs", "xfs", "zfs")
-NEEDS = {
-    "storage": "--storage needs a folder that all nodes share, or s3://bucket/path",
-    "--source": "--source needs a folder that all nodes share",
-}
+
 ROOMS = ("rollbench", "evaluators", "experiments", "reports")  # the packages that workers import
+
 
 # Two single-threaded processes beat one with two threads on small networks, and a fixed thread count keeps the arithmetic the same.
 WORKER_ENVIRONMENT = {
@@ -38,11 +31,7 @@ WORKER_ENVIRONMENT = {
     "PYTHONWARNINGS": "ignore",
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
-# A row takes whole cores: its workers compute, and its trial waits. So little for a trial that those of several drivers on one cluster,
-# waiting for one another, always leave room for a worker. Seven eighths, since Ray divides sums of it to count elastic workers:
-# five times 0.9 holds 0.9 four times.
-TRIAL_CPUS = 0.01
-WORKER_CPUS = 0.875
+
 
 QUIET = {
     "RAY_DEDUP_LOGS": "1",
@@ -109,8 +98,8 @@ def _joining() -> dict[str, Any]:
     os.environ.setdefault("RAY_OVERRIDE_JOB_RUNTIME_ENV", "1")  # what a job was submitted with is joined with ours
     carried = {"py_modules": [str(room) for room in _rooms()], "excludes": ["__pycache__"]}
     told = {**QUIET, **WORKER_ENVIRONMENT, "ROLLBENCH_COMMIT": commit()}
-    if cache.VARIABLE in os.environ:  # else each node's own
-        told[cache.VARIABLE] = os.environ[cache.VARIABLE]
+    if node_cache.VARIABLE in os.environ:  # else each node's own
+        told[node_cache.VARIABLE] = os.environ[node_cache.VARIABLE]
     return {"runtime_env": {**carried, "env_vars": told}}
 
 
@@ -146,68 +135,6 @@ def _terminated_like_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def check_shared(store: Store, *sources: Path) -> None:
-    """Refuse a folder, as storage or as a source, that not every node of the cluster sees, or that those to come will not see.
-
-    What one worker wrote there another would miss. A node that joins later by hand is asked when it gets work (`claim.check_seen`).
-    """
-    import ray
-
-    folders = {f"--source {source}": str(source) for source in sources}
-    nodes = [node for node in ray.nodes() if node["Alive"]]
-    if len(nodes) < 2 and not may_grow(len(nodes)):
-        return
-    if not store.local:
-        _check_looks(nodes, folders)
-        return
-    mark = store.stage("probe", os.urandom(8).hex())
-    mark.put("here", b"")
-    try:
-        _check_looks(nodes, {f"storage {str(store)!r}": mark.path, **folders})
-    finally:
-        mark.remove()
-
-
-def _check_looks(nodes: list[dict[str, Any]], folders: dict[str, str]) -> None:
-    """Have every node look for folders, each told by its words, of which this process sees all."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    for words, path in folders.items():
-        if may_grow(len(nodes)) and (disk := own_disk(path)):
-            raise BadInput(
-                f"{words} is on a disk of this node ({disk}), which the nodes that the cluster may still start do not see; "
-                f"{NEEDS[words.split()[0]]}"
-            )
-    if len(nodes) < 2 or not folders:
-        return
-    look = ray.remote(num_cpus=0)(_missing)
-    asked = [look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(n["NodeID"], soft=False)) for n in nodes]
-    missing = ray.get([look.remote(list(folders.values())) for look in asked])
-    for words, path in folders.items():
-        blind = [n["NodeManagerHostname"] for n, paths in zip(nodes, missing, strict=True) if path in paths]
-        if blind:
-            raise BadInput(
-                f"{words} is not seen by {len(blind)} of the cluster's {len(nodes)} nodes, first {blind[0]}; "
-                f"{NEEDS[words.split()[0]]}"
-            )
-
-
-def _missing(paths: list[str]) -> list[str]:
-    return [path for path in paths if not os.path.exists(path)]
-
-
-def own_disk(path: str) -> str:
-    """The kind of file system that `path` lies on where it is one of a single machine, else ""."""
-    import psutil
-
-    here = Path(path).resolve()
-    mounts = [part for part in psutil.disk_partitions(all=True) if here.is_relative_to(part.mountpoint)]
-    mounts.sort(key=lambda part: len(part.mountpoint))  # of several at one place the last is seen
-    kind = mounts[-1].fstype if mounts else ""
-    return kind if kind in OWN_DISKS else ""
 
 
 def call(function: Callable[..., T], *arguments: Any) -> T:

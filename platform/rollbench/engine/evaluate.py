@@ -1,4 +1,4 @@
-"""Films to features to numbers: evaluator actors reduce each film to a few vectors, and the vectors become results with intervals.
+"""From samples to features: Ray actors reduce each sample to a few vectors.
 
 What is kept of a film is for `rollbench.measures` to say. It is stored, so that another bootstrap, another protocol on the same
 features or another number of resamples never goes back to the films.
@@ -8,32 +8,35 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
 from evaluators import weights
-from rollbench.engine.claim import check_seen
+from rollbench.engine.actor_pool import Crew
 from rollbench.engine.cluster import call
-from rollbench.engine.crew import Crew
-from rollbench.engine.generate import groups
 from rollbench.engine.model import own_device
-from rollbench.engine.progress import Progress
-from rollbench.engine.shards import clips_of, is_video, loaded, read_range
-from rollbench.engine.stages import Product, write_missing
-from rollbench.measures import Columns, Seen, Sides
-from rollbench.pipeline import Work
-from rollbench.store import Stage, Store, tensor_column, tensor_of
+from rollbench.engine.rollout import groups
+from rollbench.engine.run_stage import Product, write_missing
+from rollbench.pipeline.frames import clips_of, is_video, loaded, read_range
+from rollbench.pipeline.graph import Work
+from rollbench.pipeline.measures import Seen
+from rollbench.progress import Progress
+from rollbench.store.artifact import Stage, Store
+from rollbench.store.tensors import tensor_column, tensor_of
 
-RESULTS, WEIGHTS, MEAN = "results.parquet", "i3d.safetensors", "mean-frame.arrow"
+WEIGHTS, MEAN = "i3d.safetensors", "mean-frame.arrow"
 # What any forecast must beat: the last context frame, and the mean training frame.
 TRIVIAL = ("persistence", "climatology")
+
+
 PARTS = ("truth", "floor", *TRIVIAL)
+
+
 MEAN_CLIPS = 1024  # training clips behind the mean frame: its own error is then a thousandth of the variance
 
 
@@ -167,58 +170,3 @@ def network_weights(store: Store) -> Iterator[str | None]:
 
 def _weights_stage(store: Store) -> Stage:
     return store.stage("weights", weights.IDENTITY.replace(":", "-"))
-
-
-# --- numbers ------------------------------------------------------------------------------------------------------------------
-def score(work: Work, store: Store) -> Product:
-    """Columns of a row against the reference: every metric at every lead with its interval, as results.parquet."""
-    check_seen(work.stage(store))
-    features, reference = work.needs
-    fake = _columns(features, store)
-    return _results(work, store, _numbers(work, fake, _sides(reference, store)))
-
-
-def score_trivial(work: Work, store: Store) -> Product:
-    """The trivial forecasts and the real-vs-real floor, scored like a row."""
-    check_seen(work.stage(store))
-    (reference,) = work.needs
-    sides = _sides(reference, store)
-    names = {"floor": ("real vs real", "floor"), **{name: (name, "baseline") for name in TRIVIAL}}
-    numbers = (
-        {**number, "row": row, "kind": kind}
-        for part, (row, kind) in names.items()
-        for number in _numbers(work, _columns(reference, store, part), sides)
-    )
-    return _results(work, store, numbers)
-
-
-def _numbers(work: Work, fake: Columns, sides: Sides) -> Iterable[dict[str, Any]]:
-    measures, how = work.needs[0].made_from["measures"], work.made_from["scoring"]
-    return (number for measure in measures for number in measure.numbers(fake, sides, how))
-
-
-def _sides(reference: Work, store: Store) -> Sides:
-    truth = _table(reference, store, "truth")
-    return Sides(tuple(truth.column("clip_id").to_pylist()), _arrays(truth), _columns(reference, store, "climatology"))
-
-
-def _columns(work: Work, store: Store, part: str = "") -> Columns:
-    return _arrays(_table(work, store, part))
-
-
-def _table(work: Work, store: Store, part: str) -> pa.Table:
-    """The columns of all clips, in their order; of a reference those of one part."""
-    stage = work.stage(store)
-    files = (stage.manifest() or {"files": []})["files"]
-    return pa.concat_tables(stage.read_table(f) for f in files if not part or f["name"].startswith(f"{part}-"))
-
-
-def _arrays(table: pa.Table) -> Columns:
-    return {name: tensor_of(table, name) for name in table.column_names if name != "clip_id"}
-
-
-def _results(work: Work, store: Store, numbers: Iterable[dict[str, Any]]) -> Product:
-    frame = pd.DataFrame(list(numbers)).astype({"lead": "float64"})  # not a number: of the whole clip
-    sink = pa.BufferOutputStream()
-    pa.parquet.write_table(pa.Table.from_pandas(frame, preserve_index=False), sink)
-    return Product([work.stage(store).write(RESULTS, sink.getvalue())])

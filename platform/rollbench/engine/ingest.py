@@ -1,105 +1,236 @@
-"""Data to Arrow shards: Ray Data maps shard numbers to shards, each written by the task that made it.
+"""Files that people have to Arrow shards: Ray Data maps fixed ranges of a source's listing to shards, each written by its task.
 
-A shard holds a fixed range of clips, so its bytes depend neither on the number of workers nor on which one made it. Data that was
-ingested before (`engine.corpus`) stays where it is: its data stage only says which corpora it takes and how many clips of each.
+Frames never leave the task that read them: what streams through the pipeline are receipts, so memory stays flat whatever the
+corpus, and an interrupted ingest goes on from the receipts that are there.
 """
 
 from __future__ import annotations
 
+import json
+import shlex
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial, reduce
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import ray.data
+import ray.exceptions
 
-from rollbench.datasets.ingested import Ingested
-from rollbench.engine.claim import check_seen
-from rollbench.engine.progress import Progress
-from rollbench.engine.shards import HALF_RANGE, is_video, stored
-from rollbench.engine.stages import Product, write_shards
-from rollbench.pipeline import Work
-from rollbench.store import Damaged, Stage, Store, tensor_column
+from rollbench.config.canonical import plain
+from rollbench.datasets.files.base import Clip, FromFiles, Item, Quarantined
+from rollbench.engine.cluster import cluster
+from rollbench.engine.nodes import check_shared
+from rollbench.engine.run_stage import plainly, write_shards
+from rollbench.errors import BadInput
+from rollbench.pipeline.corpora import CorpusWork
+from rollbench.progress import Progress
+from rollbench.store.artifact import Damaged, Stage, Store, sha256
+from rollbench.store.filesystem import StorageError
+from rollbench.store.lease import check_seen, claimed
+from rollbench.store.provenance import made
+from rollbench.store.tensors import tensor_column
 
-SHARD = 16  # clips per shard: small enough for even progress on two cores, large enough to batch the solver
-# Test clips are numbered from here, so that more training data leaves the test split as it is.
-TEST_IDS = 90_000_000
-FACTS = (
-    "rows",
-    "split",
-    "sum",
-    "sum_of_squares",
-    "values_per_channel",
-)  # of a shard's receipt, that the manifest is made from
+Moments = tuple[int, np.ndarray, np.ndarray]
+NOTHING: Moments = (0, np.zeros(0), np.zeros(0))
+CHUNK = 8  # frames whose statistics are taken at a time, so that they stay in the cache
+FACTS = ("rows", "quarantined", "dt", "count", "mean", "m2")  # of a shard's receipt, that the manifest is made from
+FILE_FACTS = ("name", "bytes", "sha256", "rows")  # of a receipt, that the manifest keeps
 
 
-def ingest(work: Work, store: Store, progress: Progress) -> Product:
-    """Generate the clips that are not there yet."""
-    data, stage = work.made_from["data"], work.stage(store)
-    if isinstance(data, Ingested):
-        return _look(data, work, store)
-    splits = {"train": range(work.made_from["train"]), "test": range(TEST_IDS, TEST_IDS + work.made_from["test"])}
-    shards = [
+def ingest_splits(
+    value: FromFiles, source: str | Path, store: Store, progress: Progress | None = None, workers: int | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The manifests of the training and the test corpus of a data set and a source, ingested now unless they were before."""
+    works = [CorpusWork.of(replace(value, split=split), source) for split in ("train", value.tested[0])]
+    train, test = ingest(works, store, progress or Progress(), workers)
+    return train, test
+
+
+def ingest(
+    works: Sequence[CorpusWork], store: Store, progress: Progress, workers: int | None = None, skip_bad: bool = False
+) -> list[dict[str, Any]]:
+    """The manifests of corpora, what is missing of them ingested. workers: shards made at a time, by default one a CPU.
+
+    Raises BadInput, with nothing published of the corpus concerned, if no clip is left, or (without `skip_bad`) if the source
+    has a fault that its data set calls fatal. Shards without a fault are kept, so that a second run reads the others alone.
+    """
+    try:
+        todo = [work for work in works if not _finished(work.stage(store))]
+    except StorageError:
+        store.check_writable()  # says it to the user, if that is why
+        raise
+    for work in todo:
+        _refuse(work.source.absent, work, skip_bad)
+    if todo:
+        store.check_writable()
+        store.check_space(sum(_missing_bytes(work, store) for work in todo))
+        with cluster():
+            check_shared(store, *{work.source.root for work in todo})
+            for work in todo:
+                _ingest(work, work.stage(store), progress, workers, skip_bad)
+    return [work.stage(store).manifest() or {} for work in works]
+
+
+def _missing_bytes(work: CorpusWork, store: Store) -> int:
+    """What is still to be written of a corpus, at most."""
+    there = sum(receipt["bytes"] for receipt in work.stage(store).receipts().values())
+    return max(0, work.item_bytes * len(work.source.items) - there)
+
+
+def _finished(stage: Stage) -> bool:
+    """Whether a corpus is there as it was made; what is damaged of it makes room."""
+    if stage.manifest() is None:
+        return False
+    damage = stage.damage()
+    if damage:
+        stage.reopen(damage)
+    return not damage
+
+
+def _ingest(work: CorpusWork, stage: Stage, progress: Progress, workers: int | None, skip_bad: bool) -> None:
+    with claimed(stage, progress.line) as ours:
+        if ours:
+            start = time.monotonic()
+            receipts = _receipts(work, stage, progress, workers)
+            publish(work, stage, receipts, time.monotonic() - start, skip_bad)
+            progress.finished(stage.kind, work.title, time.monotonic() - start, stage.path)
+
+
+def _refuse(bad: Sequence[Quarantined], work: CorpusWork, skip_bad: bool) -> None:
+    """Raise BadInput for faults that are fatal."""
+    fatal = [fault for fault in bad if fault.fatal]
+    if fatal and not skip_bad:
+        them = "it" if len(fatal) == 1 else "them"
+        raise BadInput(
+            f"{len(fatal)} of the {len(work.source.items) + len(work.source.absent)} clips or files of the source cannot be used, "
+            f"first {fatal[0].source}: {fatal[0].reason}; mend {them}, or --skip-bad leaves {them} out and lists {them}"
+        )
+
+
+def _receipts(work: CorpusWork, stage: Stage, progress: Progress, workers: int | None) -> list[dict[str, Any]]:
+    """The receipts of all shards, in their order, those that are missing written now."""
+    shards = work.shards()
+    todo = {shard["name"] for shard in shards} - set(stage.receipts(*FACTS))
+    if todo:
+        compute = ray.data.TaskPoolStrategy(size=min(workers, len(todo)) if workers else None)
+        how = {"fn_kwargs": {"value": work.value, "root": work.source.root, "stage": stage}, "num_cpus": 1}
+        try:
+            pipeline = partial(ray.data.Dataset.map, fn=write_shard, compute=compute, **how)
+            write_shards(stage, shards, progress, work.title, "shards", pipeline, FACTS)
+        except ray.exceptions.RayError as error:
+            raise plainly(error) from None
+    found = stage.receipts(*FACTS)
+    if lost := [shard["name"] for shard in shards if shard["name"] not in found]:
+        raise Damaged(f"{stage.path}/{lost[0]} is gone since it was written; run the same command to write it again")
+    return [found[shard["name"]] for shard in shards]
+
+
+def publish(work: CorpusWork, stage: Stage, receipts: list[dict[str, Any]], seconds: float, skip_bad: bool) -> None:
+    """Write the manifest, or raise BadInput if the corpus cannot be published as it is."""
+    bad = [Quarantined(**fault) for receipt in receipts for fault in receipt["quarantined"]] + list(work.source.absent)
+    faulty = {fault.source for fault in bad if fault.fatal}
+    if faulty and not skip_bad:  # the source may be mended: all that such files have given is read again then
+        stage.reopen(s["name"] for s in work.shards() if any(name in faulty for name, *_ in json.loads(s["items"])))
+    _refuse(bad, work, skip_bad)
+    if not any(receipt["rows"] for receipt in receipts):
+        stage.remove()
+        raise BadInput(f"the source gives no clip, first {bad[0].source}: {bad[0].reason}")
+    files = [{name: receipt[name] for name in FILE_FACTS} for receipt in receipts if receipt["rows"]]
+    command = work.value.command_for(shlex.quote(str(work.source.root)), work.value.split)
+    facts = {"command": command + (" --skip-bad" if faulty else ""), **_facts(work, receipts, bad)}
+    stage.publish(files, title=work.value.describe(), made=made(seconds), **facts)
+
+
+def write_shard(shard: dict[str, Any], value: FromFiles, root: Path, stage: Stage) -> dict[str, Any]:
+    """The map of the pipeline: one shard's items in, its receipt's name out."""
+    check_seen(stage, root)
+    items = [Item(name, tuple(at)) for name, *at in json.loads(shard["items"])]
+    clips: list[Clip] = []
+    bad: list[Quarantined] = []
+    for found in value.read(root, items):
+        clips.append(found) if isinstance(found, Clip) else bad.append(found)
+    facts: dict[str, Any] = {"quarantined": [vars(fault) for fault in bad], "dt": [clip.dt for clip in clips]}
+    stage.write_table(shard["name"], _table(clips), **facts, **_moments(clips))
+    return {"name": shard["name"]}
+
+
+def _table(clips: Sequence[Clip]) -> pa.Table:
+    if not clips:  # such a file only marks its shard as done, and stays out of the manifest
+        return pa.table({"clip_id": pa.array([], pa.string())})
+    return pa.table(
         {
-            "name": f"part-{split}-{n:05d}.arrow",
-            "split": split,
-            "first": ids[start],
-            "count": min(SHARD, len(ids) - start),
-        }
-        for split, ids in splits.items()
-        for n, start in enumerate(range(0, len(ids), SHARD))
-    ]
-    simulate = {"fn_kwargs": {"work": work, "stage": stage}, "num_cpus": 1}
-    receipts = write_shards(
-        stage, shards, progress, "simulate", "shards", lambda items: items.map(_simulate, **simulate), FACTS
-    )
-    return Product(receipts, _facts(receipts, is_video(work)))
-
-
-def _simulate(shard: dict[str, Any], work: Work, stage: Stage) -> dict[str, Any]:
-    """The map of the pipeline: one shard's place in, its receipt out."""
-    check_seen(stage)
-    ids = range(shard["first"], shard["first"] + shard["count"])
-    simulated = work.made_from["data"].simulate(list(ids))
-    table = pa.table(
-        {
-            "clip_id": simulated.clip_ids,
-            "split": [shard["split"]] * len(ids),
-            "frames": tensor_column(stored(simulated.frames, is_video(work))),
-            **{name: pa.array(values) for name, values in simulated.parameters.items()},
+            "clip_id": [clip.id for clip in clips],
+            "frames": tensor_column(np.stack([clip.frames for clip in clips])),
+            "source": [clip.source for clip in clips],
+            "sha256": [sha256(np.ascontiguousarray(clip.frames).data) for clip in clips],
+            "start": pa.array([clip.start for clip in clips], pa.int64()),
+            "dt": pa.array([clip.dt for clip in clips], pa.float64()),
         }
     )
-    flat = simulated.frames.astype(np.float64)
-    return stage.write_table(
-        shard["name"],
-        table,
-        split=shard["split"],
-        sum=flat.sum((0, 1, 3, 4)).tolist(),
-        sum_of_squares=np.square(flat).sum((0, 1, 3, 4)).tolist(),
-        values_per_channel=int(flat[:, :, 0].size),
-    )
 
 
-def _facts(receipts: list[dict[str, Any]], video: bool) -> dict[str, Any]:
-    """Counts, and what networks see as 0 and 1: of pixels the middle and half of the range, else each channel's mean and standard
-    deviation over the training split (in the data's units)."""
-    clips = {split: sum(r["rows"] for r in receipts if r["split"] == split) for split in ("train", "test")}
-    train = sorted((r for r in receipts if r["split"] == "train"), key=lambda r: r["name"])
-    count = sum(r["values_per_channel"] for r in train)
-    mean = np.sum([r["sum"] for r in train], axis=0) / count
-    variance = np.sum([r["sum_of_squares"] for r in train], axis=0) / count - mean**2
-    if video:
-        return {"clips": clips, "mean": [HALF_RANGE] * len(mean), "std": [HALF_RANGE] * len(mean)}
-    return {"clips": clips, "mean": mean.tolist(), "std": np.sqrt(variance).tolist()}
+def _moments(clips: Sequence[Clip]) -> dict[str, Any]:
+    """Values per channel, their mean and their sum of squared differences from it."""
+    spread = _pixel_spread if clips and clips[0].frames.dtype == np.uint8 else _spread
+    parts = (clip.frames[t : t + CHUNK] for clip in clips for t in range(0, len(clip.frames), CHUNK))
+    count, mean, m2 = reduce(_merged, map(spread, parts), NOTHING)
+    return {"count": count, "mean": mean.tolist(), "m2": m2.tolist()}
 
 
-def _look(data: Ingested, work: Work, store: Store) -> Product:
-    """What a table takes of corpora that are there."""
-    digests = {}
-    for split, key in (("train", data.train), ("test", data.test)):
-        manifest = store.stage("corpus", key).manifest()
-        if manifest is None:
-            raise Damaged(f"corpus/{key} is not there or unfinished: run `rollbench ingest` again")
-        digests[split] = manifest["digest"]
-        if split == "train":
-            seen = [HALF_RANGE] * data.frame_shape[0] if is_video(work) else None
-            facts = {"mean": seen or manifest["mean"], "std": seen or manifest["std"]}
-    return Product([], {**facts, "corpora": digests, "clips": {s: work.made_from[s] for s in ("train", "test")}})
+def _pixel_spread(frames: np.ndarray) -> Moments:
+    """Of frames uint8 [t, y, x, c], from sums that float32 holds exactly, and so in any order: of up to 256 squares below 2^16."""
+    lines = frames.reshape(-1, frames.shape[2] * frames.shape[3])
+    sums, squares = np.zeros((2, lines.shape[1]))
+    for start in range(0, len(lines), 256):
+        part = lines[start : start + 256].astype(np.float32)
+        ones = np.ones(len(part), np.float32)
+        sums += ones @ part
+        part *= part
+        squares += ones @ part
+    count = frames[..., 0].size
+    total, square = (each.reshape(-1, frames.shape[3]).sum(0) for each in (sums, squares))
+    return count, total / count, square - np.square(total) / count
+
+
+def _spread(frames: np.ndarray) -> Moments:
+    """Of frames [t, c, y, x]."""
+    values = np.moveaxis(frames, 1, 0).reshape(frames.shape[1], -1).astype(np.float64)
+    mean = values.mean(1)
+    values -= mean[:, None]
+    return values.shape[1], mean, np.einsum("cn,cn->c", values, values)
+
+
+def _merged(a: Moments, b: Moments) -> Moments:
+    """Moments of the union (Chan, Golub and LeVeque, 1979)."""
+    if not a[0]:
+        return b
+    count, apart = a[0] + b[0], b[1] - a[1]
+    return count, a[1] + apart * (b[0] / count), a[2] + b[2] + np.square(apart) * (a[0] * b[0] / count)
+
+
+def _facts(work: CorpusWork, receipts: list[dict[str, Any]], bad: list[Quarantined]) -> dict[str, Any]:
+    """What the manifest says beside the files."""
+    each = [(r["count"], np.array(r["mean"]), np.array(r["m2"])) for r in receipts if r["count"]]
+    (count, mean, m2), value = reduce(_merged, each, NOTHING), work.value
+    return {
+        "corpus": plain(value),
+        "description": value.describe(),
+        "source": str(work.source.root),
+        "listing": work.listing,
+        "items": len(work.source.items),
+        "split": value.split,
+        "clips": sum(receipt["rows"] for receipt in receipts),
+        "quarantined": [{"source": fault.source, "reason": fault.reason} for fault in bad],
+        "kind": value.kind,
+        "layout": "tyxc" if value.kind == "video" else "tcyx",
+        "frame_shape": list(work.source.shape),
+        "frames": value.frames,
+        "frame_interval": float(np.median([dt for receipt in receipts for dt in receipt["dt"]])),
+        "channels": [{"name": name, "unit": unit} for name, unit in work.source.channels],
+        "mean": mean.tolist(),
+        "std": np.sqrt(m2 / count).tolist(),
+    }

@@ -11,8 +11,8 @@ import torch
 
 from rollbench.diffusion.denoiser import Denoiser
 from rollbench.models.uvit import UViT
-from rollbench.pipeline import Work
-from rollbench.store import Damaged, Stage, Store
+from rollbench.pipeline.graph import Work
+from rollbench.store.artifact import Damaged, Stage, Store
 
 WEIGHTS = "weights.safetensors"
 

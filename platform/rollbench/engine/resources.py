@@ -1,22 +1,21 @@
-"""What a row takes of a cluster, and whether the cluster has it: what can never fit is refused, not waited for."""
+"""What a row takes of a Ray cluster, and whether the cluster has it: what can never fit is refused, not waited for."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from rollbench.spec import BadInput
+from rollbench.engine.nodes import _nodes, room
+from rollbench.errors import BadInput
 
-if TYPE_CHECKING:
-    from rollbench.engine.crew import Crew
-
+# A row takes whole cores: its workers compute, and its trial waits. So little for a trial that those of several drivers on one cluster,
+# waiting for one another, always leave room for a worker. Seven eighths, since Ray divides sums of it to count elastic workers:
+# five times 0.9 holds 0.9 four times.
+TRIAL_CPUS = 0.01
+WORKER_CPUS = 0.875
 # Of a GPU, for an evaluator actor: its network is small beside the models, and those wait meanwhile.
 EVALUATOR_GPUS = 0.25
-BOOTSTRAP = "~/ray_bootstrap_config.yaml"  # what `ray up` leaves on the head node: the node types that it may start
 
 
 def bounds(text: str) -> tuple[int, int]:
@@ -83,19 +82,6 @@ class Resources:
         choose = f"choose --gpus-per-worker {int(any(room([n], 1) for n in nodes))}" if self.gpus else "add a node"
         raise BadInput(f"a worker takes {each} of one node, and no node has that ({words}); {choose}")
 
-    def crew(self, share: float = 1.0) -> Crew:
-        """The actors of a row's stages, with at most a share of a GPU each. A single one is kept from stage to stage."""
-        from rollbench.engine.crew import Crew
-
-        gpus, alone = self.gpus or 0.0, self.most == 1
-        return Crew(self.workers, self.batch, gpus if alone else min(gpus, share), kept=alone)
-
-    def everywhere(self) -> Crew:
-        """As many evaluators as fit: for what is done before there are rows."""
-        from rollbench.engine.crew import Crew
-
-        return Crew(self.evaluators(), self.batch, min(self.gpus or 0.0, EVALUATOR_GPUS))
-
     def evaluators(self) -> int:
         """Evaluators that fit at once."""
         return max(1, room(_nodes(), min(self.gpus or 0.0, EVALUATOR_GPUS)))
@@ -104,54 +90,3 @@ class Resources:
     def side_by_side(self) -> int:
         """Trials that fit at once."""
         return max(1, room(_nodes(), self.gpus or 0.0) // self.most)
-
-
-def room(nodes: Iterable[dict[str, float]], gpus: float) -> int:
-    """Workers that fit on nodes with these resources. A worker is on one node, and its part of a GPU is of one GPU."""
-
-    def on(node: dict[str, float]) -> int:
-        cpus, there = int(node.get("CPU", 0)), node.get("GPU", 0)
-        if not gpus:
-            return cpus
-        return min(cpus, int(1 / gpus + 1e-9) * int(there) if gpus < 1 else int(there // gpus))
-
-    return sum(on(node) for node in nodes)
-
-
-def _nodes() -> Iterable[dict[str, float]]:
-    """What each node has: those that there are, or, where more, those that the autoscaler of `ray up` may start."""
-    import ray
-
-    present = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    possible = _possible()
-    return possible if len(possible) > len(present) else present
-
-
-def may_grow(present: int) -> bool:
-    """Whether an autoscaler may start more nodes than are there now."""
-    return len(_possible()) > present
-
-
-def _possible() -> list[dict[str, float]]:
-    """What each node has that the autoscaler of `ray up` may start, the head among them; empty where there is none."""
-    book = Path(BOOTSTRAP).expanduser()
-    if not os.environ.get("RAY_ADDRESS") or not book.is_file():
-        return []
-    return growing(book.read_text())
-
-
-def growing(text: str) -> list[dict[str, float]]:
-    """The resources of each node that a cluster of this configuration may have."""
-    import yaml
-
-    told = yaml.safe_load(text)
-    types = told["available_node_types"]
-    head = types[told["head_node_type"]].get("resources", {})
-    nodes = [
-        kind.get("resources", {})
-        for name, kind in types.items()
-        for _ in range(kind.get("max_workers", 0))
-        if name != told["head_node_type"]
-    ]
-    nodes.sort(key=lambda node: -node.get("GPU", 0))
-    return [head, *nodes[: told.get("max_workers", len(nodes))]]

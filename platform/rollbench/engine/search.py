@@ -11,8 +11,7 @@ several trials side by side it may differ between two searches from the beginnin
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,26 +19,23 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
 from evaluators import uncertainty
-from reports.search import RaceText, race_report
-from rollbench.engine import cluster
-from rollbench.engine.claim import claimed
-from rollbench.engine.crew import Crew
-from rollbench.engine.generate import Roller, groups
-from rollbench.engine.ingest import ingest
+from rollbench.engine import cluster, nodes
+from rollbench.engine.actor_pool import Crew
+from rollbench.engine.checkpoint_sync import newest
 from rollbench.engine.model import WEIGHTS, with_weights
-from rollbench.engine.place import Place
-from rollbench.engine.progress import Progress
-from rollbench.engine.reproduce import reproduce
 from rollbench.engine.resources import Resources
-from rollbench.engine.scratch import newest
-from rollbench.engine.shards import check_ingested
-from rollbench.engine.stages import Product, make
-from rollbench.engine.train import HISTORY, Leg, train
-from rollbench.engine.tune import Listener, Say, failure, run_trials
-from rollbench.measures import Ensembles, Seen, number
-from rollbench.pipeline import Work, absent, prepare
-from rollbench.rungs import SearchWork
-from rollbench.store import Stage, Store
+from rollbench.engine.rollout import Roller, groups
+from rollbench.engine.run_stage import Product, make
+from rollbench.engine.simulate import ingest
+from rollbench.engine.train import Leg, train
+from rollbench.engine.trials import Listener, Say, failure, run_trials
+from rollbench.pipeline.frames import check_ingested
+from rollbench.pipeline.graph import HISTORY, Work, absent, prepare
+from rollbench.pipeline.measures import Ensembles, Seen, number
+from rollbench.pipeline.search_graph import SearchWork
+from rollbench.progress import Progress
+from rollbench.store.artifact import Stage, Store
+from rollbench.store.lease import claimed
 
 SCORE, TRIALS = "score.json", "trials.json"
 RESAMPLES = 1000  # behind the interval of a proxy
@@ -59,42 +55,6 @@ class Trial:
         return float(self.rungs[-1]["value"])
 
 
-def search(works: SearchWork, place: Place, mlflow: str, *, resources: Resources, progress: Progress) -> Path:
-    """Race the candidates, finish and score the winner beside the table's rows, and report both; returns the table's page."""
-    trials = race(works, place.store, resources, progress)
-    best = winner(trials)
-    row = works.candidates[best].row.row
-    progress.line(f"{works.search.name}: {row.name} is ahead of {len(trials) - 1} others")
-    raced = [vars(trial) for trial in trials]
-    race_report(RaceText(works.search.title, _told(works), raced, best, works.search.axis, place.command), place.out)
-    table = works.table(row)
-    said = f"{row.name} won a race of {len(trials)} candidates, told apart on clips that are not scored here (search.html)."
-    table = replace(table, table=replace(table.table, caption=f"{table.table.caption} {said}".strip()))
-    return reproduce(table, place, mlflow, resources=resources, progress=progress)
-
-
-def _told(works: SearchWork) -> tuple[str, ...]:
-    """What was raced and how, and what the proxy is and is not."""
-    search, proxy, setting = works.search, works.search.proxy, works.entered.settings[0].setting
-    steps = ", ".join(f"{rung.made_from['step']:,}" for rung in works.candidates[0].rungs)
-    space = "; ".join(axis.said for axis in search.space)
-    units = "on pixels from 0 to 1" if setting.data.kind == "video" else "in the units of the data"
-    return (
-        f"{len(works.candidates)} candidates, spread evenly over the space ({space}), on {setting.data.describe()}, training "
-        f"seed {works.candidates[0].row.seed}. All are trained to the first rung; one goes on if its proxy there is within the "
-        f"best 1 in {search.reduction} of those that came before it (ASHA). Rungs at steps {steps} of "
-        f"{setting.training.steps:,}; the best at the last one is trained to the end.",
-        f"The proxy: the CRPS of {proxy.samples} films of {proxy.horizon} frames from each of {proxy.contexts} held-out clips, by "
-        f"the averaged weights at the rung, at {proxy.calls_per_frame} network calls a frame; the mean over frames, channels and "
-        f"cells, {units}. Intervals: 95 %, {RESAMPLES:,} resamples of the clips; they answer for the clips, not for another "
-        "training. It runs through both phases of a film, and it is proper: no film law scores better than the true one, frame by "
-        "frame. It is not the metric of the table. The loss in training could not tell candidates apart: each value of β averages "
-        "it over other noise levels; at the sliding levels alone it would not see the init phase.",
-        "A candidate's numbers follow from the seeds. Which candidates were stopped depends on what others had scored before "
-        "them, so it may differ where several ran side by side; a search that was interrupted keeps its decisions.",
-    )
-
-
 def race(works: SearchWork, store: Store, resources: Resources, progress: Progress) -> tuple[Trial, ...]:
     """All candidates, raced now as far as they were not before.
 
@@ -106,7 +66,7 @@ def race(works: SearchWork, store: Store, resources: Resources, progress: Progre
     if works.outcome in found:
         progress.line(f"{works.search.name}: a race of {len(works.candidates)} candidates")
         with cluster.cluster():
-            cluster.check_shared(store)
+            nodes.check_shared(store)
             settled = resources.settled()
             for work in works.data():
                 make(work, set(found), store, progress, lambda w: ingest(w, store, progress))
@@ -173,7 +133,7 @@ def _decision(place: int, step: int) -> str:
 def run_candidate(config: dict[str, Any], works: SearchWork, store: Store, resources: Resources) -> None:
     """One candidate from rung to rung, until it is through or Tune stops it at a report."""
     said, candidate = Say(), works.candidates[config["trial"]]
-    crew = resources.crew()
+    crew = Crew.of_row(resources)
     try:
         for rung in candidate.rungs:
             if rung.stage(store).manifest() is None:

@@ -20,22 +20,21 @@ from ray.train.torch import TorchTrainer, get_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from rollbench.datasets.windows import Windows
-from rollbench.engine.books import nowhere
-from rollbench.engine.claim import check_seen
-from rollbench.engine.cluster import WORKER_CPUS
-from rollbench.engine.crew import Crew, Tell
-from rollbench.engine.deaths import RESTARTS, persist
+from rollbench.engine.actor_pool import Crew, Tell
+from rollbench.engine.checkpoint_sync import newest, scratch
+from rollbench.engine.failover import RESTARTS, persist
+from rollbench.engine.gloo import Reachable
 from rollbench.engine.model import WEIGHTS, build_denoiser
-from rollbench.engine.network import Reachable
-from rollbench.engine.scratch import newest, scratch
-from rollbench.engine.shards import Normalisation, clips_of
-from rollbench.engine.stages import Product
-from rollbench.pipeline import Work
-from rollbench.provenance import forget_peak_memory, peak_memory, processor
-from rollbench.store import Stage, Store
+from rollbench.engine.null_storage import nowhere
+from rollbench.engine.resources import WORKER_CPUS
+from rollbench.engine.run_stage import Product
+from rollbench.pipeline.frames import Normalisation, clips_of
+from rollbench.pipeline.graph import HISTORY, Work
+from rollbench.store.artifact import Stage, Store
+from rollbench.store.lease import check_seen
+from rollbench.store.provenance import forget_peak_memory, peak_memory, processor
 from rollbench.training.loop import Keeping, fit, load_final
 
-HISTORY = "history.json"
 COST = ("parameters", "peak_memory_bytes", "workers", "device", "device_seconds")  # of a model, in its manifest
 REPORTS = 20  # progress reports per run
 CHECKPOINT_SECONDS = 30.0

@@ -1,0 +1,150 @@
+"""`rollbench inspect KEY`: what a stage holds, whether it is intact, and a contact sheet of its clips.
+
+    rollbench inspect 9f7c0c --sheet contact.png
+
+KEY is a stage's key or the beginning of one, of any kind, as `rollbench ingest`, manifests and reports print it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rollbench.cli.options import add_storage
+from rollbench.errors import BadInput, nearest
+from rollbench.pipeline.corpora import KIND
+from rollbench.pipeline.graph import VERSIONS
+from rollbench.store.artifact import Stage, Store
+from rollbench.store.tensors import tensor_of
+
+HELP = "show what a stage holds"
+KINDS = (KIND, *VERSIONS)
+STRIPS, LISTED = 8, 20  # clips on a contact sheet; lines of a list
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("key", metavar="KEY", help="a stage's key, or the beginning of one")
+    add("--sheet", metavar="FILE", help="write a contact sheet of some clips, as .png, .jpg or .webp")
+    add_storage(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what the stage holds; 1 if it is damaged."""
+    stage = _stage(Store(options.storage), options.key)
+    manifest = stage.manifest()
+    if manifest is None:
+        receipts = stage.receipts()
+        print(f"{stage}: unfinished, {len(receipts)} files so far, in {stage.path}")
+        print("\n".join(_faults([fault for r in receipts.values() for fault in r.get("quarantined", [])])))
+        return 0
+    damage = stage.damage()
+    print("\n".join(_lines(stage, manifest, damage)))
+    if options.sheet:
+        _draw(stage, manifest, Path(options.sheet))
+        print(f"  sheet     {options.sheet}")
+    return 1 if damage else 0
+
+
+def _stage(store: Store, key: str) -> Stage:
+    """The only stage whose key begins so; `key` may have its kind in front, as in corpus/9f7c."""
+    kind, _, start = key.rpartition("/")
+    stages = [store.stage(k, name) for k in KINDS if kind in ("", k) for name in store.keys(k)]
+    found = [stage for stage in stages if stage.key.startswith(start)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise BadInput(f"{key!r} begins {len(found)} keys, {found[0]} and {found[1]} among them; give more of it")
+    close = nearest(start, [str(stage) for stage in stages][:LISTED]) if stages else "there is none at all"
+    raise BadInput(f"no stage {key!r} in storage {str(store)!r}; {close}")
+
+
+def _lines(stage: Stage, manifest: dict[str, Any], damage: dict[str, str]) -> Iterator[str]:
+    files, made = manifest["files"], manifest.get("made", {})
+    yield f"{stage}: {manifest.get('title', '')}"
+    yield f"  path      {stage.path}"
+    if made:
+        yield f"  made      in {made['seconds']} s on {made['device']}, commit {made['commit']}"
+    yield f"  files     {len(files):,} of {sum(f['bytes'] for f in files) / 1e6:,.1f} MB in all, digest {manifest['digest']}"
+    yield f"  intact    {'yes' if not damage else 'NO'}"
+    yield from (f"    {words}" for words in damage.values())
+    if "corpus" in manifest:
+        yield from _corpus_lines(manifest)
+    else:
+        shown = {k: v for k, v in manifest.items() if k not in ("files", "made", "title", "digest", "key", "kind")}
+        yield from (f"  {name:<9} {_short(value)}" for name, value in sorted(shown.items()))
+
+
+def _corpus_lines(manifest: dict[str, Any]) -> Iterator[str]:
+    fields = {name: value for name, value in manifest["corpus"].items() if name != "is"}
+    shape = " x ".join(map(str, manifest["frame_shape"]))
+    yield f"  data set  {manifest['corpus']['is']} {' '.join(f'{name}={_short(value)}' for name, value in fields.items())}"
+    yield f"  source    {manifest['source']}, listing {manifest['listing'][:16]}"
+    yield f"  clips     {manifest['clips']:,} for {manifest['split']}, from {manifest['items']:,} items of the source"
+    yield f"  frames    {manifest['frames']} of {shape} ({manifest['kind']}), every {manifest['frame_interval']:g} s"
+    for channel, mean, std in zip(manifest["channels"], manifest["mean"], manifest["std"], strict=True):
+        unit = f" {channel['unit']}" if channel["unit"] else ""
+        yield f"  channel   {channel['name']}: mean {mean:.6g}, standard deviation {std:.6g}{unit}"
+    yield from _faults(manifest["quarantined"])
+
+
+def _faults(faults: list[dict[str, str]]) -> Iterator[str]:
+    yield f"  left out  {len(faults):,}"
+    yield from (f"    {fault['source']}: {fault['reason']}" for fault in faults[:LISTED])
+    if len(faults) > LISTED:
+        yield f"    and {len(faults) - LISTED:,} more, in the manifest"
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 160 else f"{text[:160]} …"
+
+
+def _draw(stage: Stage, manifest: dict[str, Any], out: Path) -> None:
+    """A contact sheet of clips that are evenly spread over the stage."""
+    from reports.figures.contact_sheet import contact_sheet
+
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        contact_sheet(list(_strips(stage, manifest))).save(out)
+    except (OSError, ValueError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"--sheet {out} cannot be written ({error}); use a name such as contact.png") from None
+
+
+def _strips(stage: Stage, manifest: dict[str, Any]) -> Iterator[Any]:
+    from reports.figures.contact_sheet import Strip, field_strip
+    from reports.figures.panels import evenly
+
+    files = [file for file in manifest["files"] if file["name"].endswith(".arrow") and file.get("rows")]
+    total = sum(file["rows"] for file in files)
+    wanted = set(evenly(total, STRIPS)) if total else set()
+    first = 0
+    for file in files:
+        rows = [row - first for row in wanted if first <= row < first + file["rows"]]
+        first += file["rows"]
+        if not rows:
+            continue
+        table = stage.read_table(file)
+        if not {"frames", "clip_id"} <= set(table.column_names):
+            break
+        clips = tensor_of(table, "frames")
+        for row in sorted(rows):
+            name, clip = str(table["clip_id"][row]), clips[row]
+            if clip.dtype == np.uint8:
+                yield Strip(name, clip)
+                continue
+            for i in range(clip.shape[1]):
+                mean, std = (
+                    manifest[key][i] if key in manifest else getattr(clip[:, i], key)() for key in ("mean", "std")
+                )
+                title = manifest["channels"][i]["name"] if "channels" in manifest else f"channel {i}"
+                yield field_strip(f"{name}   {title}", clip[:, i], float(mean), float(std))
+    if not wanted or not rows:
+        raise BadInput(f"{stage} holds no clips to draw; leave --sheet away")

@@ -1,0 +1,76 @@
+"""The command line, shared by every experiments/*.py and by `rollbench`.
+
+    python experiments/table8.py --scale laptop            make a table
+    python experiments/table8.py --scale paper --dry-run   say what that would take
+    rollbench reproduce table8 --scale laptop              the same from anywhere
+    rollbench ingest kinetics600 --source DIR              turn videos, records or fields into verified shards
+    rollbench inspect KEY                                  show what a stage holds
+    rollbench compare RUN RUN                              set recorded runs beside each other
+    rollbench track                                        send results to a tracking server that was away
+    rollbench fvd REAL/ FAKE/                              score two folders of videos
+
+Exit codes: 0 done; 2 the input breaks a rule (one line says which); 1 a row failed; 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from rollbench.cli import compare, ingest, inspect, track
+from rollbench.cli.errors import _Parser, _refuse, guarded, words
+from rollbench.errors import BadInput, nearest
+
+COMMANDS: dict[str, ModuleType] = {"ingest": ingest, "inspect": inspect, "compare": compare, "track": track}
+
+
+EXPERIMENTS = (
+    "table1", "table2", "table3", "table4", "table5", "table6", "table7", "table8", "table9", "table10",
+    "figure3", "figure4", "figure5", "figure6", "figure7", "figure8",
+    "sweep_cond_gen", "search_beta", "efficiency", "robustness",
+)  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`rollbench`: reproduce an experiment by name, ingest and inspect data, compare and send runs, score two folders of videos."""
+    from evaluators import command as fvd
+
+    arguments = words(arguments)
+    parser = _Parser(prog="rollbench", description="Experiments and benchmarks for generative models of sequences.")
+    subparsers = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
+    one = subparsers.add_parser(
+        "reproduce",
+        help="make a table or figure of the paper, or another experiment",
+        usage="rollbench reproduce EXPERIMENT [options]",
+        epilog="rollbench reproduce EXPERIMENT --help lists the options of that one",
+        add_help=False,  # what follows an experiment's name is the experiment's, --help too
+    )
+    one.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="one of " + ", ".join(EXPERIMENTS))
+    for name, command in COMMANDS.items():
+        command.add_arguments(subparsers.add_parser(name, help=command.HELP))
+    fvd.add_arguments(subparsers.add_parser("fvd", help="the Fréchet video distance of two folders of videos"))
+    options, rest = parser.parse_known_args(arguments)
+    if options.command == "reproduce":
+        if options.experiment is None and {"-h", "--help"} & set(rest):
+            one.print_help()
+            return 0
+        return _reproduce(options.experiment or "", rest)
+    if rest:
+        parser.error(f"unknown arguments {' '.join(rest)}")
+    if options.command == "fvd":
+        return guarded(lambda: fvd.run(options))
+    return guarded(lambda: COMMANDS[options.command].run(options))
+
+
+def _reproduce(name: str, rest: Sequence[str]) -> int:
+    if not name:
+        return _refuse(BadInput(f"reproduce needs the name of an experiment; {nearest(name, EXPERIMENTS)}"))
+    if name not in EXPERIMENTS:
+        return _refuse(BadInput(f"unknown experiment {name!r}; {nearest(name, EXPERIMENTS)}"))
+    return int(importlib.import_module(f"experiments.{name}").main(rest))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""The options that every experiment has, those that commands share with them, and what they make of a scale's name."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from rollbench.config.overrides import assignment
+
+UNSTATED = (  # fields that no table of the paper states: how work is cut, how it is shown, how sure a number is
+    "training.micro_batch", "training.precision", "sampling.precision", "training.sharding", "training.recompute", "training.compile",
+    "sampling.group", "metrics", "leads", "resamples", "caption", "title", "printed",
+)  # fmt: skip
+
+
+def add_storage(parser: argparse.ArgumentParser, what: str = "where stages lie") -> None:
+    parser.add_argument(
+        "--storage",
+        default=os.environ.get("ROLLBENCH_STORAGE", "store"),
+        metavar="URI",
+        help=f"{what}: a folder or a URI such as s3://bucket/path (default: $ROLLBENCH_STORAGE, else store)",
+    )
+
+
+def add_out(parser: argparse.ArgumentParser, what: str = "where reports go") -> None:
+    parser.add_argument("--out", default="out", metavar="DIR", help=f"{what} (default: out)")
+
+
+def add_tracking_uri(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tracking-uri",
+        metavar="URI",
+        help="where runs are recorded (default: $MLFLOW_TRACKING_URI, else mlflow.db in --storage, or in --out if that is no folder)",
+    )
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    from rollbench.config.scale import SCALES
+
+    add = parser.add_argument
+    add(
+        "--scale",
+        default="laptop",
+        metavar="NAME",
+        help="caps on every size: " + ", ".join(SCALES) + " (default: laptop)",
+    )
+    add("--rows", nargs="+", metavar="ROW", help="rows by their name in the paper, or 'all' (default: the scale's own)")
+    add("--seeds", nargs="+", type=int, metavar="N", help="training seeds (default: the scale's own)")
+    add_storage(parser)
+    add(
+        "--data",
+        metavar="SOURCE",
+        help="'real' (ingested before), 'stand-in' (generated here), fields:PATH or folder:PATH (ingested now), "
+        "corpora:TRAIN,TEST (two that were ingested, by their keys); default: the scale's own",
+    )
+    add_out(parser)
+    add_tracking_uri(parser)
+    add(
+        "--workers",
+        default="1",
+        metavar="N",
+        help="processes per row, for training and for rollouts; 2-4: at least 2, up to 4 where there is room (default: 1)",
+    )
+    add("--gpus-per-worker", type=float, metavar="X", help="may be a part of one (default: 1 where there are GPUs)")
+    add(
+        "--groups-per-call",
+        type=int,
+        default=1,
+        metavar="N",
+        help="groups of films handed to an actor at a time (default: 1)",
+    )
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="change one field, e.g. training.steps=500 or data.frames=40",
+    )
+    add("--dry-run", action="store_true", help="print the plan and its cost, and run nothing")
+
+
+def sizes(options: argparse.Namespace) -> str:
+    """The scale, and what was changed of it: a number at the paper's scale with a field set otherwise is not at the paper's sizes."""
+    return ", ".join([options.scale, *(change for change in options.set if assignment(change)[0] not in UNSTATED)])

@@ -1,0 +1,53 @@
+"""A value as JSON in exactly one way, and the content key that follows from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from fractions import Fraction
+from typing import Any
+
+KEY_LENGTH = 20  # hex digits of a key: 80 bits, no accidental collision, and short enough for a folder's name
+
+
+def canonical(value: Any) -> str:
+    """`value` as JSON in exactly one way: sorted keys, no spaces, a dataclass with its name under "is".
+
+    Raises TypeError for what has no exact JSON form (so that a key never depends on a `repr`) and ValueError for a number
+    that is not finite.
+    """
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def plain(value: Any) -> Any:
+    """`value` as dicts, lists, strings, numbers, booleans and None; see `canonical`.
+
+    A field with the metadata `keyed: False` is left out: it says how to compute, and changes nothing that is computed.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {
+            f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.metadata.get("keyed", True)
+        }
+        return {"is": type(value).__name__, **fields}
+    if isinstance(value, Fraction):
+        return f"{value.numerator}/{value.denominator}"
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, dict):
+        if not all(isinstance(k, str) for k in value):
+            raise TypeError("only text can be a key in canonical JSON")
+        return {k: plain(v) for k, v in value.items()}
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} has no place in canonical JSON: every number must be finite")
+        return value
+    raise TypeError(f"{type(value).__name__} has no canonical JSON form; use a frozen dataclass of plain fields")
+
+
+def key(value: Any) -> str:
+    """The content key of a value: the first hex digits of the sha256 of its canonical JSON."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:KEY_LENGTH]

@@ -1,0 +1,88 @@
+"""How rollouts are made and counted."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal
+
+from rollbench.errors import BadInput, nearest
+
+CALLS = re.compile(r"-?\d{1,9}(/\d{1,9})?", re.ASCII)  # no exponent: 1e999999999 is a number that no memory holds
+
+
+SAMPLERS = ("ancestral", "ddim")  # of a network's answer, the next frames; see diffusion/step.py
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """What is done to the context before a film is made from it. noise: white, in standard deviations of the training frames.
+    dropped: the last so many context frames are lost, and the one before stands in their place.
+    """
+
+    noise: float = 0.0
+    dropped: int = 0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.noise < math.inf and self.dropped >= 0):
+            raise BadInput(
+                f"noise = {self.noise}, dropped = {self.dropped}: neither can be negative; 0 leaves the context alone"
+            )
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How films are made and counted: the equal-cost side of a comparison.
+
+    horizon: frames per film. calls_per_frame: network evaluations per emitted frame, equal for every method; a fraction such as
+    "100/11" where it is no whole number. accounting: whether they are those of a frame once a film is rolling, what it takes to start
+    on top ("steady", as the paper counts), or those of the whole film over its frames ("total"). contexts: test clips. samples: films
+    (or ensemble means) of each. group: films that one network call carries; fixed, so that the arithmetic does not depend on the batch
+    size or the number of actors. precision: of the network, see `models.precision`.
+    """
+
+    horizon: int = 48
+    calls_per_frame: int | str = 32
+    contexts: int = 1024
+    group: int = 32
+    samples: int = 1
+    sampler: str = "ancestral"
+    degradation: Degradation | None = None
+    accounting: Literal["steady", "total"] = "steady"
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+    def __post_init__(self) -> None:
+        for name, choices in (("accounting", ("steady", "total")), ("precision", ("fp32", "bf16"))):
+            if getattr(self, name) not in choices:
+                raise BadInput(f"unknown {name} {getattr(self, name)!r}; {nearest(getattr(self, name), choices)}")
+        for name in ("horizon", "contexts", "group", "samples"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"{name} = {getattr(self, name)} is below 1: a film needs at least one of each")
+        try:
+            if not CALLS.fullmatch(str(self.calls_per_frame)):
+                raise ValueError
+            calls = Fraction(self.calls_per_frame)
+        except (ValueError, ZeroDivisionError):
+            shown = repr(self.calls_per_frame)[:40]
+            raise BadInput(f"calls_per_frame = {shown} is no number of calls; write 32 or 100/11") from None
+        if calls <= 0:
+            raise BadInput(
+                f"calls_per_frame = {self.calls_per_frame} is not positive; a frame of a diffusion costs 1 or more"
+            )
+        if self.sampler not in SAMPLERS:
+            raise BadInput(f"unknown sampler {self.sampler!r}; {nearest(self.sampler, SAMPLERS)}")
+        if self.contexts < 2:
+            raise BadInput(f"contexts = {self.contexts}: a distance between distributions needs at least 2 films")
+
+    @property
+    def calls(self) -> Fraction:
+        """calls_per_frame as an exact number."""
+        return Fraction(self.calls_per_frame)
+
+    def calls_of(self, method: Any) -> Fraction:
+        """The calls per steady frame at which a film of `method` costs what `accounting` says. Raises ValueError for too few."""
+        if self.accounting == "steady":
+            return self.calls
+        return method.calls_per_frame_for(self.horizon, math.floor(self.calls * self.horizon) * method.members)

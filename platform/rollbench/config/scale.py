@@ -1,0 +1,197 @@
+"""A scale is a row of caps: a table at a scale is the table with every size field at most the cap.
+
+The paper's scale caps nothing. Nothing that makes a number asks for a scale's name, so a small run takes the same path as a large one;
+a verdict alone does (`reports/model/verdict.py`), because the paper's values are compared with numbers of its own sizes only.
+One field is a floor instead: 1e-4 belongs to a network of 1,024 channels and 100,000 steps; small networks and short runs learn
+better with larger steps (at the laptop's size the loss on held-out clips falls up to about 5e-3).
+
+Memory is spared where it is short. To share a model out among workers and to compute activations again costs time and changes no
+result; networks under a cap on their width fit as they are, so a scale with such a cap does neither, whatever the table asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from rollbench.config.canonical import canonical
+from rollbench.config.sampling import Sampling
+from rollbench.config.search import Search
+from rollbench.config.table import Setting, Table
+from rollbench.errors import BadInput, nearest
+
+NO_CAP = 2**62
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Upper bounds, one per size field, and the learning rate's floor.
+
+    Rows are taken by priority, leads up to the horizon, seeds from the first.
+    """
+
+    name: str
+    grid: int = NO_CAP  # cells per side of the simulation
+    frame_grid: int = NO_CAP  # cells per side of a frame of a flow
+    pixels: int = NO_CAP  # per side of a frame of a video
+    frames: int = NO_CAP  # frames per trajectory
+    train_clips: int = NO_CAP  # trajectories in the training split
+    contexts: int = NO_CAP  # clips in the test split of a flow
+    films: int = NO_CAP  # clips in the test split of a video: each costs a pass through I3D, for every row
+    levels: int = NO_CAP  # resolutions of the network
+    width: int = NO_CAP  # channels per level
+    blocks: int = NO_CAP  # residual blocks per level
+    network_grid: int = NO_CAP  # cells per side that the network sees: a frame beyond it is patched
+    steps: int = NO_CAP  # optimiser steps
+    step_frames: int = NO_CAP  # frames per step: windows per step times the longest window
+    micro_batch: int = NO_CAP  # windows per forward pass
+    horizon: int = NO_CAP  # frames per film
+    calls: int = NO_CAP  # network calls per emitted frame
+    group: int = NO_CAP  # films per network call
+    samples: int = NO_CAP  # films per context
+    resamples: int = NO_CAP  # bootstrap draws
+    rows: int = NO_CAP  # rows of a setting run unless --rows names them
+    seeds: int = NO_CAP  # training seeds per row
+    trials: int = NO_CAP  # candidates of a search
+    learning_rate: float = 0.0  # at least this
+    short: bool = True  # bf16 where a table asks for it: it makes a CPU slower
+    spared: bool = True  # memory, at the cost of time: a table's `sharding` and `recompute` are heeded
+    stand_in: bool = False  # what must be ingested is replaced by its stand-in, unless --data says otherwise
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if field.default == NO_CAP and getattr(self, field.name) < 1:
+                raise BadInput(f"scale {self.name!r}: {field.name} = {getattr(self, field.name)} is below 1")
+
+
+# fmt: off
+_CAPS: dict[str, tuple[Any, ...]] = {  #         smoke  laptop     lab
+    "grid":          (  32,     32,    128),
+    "frame_grid":    (  16,     16,     64),
+    "pixels":        (  16,     32,     64),
+    "frames":        (  12,     32,    200),
+    "train_clips":   (  32,    384,  4_096),
+    "contexts":      (  16,    128,    512),
+    "films":         (  12,     48,    512),
+    "levels":        (   2,      2,      4),
+    "width":         (  16,     64,    256),
+    "blocks":        (   1,      1,      3),
+    "network_grid":  (   8,      8,     64),
+    "steps":         (  12,  1_000, 50_000),
+    "step_frames":   ( 128,    160,    640),
+    "micro_batch":   (   6,      8,     64),
+    "horizon":       (   8,     24,     48),
+    "calls":         (   2,      4,     16),
+    "group":         (  16,     32,     64),
+    "samples":       (   2,      2,      4),
+    "resamples":     ( 100,    500,  1_000),
+    "rows":          (   2,      5,     11),
+    "seeds":         (   1,      1,      3),
+    "trials":        (   4,     12,     32),
+    "learning_rate": (5e-3,   5e-3,   5e-4),
+    "short":         (False, False,   True),
+    "spared":        (False, False,  False),
+    "stand_in":      (True,   True,  False),
+}
+# fmt: on
+SCALES = {
+    name: Scale(name, **{field: caps[column] for field, caps in _CAPS.items()})
+    for column, name in enumerate(("smoke", "laptop", "lab"))
+} | {"paper": Scale("paper")}
+
+
+def scale(name: str) -> Scale:
+    """The named scale; BadInput with the nearest name otherwise."""
+    if name not in SCALES:
+        raise BadInput(f"unknown scale {name!r}; {nearest(name, SCALES)}")
+    return SCALES[name]
+
+
+def at_scale(table: Table, caps: Scale) -> Table:
+    """`table` with every size field at most its cap: an elementwise minimum. Settings that it makes equal are one, the first."""
+    return replace(
+        table,
+        settings=_distinct([_capped(setting, caps) for setting in table.settings]),
+        seeds=table.seeds[: caps.seeds],
+        resamples=min(table.resamples, caps.resamples),
+    )
+
+
+def search_at_scale(search: Search, caps: Scale) -> Search:
+    """`search` with fewer candidates and smaller films to tell them apart; its table is capped as any other."""
+    video = search.setting.data.kind == "video"
+    return replace(search, trials=min(search.trials, caps.trials), proxy=_sampling(search.proxy, caps, video))
+
+
+def _sampling(s: Sampling, caps: Scale, video: bool) -> Sampling:
+    return replace(
+        s,
+        horizon=min(s.horizon, caps.horizon),
+        calls_per_frame=s.calls_per_frame if s.calls <= caps.calls else caps.calls,
+        contexts=min(s.contexts, caps.films if video else caps.contexts),
+        group=min(s.group, caps.group),
+        samples=min(s.samples, caps.samples),
+        precision=s.precision if caps.short else "fp32",
+    )
+
+
+def _capped(setting: Setting, caps: Scale) -> Setting:
+    t, video = setting.training, setting.data.kind == "video"
+    sampling = _sampling(setting.sampling, caps, video)
+    window = max(row.method.window for row in setting.rows)
+    least = max(setting.clean + sampling.horizon, window)
+    batch = min(t.batch, max(1, caps.step_frames // window))
+    micro_batch = min(t.unit, caps.micro_batch, batch)
+    sizes = {
+        "grid": caps.grid,
+        "frame_grid": caps.pixels if video else caps.frame_grid,
+        "frames": caps.frames,
+        "least": least,
+    }
+    data, stand_in, tested = (
+        value and value.capped(**sizes) for value in (setting.data, setting.stand_in, setting.tested)
+    )
+    return replace(
+        setting,
+        data=data,
+        stand_in=stand_in,
+        tested=tested,
+        network=setting.network.capped(
+            levels=caps.levels, width=caps.width, blocks=caps.blocks, grid=caps.network_grid
+        ),
+        training=replace(
+            t,
+            steps=min(t.steps, caps.steps),
+            batch=batch - batch % micro_batch,
+            micro_batch=micro_batch,
+            learning_rate=max(t.learning_rate, caps.learning_rate),
+            precision=t.precision if caps.short else "fp32",
+            sharding=t.sharding if caps.spared else "none",
+            recompute=t.recompute and caps.spared,
+        ),
+        sampling=sampling,
+        train_clips=min(setting.train_clips, caps.train_clips),
+        leads=tuple(lead for lead in setting.leads if lead <= sampling.horizon),
+    )
+
+
+def _distinct(settings: Sequence[Setting]) -> tuple[Setting, ...]:
+    """Each setting once, whatever it and its rows are called."""
+    found: dict[str, Setting] = {}
+    for setting in settings:
+        nameless = replace(
+            setting, name="", rows=tuple(replace(row, name="", printed="", priority=0) for row in setting.rows)
+        )
+        found.setdefault(canonical(nameless), setting)
+    return tuple(found.values())
+
+
+def default_rows(table: Table, caps: Scale) -> tuple[str, ...]:
+    """The rows a scale runs unless told otherwise: of each setting those of lowest priority number, in the table's own order."""
+    chosen = {
+        row.name
+        for setting in table.settings
+        for row in sorted(setting.rows, key=lambda row: row.priority)[: max(1, caps.rows // len(table.settings))]
+    }
+    return tuple(row.name for row in table.rows if row.name in chosen)

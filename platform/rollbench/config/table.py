@@ -1,0 +1,175 @@
+"""Frozen values that say what is to be computed, and the key that follows from them.
+
+A run is a value: nested frozen dataclasses of plain fields. `canonical` writes such a value as JSON in exactly one way, and
+`key` is the sha256 of that text, so equal work has an equal address on every machine and a changed field a new one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rollbench.config.sampling import Sampling
+from rollbench.errors import BadInput, nearest
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table: its name and the method that makes it.
+
+    priority: rows with the lowest numbers are the ones that a small scale runs (see `Scale.rows`).
+    printed: the row's name in the paper, the look-up key of the published numbers, where it is not `name` itself.
+    """
+
+    name: str
+    method: Any
+    priority: int
+    printed: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A qualitative statement of the paper, as a relation that an interval can decide.
+
+    It reads: metric(left) `relation` factor · right, at each lead of `leads` that was measured; `right` is a row or a number.
+    For "≈" the two must lie within the relative `tolerance`.
+    """
+
+    text: str
+    source: str
+    metric: str
+    left: str
+    relation: str
+    right: str | float
+    factor: float = 1.0
+    tolerance: float = 0.25
+    leads: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.relation not in ("<", ">", "≈"):
+            raise BadInput(f"relation {self.relation!r} is not one of '<', '>', '≈'")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What some rows of a table share: what is trained on what, what is rolled out, and what is asked of the films.
+
+    name: tells the settings of one table apart, "" where there is one. printed: the paper's words for it, with which (and with the
+    method's label) its published numbers are found. data: the data set; stand_in: the data set for machines that do not have it.
+    tested: the data set of the test clips where it differs from the one trained on. train_clips: clips in the training split; the
+    test split has `sampling.contexts`, and `held_out` more to choose by, which are never scored. metrics, leads: which numbers, and
+    at which frames after the context. protocol: how the video distance scores clips (`evaluators.protocols`).
+    """
+
+    data: Any
+    network: Any
+    training: Any
+    sampling: Sampling
+    train_clips: int
+    rows: tuple[Row, ...]
+    metrics: tuple[str, ...]
+    leads: tuple[int, ...] = ()
+    protocol: str = ""
+    name: str = ""
+    printed: str = ""
+    stand_in: Any = None
+    tested: Any = None
+    held_out: int = 0
+
+    def __post_init__(self) -> None:
+        frames, horizon = self.data.frames, self.sampling.horizon
+        if not self.rows:
+            raise BadInput(f"setting {self.name!r} has no rows: give at least one")
+        for row in self.rows:
+            window, clean = row.method.window, row.method.clean
+            if window > frames:
+                raise BadInput(
+                    f"row {row.name!r}: a window of {window} frames is larger than the clip of {frames}; "
+                    f"use data.frames >= {window} or a smaller window"
+                )
+            if clean + horizon > frames:
+                raise BadInput(
+                    f"row {row.name!r}: {clean} context frames + a horizon of {horizon} exceed the clip of {frames} "
+                    f"frames; the longest horizon that fits is {frames - clean}"
+                )
+        if self.leads and not 1 <= min(self.leads) <= max(self.leads) <= horizon:
+            raise BadInput(f"leads {self.leads} must lie between 1 and the horizon of {horizon} frames")
+        films = self.sampling.contexts * self.sampling.samples
+        if self.train_clips < films:
+            raise BadInput(
+                f"train_clips = {self.train_clips} is below the {films} films of a row: the real-vs-real floor sets as many "
+                f"training clips against the test split; use train_clips >= {films}, or fewer sampling.contexts or samples"
+            )
+
+    @property
+    def clean(self) -> int:
+        """The longest context of the rows."""
+        return max(row.method.clean for row in self.rows)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A picture of a search: `metric` (at `lead`, where it has leads) of some rows over a parameter or a cost.
+
+    points: (row, the curve it lies on, its x). x: the words below the axis, or the column of the results that is a cost (then the
+    points' own x is not read).
+    """
+
+    metric: str
+    x: str
+    points: tuple[tuple[str, str, float], ...]
+    lead: int | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the paper as a value: its settings, its rows, and what the paper claims of them.
+
+    published: the number of the paper's table, "" for none. resamples: bootstrap draws behind each interval.
+    """
+
+    name: str
+    title: str
+    published: str
+    settings: tuple[Setting, ...]
+    caption: str = ""
+    claims: tuple[Claim, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    resamples: int = 1000
+
+    def __post_init__(self) -> None:
+        if not self.settings:
+            raise BadInput(f"{self.name} has no settings: give at least one")
+        names = [row.name for row in self.rows]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise BadInput(f"{self.name} has two rows {twice[0]!r}: a row's name tells it from all others")
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows of all settings, in the table's order."""
+        return tuple(row for setting in self.settings for row in setting.rows)
+
+    def row(self, name: str) -> Row:
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise BadInput(f"unknown row {name!r}; {nearest(name, [r.name for r in self.rows])}")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the paper: a picture of some rows of a table.
+
+    draw: "rollouts" (frames of each method below each other), "strips" (as rollouts, of several clips) or "over leads" (`metric`).
+    shows: what is drawn of a flow, "vorticity" or "velocity". rows: those drawn, all of the table where it is empty.
+    """
+
+    name: str
+    title: str
+    table: Table
+    draw: str
+    metric: str = ""
+    shows: str = "vorticity"
+    rows: tuple[str, ...] = ()

@@ -1,0 +1,188 @@
+"""What a data set read from files is: a value whose fields are options, a listing of a source, and clips out of it.
+
+`listed` looks at names, sizes and headers alone and refuses what cannot be a source at all. `read` turns some of its items into
+clips, alike whichever others it is given with them. What cannot be read is never replaced by something else: it comes out as
+`Quarantined`, with its reason, and stands in the corpus' manifest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rollbench.errors import BadInput, nearest
+
+
+@dataclass(frozen=True)
+class Item:
+    """A part of a source that is read at a time: a file, a folder of images, or the clip `at` some place of a file."""
+
+    name: str  # relative to the source
+    at: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Clip:
+    """frames: uint8 [t, y, x, 3] or float32 [t, c, y, x]. source: the item's name. start: the source's frame that comes first.
+    dt: s, between two frames."""
+
+    id: str
+    frames: np.ndarray
+    source: str
+    start: int
+    dt: float
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """What is left out, and why. fatal: the source is refused because of it unless the user says --skip-bad."""
+
+    source: str
+    reason: str
+    fatal: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """One split of a source. files: relative names and bytes of all that it depends on. items: in the order of the corpus' clips.
+    clips: at most so many of each item. shape: channels, y, x of a frame. channels: (name, unit). absent: known to be bad."""
+
+    root: Path
+    files: tuple[tuple[str, int], ...]
+    items: tuple[Item, ...]
+    clips: int
+    shape: tuple[int, int, int]
+    channels: tuple[tuple[str, str], ...]
+    absent: tuple[Quarantined, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, _ in self.files:
+            text(name)
+
+
+def option(default: Any, text: str, choices: Sequence[str] = (), least: int = 1) -> Any:
+    """A field of a data set that is also an option of `rollbench ingest`, with its line of help. least: of a whole number."""
+    return field(default=default, metadata={"help": text, "choices": tuple(choices), "least": least})
+
+
+@dataclass(frozen=True)
+class FromFiles:
+    """The base of data sets read from files. splits: the names that `split` may have. tested: those that can serve as the test
+    split, the preferred first. called: its name in commands."""
+
+    split: str = "train"
+
+    splits: ClassVar[tuple[str, ...]] = ("train", "test")
+    tested: ClassVar[tuple[str, ...]] = ("test",)
+    called: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):
+            value, choices = getattr(self, f.name), self.splits if f.name == "split" else f.metadata.get("choices")
+            if choices and value not in choices:
+                raise BadInput(f"{self.called}: {f.name} {value!r} is unknown; {nearest(str(value), choices)}")
+            if isinstance(f.default, float):
+                object.__setattr__(self, f.name, float(value))  # 0 and 0.0 are one key
+            if isinstance(f.default, int) and value < (least := f.metadata["least"]):
+                raise BadInput(f"{self.called}: {f.name} = {value} is below {least}; the smallest is {least}")
+
+    @property
+    def command(self) -> str:
+        """The command that ingests this data set."""
+        return self.command_for("PATH", "train", self.tested[0])
+
+    def command_for(self, source: str, *splits: str) -> str:
+        """The command that ingests some splits of a source."""
+        words = [f"rollbench ingest {self.called} --source {source} --split {' '.join(splits)}"]
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            if f.name != "split" and value != f.default:
+                words.append(f"--{f.name.replace('_', '-')} {' '.join(value) if isinstance(value, tuple) else value}")
+        return " ".join(words)
+
+    def listed(self, root: Path) -> Source:
+        """What the source has of this split."""
+        raise NotImplementedError
+
+    def read(self, root: Path, items: Sequence[Item]) -> Iterator[Clip | Quarantined]:
+        """The clips of some items, in their order."""
+        raise NotImplementedError
+
+
+class SourceFails(RuntimeError):
+    """A source cannot be read as it was listed. What is in it may be whole, so nothing is left out for it: the work stops."""
+
+
+def source_fails(root: Path, name: str, error: OSError) -> SourceFails | BadInput:
+    """What stops an ingest at a file that it has listed, by what the system says of it."""
+    words = f"{name!r} of the source {str(root)!r} cannot be read ({error.strerror or error})"
+    if isinstance(error, PermissionError):
+        return BadInput(f"{words}: let this user read it, or take it out of the source")
+    if isinstance(error, FileNotFoundError):
+        return SourceFails(f"{words} and was there before; bring it back, or run the same command on what is there now")
+    return SourceFails(
+        f"{words}, which is no fault of what it holds; what is finished is kept, run the same command to go on"
+    )
+
+
+def files_under(root: Path, top: Path | None = None) -> list[tuple[str, int]]:
+    """(name relative to `root`, bytes) of every file under `top` (by default `root`), in the order of names; no hidden ones.
+
+    Raises OSError for a folder that cannot be listed.
+    """
+    found = []
+    for folder, folders, names in os.walk(top or root, onerror=raised, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in names:
+            if not name.startswith("."):
+                path = Path(folder, name)
+                found.append((path.relative_to(root).as_posix(), path.stat().st_size))
+    return sorted(found)
+
+
+def raised(error: OSError) -> None:
+    """For `os.walk`, which passes over a folder that it cannot list."""
+    raise error
+
+
+def require_folder(root: Path, holding: str) -> None:
+    if not root.is_dir():
+        raise BadInput(f"source {str(root)!r} is no folder: give --source the folder with {holding}")
+
+
+def rank(name: str) -> str:
+    """Names in the order of their ranks come in an order that looks random and is the same everywhere."""
+    return hashlib.sha256(text(name).encode()).hexdigest()
+
+
+def text(name: str) -> str:
+    """A file's name, if it is text: it becomes part of ids and manifests."""
+    if name.isascii() or name.encode(errors="replace").decode() == name:
+        return name
+    raise BadInput(f"the name of the file {ascii(name)} is no UTF-8; rename it")
+
+
+def shared_out(names: Iterable[str], split: str, test_fraction: float) -> set[str]:
+    """The names that belong to a split: the first of them by `rank` are the test split."""
+    ranked = sorted(set(names), key=rank)
+    tests = test_count(len(ranked), test_fraction, ranked[0])
+    return set(ranked[:tests] if split == "test" else ranked[tests:])
+
+
+def test_count(count: int, test_fraction: float, first: str) -> int:
+    """How many of `count` things are for testing: at least that fraction, and not all of them unless it is 1."""
+    if count < 2 and 0 < test_fraction < 1:
+        raise BadInput(
+            f"{first!r} alone cannot be trained on and tested with: give more, or --test-fraction 0 for a training split "
+            "without a test split, or 1"
+        )
+    most = count - 1 if test_fraction < 1 else count
+    return min(math.ceil(test_fraction * count - 1e-9), most)

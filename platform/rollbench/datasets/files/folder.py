@@ -1,0 +1,92 @@
+"""Any videos: a folder of video files and of folders of images, or a text file that lists such paths, one a line.
+
+A folder that holds images is one video, its frames in the order of their names, with numbers in them read as numbers (frame_2
+comes before frame_10). Videos are shared out between the training and the test split by the sha256 of their names, and come in
+that order within each. The clips of a video are consecutive, from its first frame on.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import ClassVar
+
+from rollbench.datasets.files.base import Item, Quarantined, Source, files_under, option, rank, shared_out
+from rollbench.datasets.files.decode import ENDINGS, IMAGES
+from rollbench.datasets.files.videos import Videos
+from rollbench.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Folder(Videos):
+    """Clips uint8 [frames, size, size, 3] of any videos; the fields of `Videos`, and test_fraction: the least share of the
+    videos, from 0 to 1, that is kept for testing."""
+
+    test_fraction: float = option(0.1, "share of the videos that is kept for testing, from 0 to 1")
+
+    called: ClassVar[str] = "folder"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.test_fraction <= 1:
+            raise BadInput(f"folder: test_fraction = {self.test_fraction} must lie between 0 and 1")
+
+    def listed(self, root: Path) -> Source:
+        files, bad = _listed_in(root) if root.is_file() else (_in_folder(root), [])
+        videos = sorted({_video(name) for name, _ in files})
+        if not videos:
+            raise BadInput(
+                f"no videos in {str(root)!r}: files ending in {' '.join(ENDINGS)} and folders of images "
+                f"({' '.join(IMAGES)}) are read"
+            )
+        own = shared_out(videos, self.split, self.test_fraction)
+        if not own:
+            raise BadInput(f"the split {self.split!r} is empty at --test-fraction {self.test_fraction}; 0.1 is usual")
+        items = tuple(Item(name) for name in sorted(own, key=rank))
+        return self.of(root, files, items, bad)
+
+    def paths(self, root: Path, item: Item) -> list[Path]:
+        path = (root.parent if root.is_file() else root) / item.name
+        if not path.is_dir():
+            return [path]
+        return sorted((p for p in path.iterdir() if _ending(p.name) in IMAGES), key=_natural)
+
+
+def _ending(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """A name cut into numbers and the words between them."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name) if part]
+
+
+def _video(name: str) -> str:
+    """The video that a file belongs to: the file itself, or the folder of an image."""
+    return name if _ending(name) in ENDINGS else PurePosixPath(name).parent.as_posix()
+
+
+def _in_folder(root: Path) -> list[tuple[str, int]]:
+    if not root.is_dir():
+        raise BadInput(f"source {str(root)!r} does not exist: give a folder of videos, or a text file that lists some")
+    return [(name, size) for name, size in files_under(root) if _ending(name) in (*ENDINGS, *IMAGES)]
+
+
+def _listed_in(sheet: Path) -> tuple[list[tuple[str, int]], list[Quarantined]]:
+    """The files of a list, by their paths relative to it (or absolute), and the lines that lead nowhere."""
+    try:
+        lines = sheet.read_text().splitlines()
+    except UnicodeDecodeError:
+        raise BadInput(f"source {str(sheet)!r} is no list of paths: give a folder, or a text file") from None
+    files, bad = [], []
+    for line in filter(None, map(str.strip, lines)):
+        path = sheet.parent / line
+        if path.is_dir():
+            files += [(f"{line.rstrip('/')}/{name}", size) for name, size in _in_folder(path)]
+        elif path.is_file() and _ending(line) in ENDINGS:
+            files.append((line, path.stat().st_size))
+        else:
+            words = "is no video" if path.is_file() else "does not exist"
+            bad.append(Quarantined(line, f"{sheet.name} names it and it {words}", fatal=True))
+    return files, bad

@@ -1,0 +1,106 @@
+"""Samples from a trained model: groups of clips shared out among Ray actors that hold one each.
+
+A group holds a fixed range of test clips, is one network batch for each sample, and each film's noise is seeded by (run seed, clip
+id, sample). So films depend neither on how many groups an actor is handed at a time nor on how many actors there are.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from rollbench.config.sampling import Degradation
+from rollbench.diffusion.denoiser import Denoiser
+from rollbench.diffusion.rollout import rollout
+from rollbench.engine.actor_pool import Crew
+from rollbench.engine.model import load_denoiser, own_device
+from rollbench.engine.run_stage import Product, write_missing
+from rollbench.models.precision import computing
+from rollbench.pipeline.frames import Normalisation, Split, read_range, stored
+from rollbench.pipeline.graph import Work
+from rollbench.progress import Progress
+from rollbench.store.artifact import Store
+from rollbench.store.tensors import tensor_column
+
+
+def generate(work: Work, store: Store, progress: Progress, crew: Crew) -> Product:
+    """Roll out the groups that are not there yet."""
+    sampling = work.made_from["sampling"]
+    todo, label = groups(sampling.contexts, sampling.group), f"roll out {work.title}"
+    write = crew.write(Roller, work, store)
+    return Product(write_missing(work.stage(store), todo, progress, label, "groups", write))
+
+
+def groups(contexts: int, group: int) -> list[dict[str, Any]]:
+    """The groups of test clips: the unit of work of every stage behind the model."""
+    return [{"name": f"part-{g:05d}.arrow", "group": g} for g in range(-(-contexts // group))]
+
+
+class Roller:
+    """Holds one model and turns group numbers into shards of films. denoiser: the model, where it is not the finished stage's."""
+
+    def __init__(self, work: Work, store: Store, denoiser: Denoiser | None = None) -> None:
+        model, self.tested = work.needs
+        (trained_on,) = model.needs
+        self.work, self.store, self.stage = work, store, work.stage(store)
+        self.normalisation = Normalisation.of(trained_on, store)
+        self.device = own_device()
+        self.denoiser = (denoiser or load_denoiser(model, store)).to(self.device)
+
+    def __call__(self, shard: dict[str, Any]) -> dict[str, Any]:
+        sampling = self.work.made_from["sampling"]
+        split, films = self.films(shard["group"])
+        frames = stored(films.reshape(-1, *films.shape[2:]), self.normalisation.video)
+        ids = [name for name in split.ids for _ in range(sampling.samples)]
+        samples = list(range(sampling.samples)) * len(split.ids)
+        return self.stage.write_table(
+            shard["name"], pa.table({"clip_id": ids, "sample": samples, "frames": tensor_column(frames)})
+        )
+
+    def films(self, group: int) -> tuple[Split, np.ndarray]:
+        """The real clips of a group, and films [k, samples, horizon, c, y, x] from their contexts."""
+        sampling, passed = self.work.made_from["sampling"], self.work.made_from.get("first", 0)
+        first = group * sampling.group
+        count = min(sampling.group, sampling.contexts - first)
+        split = read_range(self.tested, self.store, "test", passed + first, count)
+        past = np.stack([context(clip, self.work.made_from["method"].clean, sampling.horizon) for clip in split.clips])
+        seen = self.normalisation.apply(past)
+        if sampling.degradation is not None:
+            seen = degraded(seen, split.ids, sampling.degradation)
+        films = [self._sample(seen, split.ids, sample) for sample in range(sampling.samples)]
+        return split, np.stack(films, axis=1)
+
+    def _sample(self, seen: np.ndarray, ids: Any, sample: int) -> np.ndarray:
+        """One film [k, horizon, c, y, x] of each context, in the data's units."""
+        sampling, method = self.work.made_from["sampling"], self.work.made_from["method"]
+        with torch.inference_mode(), computing(sampling.precision, self.device):
+            films = rollout(
+                self.denoiser,
+                method,
+                torch.from_numpy(seen).to(self.device),
+                sampling.horizon,
+                sampling.calls_of(method),
+                seed=self.work.made_from["seed"],
+                ids=ids,
+                sample=sample,
+                sampler=sampling.sampler,
+            )
+        return self.normalisation.undo(films.float().cpu().numpy())
+
+
+def context(clip: np.ndarray, count: int, horizon: int) -> np.ndarray:
+    """The `count` frames before the last `horizon` ones: what is scored is the end of a clip, past a flow's spin-up."""
+    end = len(clip) - horizon
+    return clip[end - count : end]
+
+
+def degraded(seen: np.ndarray, ids: Any, how: Degradation) -> np.ndarray:
+    """Contexts [k, clean, c, y, x] as networks see them, with lost frames replaced and noise added, each clip's its own."""
+    kept = max(1, seen.shape[1] - how.dropped)
+    seen = np.concatenate([seen[:, :kept], np.repeat(seen[:, kept - 1 : kept], seen.shape[1] - kept, axis=1)], axis=1)
+    noise = [np.random.default_rng([1, zlib.crc32(name.encode())]).standard_normal(seen.shape[1:]) for name in ids]
+    return (seen + how.noise * np.stack(noise)).astype(np.float32)

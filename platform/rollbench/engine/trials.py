@@ -1,0 +1,186 @@
+"""Rows as Ray Tune trials: each trial trains one model (if it is not there yet) and rolls out and scores the rows that share it.
+
+Ray is the scheduler: as many trials run side by side as the cluster has room for, largest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ray import tune
+from ray.tune import Callback
+from ray.tune.schedulers import TrialScheduler
+
+from rollbench.engine.actor_pool import Crew
+from rollbench.engine.evaluate import extract
+from rollbench.engine.null_storage import nowhere
+from rollbench.engine.resources import EVALUATOR_GPUS, TRIAL_CPUS, Resources
+from rollbench.engine.rollout import generate
+from rollbench.engine.run_stage import make
+from rollbench.engine.score import score
+from rollbench.engine.train import train
+from rollbench.errors import BadInput
+from rollbench.pipeline.graph import RowWork, Work
+from rollbench.progress import Progress
+from rollbench.store.artifact import Store
+from rollbench.store.filesystem import StorageError
+
+# Of a trial, which only waits for its workers: what ends it is its node, and on spot instances that happens every few hours of a run
+# of days. What would fail again is told instead of raised (`run_trial`).
+DEATHS = 100
+
+
+def run_rows(
+    groups: list[tuple[RowWork, ...]],
+    todo: set[Work],
+    store: Store,
+    resources: Resources,
+    progress: Progress,
+    on_done: Callable[[RowWork], None],
+) -> None:
+    """Run every trial; `on_done(row)` is called in this process as each row's results are there.
+
+    Raises RuntimeError if a trial fails, after the others are done, and KeyboardInterrupt if they were stopped.
+    """
+    listener = Listener(groups, progress, on_done)
+    run_trials("rows", run_trial, listener, resources, groups=groups, todo=todo, store=store)
+    if any(row.results.stage(store).manifest() is None for rows in groups for row in rows):
+        raise KeyboardInterrupt
+
+
+def run_trials(
+    name: str,
+    trial: Callable[..., None],
+    listener: Listener,
+    resources: Resources,
+    scheduler: TrialScheduler | None = None,
+    **given: Any,
+) -> None:
+    """A Tune trial `trial({"trial": n}, resources=…, **given)` for each group that the listener hears of.
+
+    Raises RuntimeError if one fails, after the others are done. Tune takes Ctrl-C for itself, ends its trials and returns as if all
+    were well: whether all was made is for the caller to see.
+    """
+    tune.Tuner(
+        tune.with_resources(
+            tune.with_parameters(trial, resources=resources, **given),
+            {"CPU": TRIAL_CPUS},
+        ),
+        param_space={"trial": tune.grid_search(list(range(len(listener.groups))))},
+        tune_config=tune.TuneConfig(
+            scheduler=scheduler, max_concurrent_trials=resources.side_by_side, reuse_actors=True
+        ),
+        run_config=tune.RunConfig(
+            name=name,
+            verbose=0,
+            callbacks=[listener],
+            failure_config=tune.FailureConfig(max_failures=DEATHS),
+            **nowhere(),
+        ),
+    ).fit()
+    listener.check()
+
+
+def run_trial(
+    config: dict[str, Any],
+    groups: list[tuple[RowWork, ...]],
+    todo: set[Work],
+    store: Store,
+    resources: Resources,
+) -> None:
+    """One model and its rows, from training to results. Every stage that is there is passed over.
+
+    An error of ours would be the same at a second try, so it is told instead of raised; a trial that dies is tried again by Tune.
+    """
+    said, rows = Say(), groups[config["trial"]]
+    try:
+        for place, row in enumerate(rows):
+            _run_row(row, todo, store, resources, said)
+            tune.report({"row": place})
+    except Exception as error:
+        tune.report({"failed": f"{rows[0].model.title}: {failure(error)}"})
+
+
+def _run_row(row: RowWork, todo: set[Work], store: Store, resources: Resources, said: Progress) -> None:
+    if all(work.stage(store).manifest() for work in row.works()):
+        return
+    crew, evaluators = Crew.of_row(resources), Crew.of_row(resources, EVALUATOR_GPUS)
+    if crew.kept:
+        crew.hire()
+    run = {
+        "model": lambda work: train(work, store, crew, most=resources.most, told=tune.report),
+        "clips": lambda work: generate(work, store, said, crew),
+        "features": lambda work: extract(work, store, said, evaluators),
+        "results": lambda work: evaluators.call(score, work, store),
+    }
+    for work in row.works():
+        make(work, todo, store, said, run[work.kind], idle=crew.dismiss)
+
+
+def failure(error: BaseException) -> str:
+    """The first cause of an error, in one line; what is ours says enough without its type."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    name = "" if type(error) in (BadInput, RuntimeError, StorageError) else f"{type(error).__name__}: "
+    return " ".join(f"{name}{error}".split())[-600:]
+
+
+class Say(Progress):
+    """Progress inside a trial: lines travel to the driver as Tune reports."""
+
+    def __init__(self) -> None:
+        super().__init__(every=2.0)
+        self.terminal = False
+
+    def line(self, text: str) -> None:
+        tune.report({"line": text})
+
+    def _show_moving(self, text: str) -> None:
+        tune.report({"moving": text})
+
+
+class Listener(Callback):
+    """The driver's ear: shows what trials say and hands over finished rows."""
+
+    def __init__(
+        self, groups: list[tuple[RowWork, ...]], progress: Progress, on_done: Callable[[RowWork], None]
+    ) -> None:
+        self.groups, self.progress, self.on_done = groups, progress, on_done
+        self.failed: list[str] = []
+
+    def check(self) -> None:
+        """Raise RuntimeError if a trial has failed."""
+        if self.failed:
+            raise RuntimeError(
+                f"{len(self.failed)} of {len(self.groups)} trials failed, the finished stages are kept; the first: {self.failed[0]}"
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles callbacks for a restore that stages make needless; streams and databases cannot follow
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial that died, and died again each time it was tried."""
+        title = self.groups[trial.config["trial"]][0].model.title
+        self.failed.append(f"{title}: its process died {trial.num_failures} times")
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        rows = self.groups[trial.config["trial"]]
+        if "line" in result:
+            self.progress.line(result["line"])
+        elif "moving" in result:
+            self.progress.moving(result["moving"])
+        elif "failed" in result:
+            self.failed.append(result["failed"])
+            self.progress.line(f"  failed: {result['failed']}")
+        elif "row" in result:
+            self.on_done(rows[result["row"]])
+        elif "loss" in result:
+            self.progress.moving(training_line(rows[0].model, result))
+
+
+def training_line(model: Work, metrics: dict[str, Any]) -> str:
+    steps = model.made_from["training"].steps
+    return f"  train {model.title}: step {metrics['step']}/{steps}, loss {metrics['loss']:.4f}"

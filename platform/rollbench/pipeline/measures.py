@@ -1,0 +1,289 @@
+"""What is asked of films: a measure reduces a film to a few vectors once, and turns those of many films into numbers.
+
+    films ── reduce, clip by clip, on evaluator actors ──► columns, stored ── numbers, resampled alike for all rows ──► results
+
+A measure's fields fix what is stored and are part of its key. Which of its metrics are wanted, how many resamples, how several
+samples of a clip are read, is decided when the numbers are made (`Scoring`), without another pass over the films.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from evaluators import fsd, pixel, protocols, uncertainty
+from rollbench.config.table import Setting
+from rollbench.errors import BadInput, nearest
+
+Columns = Mapping[str, np.ndarray]  # name → [clips, …], in the order of clips
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Films of some clips and the truth, in the data's units. films: [k, m, horizon, c, y, x], m samples of each clip;
+    truth: [k, horizon, c, y, x]; past: [k, 1 or m, p, c, y, x], the real frames right before a film. video: uint8 pixels, no flow or
+    field."""
+
+    films: np.ndarray
+    truth: np.ndarray
+    past: np.ndarray
+    video: bool
+
+    def at(self, leads: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Films [k, m, leads, c, y, x] and truth [k, leads, c, y, x] in float64; pixels on the scale from 0 to 1."""
+        frames = [lead - 1 for lead in leads]
+        scale = 255.0 if self.video else 1.0
+        return self.films[:, :, frames].astype(np.float64) / scale, self.truth[:, frames].astype(np.float64) / scale
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How columns become numbers. metrics: those wanted. protocol, clips, samples: of the video distance, and how many are scored."""
+
+    metrics: tuple[str, ...]
+    resamples: int
+    protocol: str = ""
+    clips: int = 0
+    samples: int = 1
+
+    def __post_init__(self) -> None:
+        if self.resamples < uncertainty.LEAST:
+            raise BadInput(f"resamples = {self.resamples}: an interval needs at least {uncertainty.LEAST}")
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What a row is set against: the true films' columns and the mean training frame's, and the clips' names."""
+
+    ids: tuple[str, ...]
+    truth: Columns
+    climatology: Columns
+
+
+class Measure(Protocol):
+    METRICS: ClassVar[tuple[str, ...]]
+
+    def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[Seen], Columns]:
+        """The function from films to columns. weights, device: of its network, where it has one (None: found or fetched; a GPU
+        where there is one)."""
+
+    def numbers(self, fake: Columns, sides: Sides, how: Scoring) -> Iterator[dict[str, Any]]:
+        """See `number`, one for each wanted metric and lead."""
+
+
+def number(metric: str, lead: int | None, value: float, draws: np.ndarray, evaluator: str, n: int) -> dict[str, Any]:
+    """A number with its 95 % interval. lead: None for a metric of whole clips. draws: its replicates. n: clips behind it."""
+    low, high = uncertainty.interval(value, draws, positive=metric not in _ANY_SIGN)
+    found = {"metric": metric, "lead": lead, "value": float(value), "low": float(low), "high": float(high), "n": n}
+    return found | {"replicates": draws.tolist(), "evaluator": evaluator}
+
+
+_ANY_SIGN = ("psnr", "ssim", "fvd_debiased")  # those whose interval is not taken on the logarithm
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Error at each lead, averaged over the samples of a clip. mse in the data's units squared (pixels: from 0 to 1); mse_ratio over
+    the mse of the mean training frame."""
+
+    leads: tuple[int, ...]
+    METRICS: ClassVar[tuple[str, ...]] = ("mse", "mse_ratio")
+
+    def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[Seen], Columns]:
+        def reduce(seen: Seen) -> Columns:
+            films, truth = seen.at(self.leads)
+            return {"squared_error": pixel.square_error(films, truth)}
+
+        return reduce
+
+    def numbers(self, fake: Columns, sides: Sides, how: Scoring) -> Iterator[dict[str, Any]]:
+        error, normal = fake["squared_error"], sides.climatology["squared_error"]
+        draws = uncertainty.resamples(
+            len(error), how.resamples, seed=0
+        )  # the same for every row: they differ pair by pair
+        for k, lead in enumerate(self.leads):
+            value, values = error[:, k].mean(), error[draws, k].mean(1)
+            usual, usuals = normal[:, k].mean(), normal[draws, k].mean(1)
+            if "mse" in how.metrics:
+                yield number("mse", lead, value, values, pixel.VERSION, len(error))
+            if "mse_ratio" in how.metrics:
+                yield number("mse_ratio", lead, value / usual, values / usuals, pixel.VERSION, len(error))
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Likeness of video frames at each lead, averaged over samples: psnr (of the mean error, in dB) and ssim."""
+
+    leads: tuple[int, ...]
+    METRICS: ClassVar[tuple[str, ...]] = ("psnr", "ssim")
+
+    def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[Seen], Columns]:
+        def reduce(seen: Seen) -> Columns:
+            films, truth = seen.at(self.leads)
+            wide = np.broadcast_to(truth[:, None], films.shape)
+            fake, real = (_last(frames.swapaxes(1, 2)) for frames in (films, wide))  # [k, leads, m, y, x, c]
+            return {"error": pixel.square_error(films, truth), "ssim": pixel.by_lead(pixel.ssim, fake, real, 1.0)}
+
+        return reduce
+
+    def numbers(self, fake: Columns, sides: Sides, how: Scoring) -> Iterator[dict[str, Any]]:
+        error, likeness = fake["error"], fake["ssim"]
+        draws = uncertainty.resamples(len(error), how.resamples, seed=0)
+        for k, lead in enumerate(self.leads):
+            # Of the mean error: two equal frames have an infinite ratio, which has no mean.
+            if "psnr" in how.metrics:
+                value, values = map(pixel.psnr, (error[:, k].mean(), error[draws, k].mean(1)))
+                yield number("psnr", lead, value, values, pixel.VERSION, len(error))
+            if "ssim" in how.metrics:
+                yield number("ssim", lead, likeness[:, k].mean(), likeness[draws, k].mean(1), pixel.VERSION, len(error))
+
+
+@dataclass(frozen=True)
+class Spectra:
+    """FSD at each lead: the Fréchet distance between spectra of the horizontal velocity, of one film per clip."""
+
+    leads: tuple[int, ...]
+    METRICS: ClassVar[tuple[str, ...]] = ("fsd", "fsd_diagonal")
+
+    def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[Seen], Columns]:
+        def reduce(seen: Seen) -> Columns:
+            return {"spectrum": fsd.features(seen.films[:, 0][:, [lead - 1 for lead in self.leads]])}
+
+        return reduce
+
+    def numbers(self, fake: Columns, sides: Sides, how: Scoring) -> Iterator[dict[str, Any]]:
+        real, ours = sides.truth["spectrum"], fake["spectrum"]
+        draws = uncertainty.resamples(len(real), how.resamples, seed=0)
+        for k, lead in enumerate(self.leads):
+            for metric in self.METRICS:
+                if metric in how.metrics:
+                    diagonal = metric == "fsd_diagonal"
+                    value = fsd.distance(real[:, k], ours[:, k], diagonal=diagonal)
+                    replicates = fsd.bootstrap(real[:, k], ours[:, k], draws, diagonal=diagonal)
+                    yield number(metric, lead, value, replicates, fsd.VERSION, len(real))
+
+
+@dataclass(frozen=True)
+class Ensembles:
+    """Of the samples of each clip, at each lead: crps (fair; of one sample the mean absolute error), and spread_skill, the spread
+    over the error of the mean, 1 if reliable."""
+
+    leads: tuple[int, ...]
+    METRICS: ClassVar[tuple[str, ...]] = ("crps", "spread_skill")
+
+    def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[Seen], Columns]:
+        def reduce(seen: Seen) -> Columns:
+            films, truth = seen.at(self.leads)
+            if films.shape[1] > 1:
+                crps = pixel.by_lead(pixel.crps, np.moveaxis(films, 1, 0), truth)
+            else:
+                crps = pixel.by_lead(pixel.mae, films[:, 0], truth)
+            error = pixel.error_of_mean(films, truth)
+            return {"crps": crps, "spread": pixel.spread(films), "error_of_mean": error}
+
+        return reduce
+
+    def numbers(self, fake: Columns, sides: Sides, how: Scoring) -> Iterator[dict[str, Any]]:
+        crps, spread, error = (fake[name] for name in ("crps", "spread", "error_of_mean"))
+        draws = uncertainty.resamples(len(crps), how.resamples, seed=0)
+        for k, lead in enumerate(self.leads):
+            if "crps" in how.metrics:
+                yield number("crps", lead, crps[:, k].mean(), crps[draws, k].mean(1), pixel.VERSION, len(crps))
+            if "spread_skill" in how.metrics:
+                ratio = pixel.spread_skill(spread[:, k].mean(), error[:, k].mean())
+                ratios = pixel.spread_skill(spread[draws, k].mean(1), error[draws, k].mean(1))
+                yield number("spread_skill", lead, ratio, ratios, pixel.VERSION, len(crps))
+
+
+@dataclass(frozen=True)
+class VideoDistance:
+    """FVD of clips of `frames` frames, of which the first `context` are real, resized as `resize` says, seen by `extractor`."""
+
+    resize: Any
+    context: int
+    frames: int
+    extractor: str
+    METRICS: ClassVar[tuple[str, ...]] = ("fvd", "fvd_mean", "fvd_debiased")
+
+    def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[Seen], Columns]:
+        from evaluators.i3d import I3DFeatures
+
+        network = I3DFeatures(self.resize, weights, device)
+
+        def reduce(seen: Seen) -> Columns:
+            k, m, _, *frame = seen.films.shape
+            past = seen.past[:, :, seen.past.shape[2] - self.context :]
+            past = np.broadcast_to(past, (k, m, self.context, *frame))
+            clips = np.concatenate([past, seen.films], axis=2).reshape(k * m, self.frames, *frame)
+            return {"logits": network.features(_last(clips)).reshape(k, m, -1)}
+
+        return reduce
+
+    def numbers(self, fake: Columns, sides: Sides, how: Scoring) -> Iterator[dict[str, Any]]:
+        from evaluators import fvd
+        from evaluators.features import Features
+
+        def features(logits: np.ndarray) -> Features:
+            k, m = logits.shape[:2]
+            ids = tuple(name for name in sides.ids for _ in range(m))
+            return Features(
+                logits.reshape(k * m, -1), ids, tuple(range(m)) * k, self.extractor, self.resize, self.frames
+            )
+
+        protocol = protocol_of(how.protocol, self.frames, how.clips, how.samples)
+        name = f"{fvd.VERSION} {protocol.key} {self.extractor} {self.frames} frames"
+        readings = {"fvd": protocol.reading, "fvd_mean": "mean", "fvd_debiased": "debiased"}
+        asked = [metric for metric in self.METRICS if metric in how.metrics]
+        if asked:
+            # A trivial forecast has one film of a clip: each of its samples is that film.
+            films = np.repeat(fake["logits"], how.samples // fake["logits"].shape[1], axis=1)
+            found = fvd.scores(features(sides.truth["logits"]), features(films), name, resamples=how.resamples)
+        for metric in asked:
+            reading = found[readings[metric]]
+            yield number(metric, None, reading.value, reading.replicates, name, len(sides.ids))
+
+
+def protocol_of(name: str, frames: int, clips: int, samples: int) -> protocols.Protocol:
+    """The named protocol, or, at other counts or lengths than its own, one whose name says so."""
+    protocol = protocols.named(name)
+    if (protocol.clip or frames) == frames and (protocol.real or clips) == clips and protocol.samples == samples:
+        return protocol
+    return protocols.scaled(protocol, clip=frames, real=clips, samples=samples)
+
+
+def measures_of(setting: Setting) -> tuple[Measure, ...]:
+    """The measures behind a setting's metrics. Raises BadInput for an unknown metric and for one that does not fit the setting."""
+    from evaluators.weights import IDENTITY
+
+    video = setting.data.kind == "video"
+    leads, horizon = setting.leads, setting.sampling.horizon
+    offered: list[Measure] = [Errors(leads), Ensembles(leads), *((Pictures(leads),) if video else (Spectra(leads),))]
+    if video and setting.protocol:
+        protocol = protocols.named(setting.protocol)
+        context = protocol.context if protocol.scored == "all" else 0
+        if context + horizon < 9:
+            raise BadInput(
+                f"horizon = {horizon}: with {context} context frames I3D needs at least {9 - context} generated ones"
+            )
+        if setting.data.frames < context + horizon:
+            raise BadInput(
+                f"data.frames = {setting.data.frames}: protocol {protocol.name} scores {context} + {horizon} frames; "
+                f"use at least {context + horizon}"
+            )
+        offered.append(VideoDistance(protocol.resize, context, context + horizon, IDENTITY))
+    known = [metric for measure in offered for metric in measure.METRICS]
+    for metric in setting.metrics:
+        if metric not in known:
+            raise BadInput(f"metric {metric!r} is not one of a {setting.data.kind}; {nearest(metric, known)}")
+    asked = tuple(measure for measure in offered if set(measure.METRICS) & set(setting.metrics))
+    if not leads and any(hasattr(measure, "leads") for measure in asked):
+        raise BadInput(f"metrics {setting.metrics} are by lead, and no leads are given; use leads=(1, 2, 4)")
+    return asked
+
+
+def _last(frames: np.ndarray) -> np.ndarray:
+    """Colours last: [..., c, y, x] → [..., y, x, c]."""
+    return np.moveaxis(frames, -3, -1)

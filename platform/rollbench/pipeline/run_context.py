@@ -1,0 +1,43 @@
+"""Where an experiment's work goes."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rollbench.errors import BadInput
+from rollbench.pipeline.estimate import missing_bytes
+from rollbench.pipeline.graph import Work
+from rollbench.store.artifact import Store
+from rollbench.store.filesystem import absolute
+
+
+@dataclass(frozen=True)
+class Place:
+    """store: of the stages. out: the report's folder. scale: its name. command: what was typed."""
+
+    store: Store
+    out: Path
+    scale: str
+    command: str
+
+
+def check_out(out: str, name: str) -> None:
+    """Refuse a folder of reports that is none or cannot be written: known before the work, and not after days of it."""
+    path = Path(absolute(out), name)
+    there = next(place for place in (path, *path.parents) if place.exists())
+    if not there.is_dir():
+        raise BadInput(f"--out {out!r}: {str(there)!r} is no folder; name another")
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".probe-", dir=there))
+    except OSError as error:
+        raise BadInput(f"--out {out!r}: {str(there)!r} cannot be written ({error.strerror}); name another") from None
+
+
+def check_storage(store: Store, needed: Mapping[Work, int]) -> None:
+    """Refuse a storage that cannot be written, or has no room for what is not there yet of stages of these sizes."""
+    store.check_writable()
+    store.check_space(missing_bytes(needed, store))

@@ -1,0 +1,112 @@
+"""The tidy frame of a table: one row per row × metric × lead × seed, each with its interval, its cost and the keys that made it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+
+from rollbench.config.table import Setting, Table
+from rollbench.datasets.ingested import Ingested
+from rollbench.pipeline.graph import HISTORY, RESULTS, RowWork, SettingWork, TableWork, Work
+from rollbench.store.artifact import Store
+
+
+def table_results(works: TableWork, scale: str, store: Store) -> pd.DataFrame:
+    """All rows that have results, the trivial forecasts and the floors."""
+    frames = [
+        frame
+        for setting in works.settings
+        for frame in (
+            *(row_results(row, setting, works.table.name, scale, store) for row in setting.rows if _done(row, store)),
+            trivial_results(setting, works.table, scale, store),
+        )
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _done(row: RowWork, store: Store) -> bool:
+    return row.results.stage(store).manifest() is not None
+
+
+def row_results(row: RowWork, works: SettingWork, table: str, scale: str, store: Store) -> pd.DataFrame:
+    """The numbers of one row and seed with their cost and lineage."""
+    manifests = {work.kind: work.stage(store).manifest() or {} for work in row.works()}
+    sampling, made = row.setting.sampling, {kind: m["made"] for kind, m in manifests.items()}
+    plan = row.row.method.plan(sampling.horizon, sampling.calls_of(row.row.method))
+    return _read(row.results, store).assign(
+        table=table,
+        setting=row.setting.name,
+        row=row.row.name,
+        kind="method",
+        scale=scale,
+        data=data_kind(row.setting),
+        seed=row.seed,
+        calls_per_frame=float(plan.calls_per_frame),
+        calls_per_frame_total=float(plan.calls_per_frame_total),
+        parameters=manifests["model"]["parameters"],
+        train_steps=row.setting.training.steps,
+        train_seconds=manifests["model"]["device_seconds"],
+        peak_memory_bytes=manifests["model"]["peak_memory_bytes"],
+        seconds=sum(made[kind]["seconds"] for kind in ("clips", "features", "results")),
+        **_lineage(works.data, row.model, row.clips, row.results),
+        commit=made["results"]["commit"],
+        device=manifests["model"]["device"],
+    )
+
+
+def data_kind(setting: Setting) -> str:
+    """Where the clips come from, in a word."""
+    if isinstance(setting.data, Ingested):
+        return setting.data.serves
+    return "simulated" if setting.stand_in is None else "stand-in"
+
+
+def history(row: RowWork, store: Store) -> list[tuple[str, float, int]]:
+    """The training history of a row's model as (metric, value, step)."""
+    stage = row.model.stage(store)
+    (receipt,) = (f for f in (stage.manifest() or {})["files"] if f["name"] == HISTORY)
+    found = json.loads(stage.read(receipt).to_pybytes())["history"]
+    return [
+        (f"train_{name}", value, entry["step"]) for entry in found for name, value in entry.items() if name != "step"
+    ]
+
+
+def trivial_results(works: SettingWork, table: Table, scale: str, store: Store) -> pd.DataFrame:
+    """The trivial forecasts and the floor of a setting."""
+    made = (works.trivial.stage(store).manifest() or {})["made"]
+    return _read(works.trivial, store).assign(
+        table=table.name,
+        setting=works.setting.name,
+        scale=scale,
+        data=data_kind(works.setting),
+        seed=table.seeds[0],
+        calls_per_frame=None,
+        calls_per_frame_total=None,
+        parameters=None,
+        train_steps=None,
+        train_seconds=None,
+        peak_memory_bytes=None,
+        seconds=made["seconds"],
+        **_lineage(works.data, None, None, works.trivial),
+        commit=made["commit"],
+        device=made["device"],
+    )
+
+
+def _read(work: Work, store: Store) -> pd.DataFrame:
+    stage = work.stage(store)
+    (receipt,) = (f for f in (stage.manifest() or {})["files"] if f["name"] == RESULTS)
+    return pa.parquet.read_table(pa.BufferReader(stage.read(receipt))).to_pandas()
+
+
+def _lineage(data: Work, model: Work | None, clips: Work | None, results: Work) -> dict[str, Any]:
+    return {
+        "data_key": data.key,
+        "model_key": model.key if model else None,
+        "clips_key": clips.key if clips else None,
+        "results_key": results.key,
+    }

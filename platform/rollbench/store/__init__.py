@@ -1,0 +1,5 @@
+"""Artifacts by content key, on any filesystem of pyarrow: manifests, checksums, leases, and a node's own copies."""
+
+from rollbench.store.artifact import Stage, Store
+
+__all__ = ["Stage", "Store"]

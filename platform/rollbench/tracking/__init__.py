@@ -1,0 +1,1 @@
+"""Records runs in MLflow; the only package that imports mlflow."""

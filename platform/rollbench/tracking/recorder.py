@@ -1,0 +1,188 @@
+"""What MLflow is told of a table: a run for it, and a run for each row and seed, for each trivial forecast and for the floor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from types import TracebackType
+from typing import Any
+
+import pandas as pd
+
+from rollbench.config.canonical import key, plain
+from rollbench.config.table import Setting
+from rollbench.pipeline.graph import RowWork, SettingWork, TableWork
+from rollbench.pipeline.run_context import Place
+from rollbench.store import provenance
+from rollbench.store.artifact import Store
+from rollbench.store.redact import without_secret
+from rollbench.tracking.background import Sender
+from rollbench.tracking.client import EXPERIMENT, TrackingError
+from rollbench.tracking.record import Point, Record, points
+
+# Of a row's numbers: what is the same in all of them.
+LINEAGE = ("scale", "data_key", "model_key", "clips_key", "results_key", "commit", "device")
+COSTS = ("parameters", "calls_per_frame", "calls_per_frame_total")
+SPENT = ("train_seconds", "seconds", "peak_memory_bytes")
+
+
+def table_record(works: TableWork, scale: str, command: str = "") -> Record:
+    """The run of a table: one for each scale and whatever else its rows share, however many of them, and seeds, are run."""
+    table = works.table
+    shared = {setting.name: _shared(setting) for setting in table.settings}
+    tags = {
+        "table": table.name,
+        "scale": scale,
+        "commit": provenance.commit(),
+        "mlflow.note.content": "\n\n".join(filter(None, (table.title, table.caption))),
+        "mlflow.source.name": without_secret(command),
+    }
+    return Record(
+        key=key({"table": table.name, "scale": scale, "settings": shared}),
+        name=f"{table.name}, {scale}",
+        params={"scale": scale, **dict(flat(shared[""] if len(shared) == 1 and "" in shared else shared))},
+        tags={name: text for name, text in tags.items() if text},
+    )
+
+
+def _shared(setting: Setting) -> dict[str, Any]:
+    """What the rows of a setting have in common."""
+    fields = ("data", "tested", "train_clips", "network", "training", "sampling", "metrics", "leads", "protocol")
+    return {name: plain(getattr(setting, name)) for name in fields}
+
+
+def row_record(row: RowWork, works: SettingWork, table: Record, store: Store) -> Record:
+    """The run of a row and seed: its numbers by lead, its training history, all that it was made from and what that cost."""
+    from rollbench.results.frame import history, row_results
+
+    numbers = row_results(row, works, table.tags["table"], table.tags["scale"], store)
+    first = numbers.iloc[0]
+    made_from = {"method": plain(row.row.method), "seed": row.seed, **_shared(row.setting)}
+    costs = {name: first[name].item() for name in COSTS}
+    return _record(
+        table,
+        f"{row.row.name}, seed {row.seed}",
+        numbers,
+        {**made_from, **costs},
+        {"seed": str(row.seed)},
+        [*((name, float(first[name]), 0) for name in SPENT), *history(row, store)],
+    )
+
+
+def trivial_records(works: SettingWork, table: TableWork, parent: Record, store: Store) -> Iterator[Record]:
+    """The runs of the trivial forecasts and of the floor of a setting."""
+    from rollbench.results.frame import trivial_results
+
+    found = trivial_results(works, table.table, parent.tags["scale"], store)
+    shared = _shared(works.setting)
+    made_from = {
+        name: shared[name] for name in ("data", "tested", "train_clips", "sampling", "metrics", "leads", "protocol")
+    }
+    for name, numbers in found.groupby("row", sort=False):
+        title = ", ".join(filter(None, (str(name), works.setting.name)))
+        yield _record(parent, title, numbers, made_from, {}, [])
+
+
+def _record(
+    table: Record,
+    name: str,
+    numbers: pd.DataFrame,
+    params: dict[str, Any],
+    tags: dict[str, str],
+    more: list[Point],
+) -> Record:
+    first = numbers.iloc[0]
+    metrics = numbers.groupby("metric", sort=False).first()
+    said = {
+        **{name: str(first[name]) for name in ("table", "setting", "row", "kind") if first[name]},
+        **tags,
+        **{name: str(first[name]) for name in LINEAGE if isinstance(first[name], str)},
+        "data_kind": str(first["data"]),
+        **{f"evaluator.{metric}": str(evaluator) for metric, evaluator in metrics["evaluator"].items()},
+        **{f"n.{metric}": str(n) for metric, n in metrics["n"].items()},
+        "mlflow.source.git.commit": str(first["commit"]),
+    }
+    return Record(
+        key=key({"run": table.key, "name": name, "results": said["results_key"]}),
+        name=name,
+        params=dict(flat(params)),
+        tags=said,
+        points=(*points(numbers.to_dict("records")), *more),
+        parent=table,
+    )
+
+
+def flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """The leaves of plain values under dotted names. What a value is stands under its own name: `method` Rolling, `method.clean` 2."""
+    if isinstance(value, dict):
+        for field, inner in value.items():
+            yield from flat(inner, name if field == "is" else f"{name}.{field}" if name else field)
+    elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
+        yield from flat({str(place): inner for place, inner in enumerate(value)}, name)
+    else:
+        yield name, value if isinstance(value, str) else json.dumps(value)
+
+
+class Recorder:
+    """MLflow as a table in the making sees it. It never makes the work wait or fail; see `Sender`."""
+
+    def __init__(self, works: TableWork, place: Place, uri: str, line: Callable[[str], None]) -> None:
+        self.works, self.place, self.line = works, place, line
+        self.table = table_record(works, place.scale, place.command)
+        self.rows: dict[str, dict[int, str]] = {}  # row → seed → its record's key
+        self.sender = Sender(uri, place.store, place.out.parent, line)
+        try:
+            self.recorded = self.sender.tracking.recorded(self.table) if self.sender.tracking else {}
+        except TrackingError:  # gone in this moment: each row is looked for as it is sent
+            self.recorded = {}
+
+    def record(self, row: RowWork) -> None:
+        """Record a finished row, once."""
+        if row.seed in self.rows.get(row.row.name, {}):
+            return
+        (setting,) = (s for s in self.works.settings if s.setting == row.setting)
+        self._add(row_record(row, setting, self.table, self.place.store), row.row.name, row.seed)
+
+    def finish(self) -> dict[str, Any]:
+        """Record what is left when all rows are done: the rows that were done before, the trivial forecasts, the floor. Where the
+        numbers are recorded, for the report."""
+        for row in self.works.rows:
+            self.record(row)
+        for setting in self.works.settings:
+            for record in trivial_records(setting, self.works, self.table, self.place.store):
+                # a report looks runs up by row and seed: in a table of several settings a trivial forecast has no name of its own
+                name = record.tags["row"] if len(self.works.settings) == 1 else record.name
+                self._add(record, name, self.works.table.seeds[0])
+        self.sender.settle()
+        known = {**self.recorded, **self.sender.sent}
+        runs = {
+            row: {seed: known[record] for seed, record in seeds.items() if record in known}
+            for row, seeds in self.rows.items()
+        }
+        left = self.sender.told()
+        place = {"uri": without_secret(self.sender.uri), "experiment": EXPERIMENT}
+        return {**place, **({"not sent": left} if left else {}), "runs": {row: ids for row, ids in runs.items() if ids}}
+
+    def keep(self) -> None:
+        """Keep the report, with its tables, figures and films, with the table's run."""
+        self.sender.add(replace(self.table, report=self.place.out.name))
+        self.sender.settle()
+
+    def _add(self, record: Record, row: str, seed: int) -> None:
+        self.rows.setdefault(row, {})[seed] = record.key
+        if record.key not in self.recorded:
+            self.sender.add(record)
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        ended = "" if kind is None else "FAILED" if issubclass(kind, Exception) else "KILLED"
+        if ended == "FAILED":
+            self.sender.settle()
+        self.sender.stop()
+        if ended:
+            self.sender.end(self.table, ended)
+        if left := self.sender.told():
+            self.line(left)

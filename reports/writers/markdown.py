@@ -1,0 +1,103 @@
+"""The report as Markdown (GitHub's dialect)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from reports.figures.metadata import caption
+from reports.model.claims import relation
+from reports.model.report import Report
+from reports.writers import phrases
+from reports.writers.grid import OURS, THEIRS, Grid, Place, grid
+
+
+def markdown(report: Report, pictures: Sequence[Path] = ()) -> str:
+    """The whole report as one Markdown text; the pictures lie beside it."""
+    text = report.text
+    parts = [
+        f"# {escape(text.title)}",
+        escape(phrases.origin(report)),
+        escape(text.caption),
+        f"**{escape(report.scale_text)}**",
+    ]
+    parts += map(escape, phrases.headline(report))
+    for setting, blocks in report.sections:
+        several = report.text.several
+        parts += [f"## {escape(setting.name)}"] * several + [escape(setting.scale_text)]
+        for block in blocks:
+            title = f"{'###' if several else '##'} {escape(block.text.label)}"
+            parts += [title, escape(block.text.reference), _grid(grid(block))]
+    parts += ["\n".join(f"- {escape(said)}" for said in phrases.legend(report))]
+    if report.absent:
+        parts += [escape(phrases.absent(report))]
+    if report.verdicts:
+        parts += ["## What the paper claims, and what is seen here", escape(phrases.claims_rule()), _claims(report)]
+    parts += [f"![{escape(caption(path))}]({quote(path.name)})" for path in pictures]
+    parts += ["## Cost", table(phrases.COST_HEADER, [map(escape, row) for row in phrases.costs(report)])]
+    parts += ["## Protocol", *(escape(f"{name}: {said}" if name else said) for name, said in phrases.protocols(report))]
+    parts += map(escape, phrases.published_protocols(report))
+    parts += [
+        "## How to trace a number",
+        escape(phrases.tracing()),
+        f"```\n{report.command}\n```",
+        _bullets(phrases.tracked(report)),
+    ]
+    parts += [table(phrases.TRACE_HEADER, [map(_code, row) for row in phrases.traces(report)])]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def escape(text: str) -> str:
+    """Text in which Markdown and HTML see no markup."""
+    text = re.sub(r"([\\`*_{}\[\]#|~])", r"\\\1", text)
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", " ")
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[str]], align: str = "---:") -> str:
+    """A table whose columns, but for the first, are aligned so."""
+    header = list(header)
+    lines = [header, ["---"] + [align] * (len(header) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _grid(found: Grid) -> str:
+    """Ours, the paper's values in italics."""
+    header = ["", *(f"{head} ({time})" if time else head for head, time in found.heads), *found.ends]
+    rows = []
+    for row in found.rows:
+        plain = row.role == OURS and row.kind == "method"
+        mark = "↳ " if row.role == THEIRS else ""
+        name = escape(row.name) if plain else f"*{mark}{escape(row.name)}*"
+        rows.append([name, *map(_place, row.places), *row.ends])
+    return table(map(escape, header), rows)
+
+
+def _place(place: Place) -> str:
+    if place.source == THEIRS:
+        return f"*{escape(place.text)}*" + (f" {place.verdict}" if place.verdict else "")
+    value = f"**{place.text}**" if place.best else place.text
+    return rf"{value} \[{place.low}, {place.high}\]" if place.low else value
+
+
+def _claims(report: Report) -> str:
+    out = []
+    for verdict in report.verdicts:
+        claim = verdict.claim
+        out.append(f"- **{verdict.verdict}** · {escape(claim.text)} ({escape(claim.source)})  ")
+        out.append(f"  {escape(phrases.metric(claim.metric))}: {escape(relation(claim))}. {escape(verdict.sentence)}")
+        if verdict.leads:
+            rows = [[phrases.lead(at.lead), at.verdict, *map(escape, phrases.at(at))] for at in verdict.leads]
+            lines = table(["lead", "verdict", "left", "right", phrases.estimate(claim)], rows).splitlines()
+            out.append("\n" + "\n".join("  " + line for line in lines) + "\n")
+    return "\n".join(out)
+
+
+def _code(text: str) -> str:
+    """Text as code that stays within its marks and within a table's cell."""
+    return "`" + text.replace("`", "'").replace("|", "\\|").replace("\n", " ") + "`" if text else ""
+
+
+def _bullets(pairs: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(f"- {escape(name)}: {_code(value)}" for name, value in pairs)

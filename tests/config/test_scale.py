@@ -1,0 +1,123 @@
+"""A scale caps: it never makes a field larger, the paper's scale changes nothing."""
+
+import importlib
+import math
+import re
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.table8 import TABLE
+from rollbench.config.scale import SCALES, Scale, at_scale, default_rows, scale
+from rollbench.config.table import Table
+from rollbench.errors import BadInput
+
+
+def numbers(value: Any, path: str = "") -> dict[str, float]:
+    """Every number in nested dataclasses and tuples by its path."""
+    if is_dataclass(value):
+        return {k: v for f in fields(value) for k, v in numbers(getattr(value, f.name), f"{path}.{f.name}").items()}
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return {path: value}
+    if isinstance(value, tuple):
+        return {k: v for place, each in enumerate(value) for k, v in numbers(each, f"{path}[{place}]").items()}
+    return {}
+
+
+@pytest.fixture(params=["table1", "table2", "table3", "table8", "table9", "table10", "sweep_cond_gen"])
+def table(request: pytest.FixtureRequest) -> Table:
+    found: Table = importlib.import_module(f"experiments.{request.param}").TABLE
+    return found
+
+
+def test_the_paper_scale_is_the_identity(table: Table) -> None:
+    assert at_scale(table, scale("paper")) == table
+
+
+@pytest.mark.parametrize("name", SCALES)
+def test_no_scale_enlarges_anything_but_the_learning_rate(name: str, table: Table) -> None:
+    scaled, full = numbers(at_scale(table, scale(name))), numbers(table)
+    larger = {path.rsplit(".", 1)[-1] for path, value in scaled.items() if value > full.get(path, math.inf)}
+    assert larger <= {"learning_rate", "dropout[1]"}  # a level that is left out takes its rate along
+    for small, large in zip(at_scale(table, scale(name)).settings, table.settings, strict=True):
+        assert small.sampling.calls <= large.sampling.calls
+
+
+def test_scaling_twice_is_scaling_by_the_smaller(table: Table) -> None:
+    once = at_scale(table, scale("smoke"))
+    twice = at_scale(at_scale(table, scale("laptop")), scale("smoke"))
+    for one, two in zip(once.settings, twice.settings, strict=True):
+        assert (two.data, two.network, two.sampling, two.stand_in) == (
+            one.data,
+            one.network,
+            one.sampling,
+            one.stand_in,
+        )
+        assert two.training.learning_rate == pytest.approx(one.training.learning_rate)
+
+
+def test_memory_is_spared_where_the_paper_s_sizes_are_kept() -> None:
+    """Under caps on its width a model fits: it pays neither for shards nor for computing twice."""
+    for name in ("table1", "table3"):
+        table = importlib.import_module(f"experiments.{name}").TABLE
+        for caps in SCALES.values():
+            for setting in at_scale(table, caps).settings:
+                spared = (setting.training.sharding, setting.training.recompute)
+                assert spared == (("full", True) if caps.name == "paper" else ("none", False))
+
+
+def test_scales_are_ordered() -> None:
+    names = [f.name for f in fields(Scale) if f.name not in ("name", "learning_rate", "stand_in")]
+    ordered = [SCALES[name] for name in ("smoke", "laptop", "lab", "paper")]
+    for small, large in zip(ordered, ordered[1:], strict=False):
+        assert small.learning_rate >= large.learning_rate and small.stand_in >= large.stand_in
+        assert all(getattr(small, n) <= getattr(large, n) for n in names)
+
+
+def test_default_rows_are_those_of_highest_priority_in_the_tables_order() -> None:
+    assert default_rows(TABLE, scale("smoke")) == (
+        "MSE (2-1)",
+        "Rolling Diffusion (init noise) (2-4)",
+    )
+    assert default_rows(TABLE, scale("paper")) == tuple(row.name for row in TABLE.rows)
+
+
+def test_settings_that_a_scale_makes_equal_are_one() -> None:
+    from experiments.efficiency import TABLE as efficiency
+
+    names = [setting.name for setting in at_scale(efficiency, scale("laptop")).settings]
+    assert names == ["1 calls", "2 calls", "4 calls", "8 frames", "8² cells"]
+    assert len(at_scale(efficiency, scale("paper")).settings) == len(efficiency.settings)
+
+
+def test_an_unknown_scale_is_named_with_the_nearest() -> None:
+    with pytest.raises(BadInput, match="unknown scale 'labtop'; did you mean 'laptop'"):
+        scale("labtop")
+
+
+def test_bf16_is_for_the_scales_that_mean_a_gpu(table: Table) -> None:
+    for name, precision in (("smoke", "fp32"), ("laptop", "fp32"), ("lab", "bf16"), ("paper", "bf16")):
+        assert {setting.training.precision for setting in at_scale(table, scale(name)).settings} == {precision}
+
+
+@pytest.mark.parametrize("cap", [f.name for f in fields(Scale) if isinstance(f.default, int) and f.default > 1])
+def test_every_cap_is_at_least_one(cap: str) -> None:
+    with pytest.raises(BadInput, match=f"{cap} = 0 is below 1"):
+        Scale("none", **{cap: 0})
+
+
+@pytest.mark.parametrize("name", ["smoke", "laptop", "lab"])
+def test_the_readme_has_the_scales_sizes(name: str, root: Path) -> None:
+    """Cell by cell its numbers; test clips of a video stand there where they are fewer than those of a flow."""
+    (line,) = (line for line in (root / "README.md").read_text().splitlines() if line.startswith(f"| {name} |"))
+    written = [[int(n.replace(",", "")) for n in re.findall(r"[\d,]*\d", cell)] for cell in line.split("|")[3:8]]
+    caps = scale(name)
+    assert written == [
+        [caps.grid, caps.frame_grid],
+        [caps.pixels],
+        [caps.train_clips, caps.contexts, *([caps.films] if caps.films < caps.contexts else [])],
+        [caps.steps, caps.step_frames],
+        [caps.horizon, caps.calls],
+    ]

@@ -1,0 +1,65 @@
+"""The index over all pages: shelves in order, a headline and a picture on each card, only links that lead somewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from reports.figures.rollouts import rollout_picture
+from reports.index import WIDTH, index
+from reports.model.published import paper
+from reports.settings_table import settings_table
+from tests.reports.test_render import Page, written  # type: ignore[import-not-found]
+from tests.reports.test_settings import results as settings_results  # type: ignore[import-not-found]
+from tests.reports.test_settings import written as settings_written  # type: ignore[import-not-found]
+
+
+def test_every_kind_of_page_stands_on_its_shelf_in_order(tmp_path: Path) -> None:
+    assert "No table has been made yet" in index(tmp_path / "empty").read_text()
+    for name in ("table10", "table2", "figure4"):
+        written(tmp_path / name, name=name, title=f"The {name}")
+    written(tmp_path / "sweep", name="sweep", title="The sweep", published="")
+    settings_table("4", {p.setting: p.value for p in paper().of("4")}, tmp_path / "table4", command="c")
+    (tmp_path / "notes").mkdir()
+    page = Page(index(tmp_path).read_text(encoding="utf-8"))
+    links = [attributes["href"] or "" for tag, attributes in page.tags if tag == "a"]
+    assert [link.split("/")[0] for link in links if link.endswith("html")] == [
+        "table2",
+        "table10",
+        "figure4",
+        "table4",
+        "sweep",
+    ]
+    assert all((tmp_path / link).is_file() for link in links)
+    shelves = ["Tables of the paper", "Figures of the paper", "Settings of the paper", "Beyond the paper"]
+    assert sorted(shelves, key=page.text.index) == shelves
+
+
+def test_a_card_tells_the_headline_the_verdicts_and_the_claims(tmp_path: Path) -> None:
+    settings_written(tmp_path / "table3", settings_results())
+    text = Page(index(tmp_path).read_text(encoding="utf-8")).text
+    assert "FVD – stride 8, 24 frames: the lowest of 2 is Rolling β = 0.1 (5-11), 45.0 [" in text
+    assert "FVD – stride 1, 64 frames: the lowest of 3 is Standard Diffusion (5-11), stride 1, 120 [" in text
+    assert text.count("the floor is 6.00.") == 2
+    assert "Against the paper: 3 reproduced, 2 not reproduced" in text and "The paper's claims: 2 shows" in text
+
+
+def test_a_headline_names_the_lead_and_those_that_are_not_to_be_told_apart(tmp_path: Path) -> None:
+    written(tmp_path / "table8", leads=(1, 2))
+    text = Page(index(tmp_path).read_text(encoding="utf-8")).text
+    assert "FSD @2 (3 s): the lowest of 5 is Rolling Diffusion (init noise) (2-4), " in text
+    assert "; not to be told from Standard Diffusion (2-4); the floor is " in text
+
+
+def test_a_card_has_a_small_picture_in_light_and_in_dark(tmp_path: Path) -> None:
+    out = tmp_path / "table8"
+    made = rollout_picture({"truth": np.random.default_rng(0).standard_normal((4, 8, 8))}, (1, 2, 3, 4), out)
+    written(out, figures=made)
+    page = Page(index(tmp_path).read_text(encoding="utf-8"))
+    (image,) = [attributes for tag, attributes in page.tags if tag == "img"]
+    (dark,) = [attributes for tag, attributes in page.tags if tag == "source"]
+    assert (image["src"] or "").startswith("data:image/webp") and dark["srcset"] != image["src"]
+    assert Image.open(out / "rollouts.png").width > WIDTH
+    assert len(image["src"] or "") < 100_000

@@ -1,0 +1,81 @@
+"""The sealed record of a report: what was written is read back, and what was changed since is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from reports.index import index
+from reports.model.cells import COLUMNS, cells
+from reports.writers.json_record import load, load_results
+from rollbench.errors import BadInput
+from tests.reports.test_render import written  # type: ignore[import-not-found]
+from tests.reports.test_settings import results as settings_results  # type: ignore[import-not-found]
+from tests.reports.test_settings import written as settings_written  # type: ignore[import-not-found]
+
+
+def test_what_was_written_is_read_back(tmp_path: Path) -> None:
+    frame = settings_results()
+    files = settings_written(tmp_path, frame)
+    assert load(tmp_path) == load(tmp_path / "table.json") == json.loads(files["table.json"])
+    back = load_results(tmp_path)
+    assert list(back.columns) == list(COLUMNS)
+    ours, theirs = cells(back), cells(frame)
+    assert ours == theirs and all(
+        (ours[s][k].replicates == theirs[s][k].replicates).all() for s in ours for k in ours[s]
+    )
+
+
+def test_another_layout_of_the_same_content_is_the_same(tmp_path: Path) -> None:
+    text = written(tmp_path)["table.json"]
+    (tmp_path / "table.json").write_text(json.dumps(json.loads(text), indent=4, sort_keys=True))
+    assert load(tmp_path)["table"] == "table8"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('"value": ', '"value": 1'), ('"n": 128', '"n": 1280'), ('"table8"', '"table9"'), ('"digest": "', '"digest": "0')]
+)  # fmt: skip
+def test_a_record_edited_by_hand_is_refused(old: str, new: str, tmp_path: Path) -> None:
+    text = written(tmp_path)["table.json"]
+    assert old in text
+    (tmp_path / "table.json").write_text(text.replace(old, new, 1))
+    with pytest.raises(
+        BadInput, match="^[^\n]*table.json was changed by hand or torn, its digest does not match[^\n]*$"
+    ):
+        load(tmp_path)
+
+
+def test_a_torn_or_missing_record_is_refused(tmp_path: Path) -> None:
+    text = written(tmp_path)["table.json"]
+    (tmp_path / "table.json").write_text(text[:-100])
+    with pytest.raises(BadInput, match="is no JSON"):
+        load(tmp_path)
+    with pytest.raises(BadInput, match="nowhere.*cannot be read"):
+        load(tmp_path / "nowhere")
+    for other in ("[1, 2]", "{}"):
+        (tmp_path / "table.json").write_text(other)
+        with pytest.raises(BadInput, match="digest does not match"):
+            load(tmp_path)
+
+
+def test_results_edited_by_hand_are_refused(tmp_path: Path) -> None:
+    written(tmp_path)
+    path = tmp_path / "results.parquet"
+    frame = pd.read_parquet(path)
+    frame = frame.assign(value=0.9 * frame["value"].to_numpy())
+    frame.to_parquet(path, index=False)
+    with pytest.raises(BadInput, match="results.parquet is missing or was changed"):
+        load_results(tmp_path)
+    path.unlink()
+    with pytest.raises(BadInput, match="results.parquet is missing"):
+        load_results(tmp_path)
+
+
+def test_the_index_shows_no_number_of_a_record_edited_by_hand(tmp_path: Path) -> None:
+    text = written(tmp_path / "table8")["table.json"]
+    (tmp_path / "table8/table.json").write_text(text.replace("Table 8", "Table Eight", 1))
+    page = index(tmp_path).read_text()
+    assert "Table Eight" not in page and "changed by hand" in page
