@@ -11,7 +11,7 @@ import numpy as np
 Resize = Literal["original", "halfpixel"]  # see `resize`
 
 
-class BadInput(ValueError):
+class UserError(ValueError):
     """The user's files, numbers or names cannot be used; the message says which, why, and what to do, in one line."""
 
 
@@ -33,7 +33,7 @@ def optional(name: str, purpose: str, install: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise BadInput(f"{purpose} needs the package {name.split('.')[0]} ({error}): pip install {install}") from error
+        raise UserError(f"{purpose} needs the package {name.split('.')[0]} ({error}): pip install {install}") from error
 
 
 def torch_device(name: str | None) -> Any:
@@ -44,7 +44,7 @@ def torch_device(name: str | None) -> Any:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise BadInput(f"device {name!r} cannot be used ({reason}): cpu always can") from None
+        raise UserError(f"device {name!r} cannot be used ({reason}): cpu always can") from None
     return device
 
 
@@ -52,14 +52,14 @@ def as_clips(clips: Any, least: int = 1, name: str = "clips") -> np.ndarray:
     """Clips [n, t, y, x, 3], checked: uint8, or float32 in [0, 1]."""
     x = np.asarray(clips)
     if x.ndim != 5 or x.shape[-1] != 3:
-        raise BadInput(f"{name} of shape {x.shape}: [clips, frames, y, x, 3] is needed, colours last")
+        raise UserError(f"{name} of shape {x.shape}: [clips, frames, y, x, 3] is needed, colours last")
     if x.shape[1] < least:
-        raise BadInput(f"{name} have {x.shape[1]} frames: at least {least} are needed")
+        raise UserError(f"{name} have {x.shape[1]} frames: at least {least} are needed")
     if x.dtype == np.uint8:
         return x
     if x.dtype.kind != "f":
-        raise BadInput(f"{name} of type {x.dtype}: uint8 in 0..255 or floats in [0, 1] are needed")
+        raise UserError(f"{name} of type {x.dtype}: uint8 in 0..255 or floats in [0, 1] are needed")
     low, high = (float(x.min()), float(x.max())) if x.size else (0.0, 0.0)
     if not (low >= 0 and high <= 1):  # nan too
-        raise BadInput(f"{name} hold floats from {low:g} to {high:g}: scale them to [0, 1] or give uint8 in 0..255")
+        raise UserError(f"{name} hold floats from {low:g} to {high:g}: scale them to [0, 1] or give uint8 in 0..255")
     return x.astype(np.float32, copy=False)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from evaluators import show, weights
-from evaluators.base import BadInput
+from evaluators.base import UserError
 from evaluators.features import Features, extract
 from evaluators.protocols import PROTOCOLS
 from evaluators.videos import Clip, Reader
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(show.as_json(results) if arguments.json else "\n".join(map(show.text, results.values())), flush=True)
         if arguments.plot:
             show.plot(results["fvd"], arguments.plot)
-    except BadInput as error:
+    except UserError as error:
         print("rollbench: " + " ".join(str(error).split()), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -78,7 +78,7 @@ def scored(arguments: argparse.Namespace) -> dict[str, fvd.Result]:
     from evaluators import fid, fvd  # torch: not for the sake of --help
 
     if arguments.real_stride < 1:
-        raise BadInput(f"--real-stride {arguments.real_stride}: at least 1 is needed")
+        raise UserError(f"--real-stride {arguments.real_stride}: at least 1 is needed")
     metric = fvd.FVD(
         arguments.protocol, clip=arguments.clip, backend=arguments.backend, weights=arguments.weights,
         device=arguments.device, resamples=arguments.resamples, level=arguments.level, seed=arguments.seed,
@@ -89,7 +89,7 @@ def scored(arguments: argparse.Namespace) -> dict[str, fvd.Result]:
     # What cannot fit is known before the network runs.
     first = [next(iter(reader), None) for reader in (real, fake)]
     if first[0] and first[1] and first[0].frames.shape != first[1].frames.shape:
-        raise BadInput(f"{real.path} holds {first[0].size}, {fake.path} {first[1].size}: make the two sides alike")
+        raise UserError(f"{real.path} holds {first[0].size}, {fake.path} {first[1].size}: make the two sides alike")
     ids = [reader.ids() for reader in (real, fake)]
     if ids[0] is not None and ids[1] is not None:
         metric.counted(ids[0], ids[1])

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluators.base import BadInput, Extractor
+from evaluators.base import Extractor, UserError
 from evaluators.moments import Moments
 from evaluators.videos import Clip
 
@@ -41,7 +41,7 @@ class Features:
             raise ValueError(f"{len(self.vectors)} vectors of {len(keys)} clips: one each is needed")
         if len(set(keys)) < len(keys):
             twice = next(key for key in keys if keys.count(key) > 1)
-            raise BadInput(f"clip {twice[0]} sample {twice[1]} is there twice: number samples as <id>_s<number>")
+            raise UserError(f"clip {twice[0]} sample {twice[1]} is there twice: number samples as <id>_s<number>")
         order = sorted(range(len(keys)), key=keys.__getitem__)
         if order != list(range(len(keys))):
             object.__setattr__(self, "vectors", self.vectors[order])
@@ -57,7 +57,7 @@ class Features:
         first = parts[0]
         for part in parts:
             if not part.fits(first):
-                raise BadInput(f"features of {first.made} and of {part.made} cannot be put together")
+                raise UserError(f"features of {first.made} and of {part.made} cannot be put together")
         ids, samples, bad = (
             tuple(chain.from_iterable(getattr(part, name) for part in parts)) for name in ("ids", "samples", "bad")
         )
@@ -102,7 +102,7 @@ class Features:
                 ids, samples = file["ids"].tolist(), file["samples"].tolist()
                 return cls(file["vectors"], tuple(ids), tuple(samples), extractor, resize, frames, tuple(bad), size)
         except Exception as error:  # zipfile's, zlib's and numpy's own, for a torn archive
-            raise BadInput(f"features {path} cannot be read ({error})") from None
+            raise UserError(f"features {path} cannot be read ({error})") from None
 
 
 def extract(extractor: Extractor, how: str, clips: Iterable[Clip], batch: int = 8) -> Features:
@@ -121,13 +121,13 @@ def extract(extractor: Extractor, how: str, clips: Iterable[Clip], batch: int = 
     for clip in clips:
         first = first or clip
         if clip.frames.shape != first.frames.shape:
-            raise BadInput(f"clip {clip.id} has {clip.size} where others have {first.size}: make them alike")
+            raise UserError(f"clip {clip.id} has {clip.size} where others have {first.size}: make them alike")
         waiting.append(clip)
         if len(waiting) == batch:
             flush()
     flush()
     if first is None:
-        raise BadInput("no clip could be read" + "".join(f"; {reason}" for reason in getattr(clips, "bad", [])[:1]))
+        raise UserError("no clip could be read" + "".join(f"; {reason}" for reason in getattr(clips, "bad", [])[:1]))
     ids, samples = zip(*names, strict=True)
     bad: Any = getattr(clips, "bad", ())
     return Features(

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from evaluators import weights
-from evaluators.base import BadInput, as_clips, torch_device
+from evaluators.base import UserError, as_clips, torch_device
 from evaluators.features import Features
 from evaluators.videos import Clip
 
@@ -67,7 +67,7 @@ def frame_features(extractor: InceptionFeatures, clips: Iterable[Clip]) -> Featu
         ids += [clip.id] * len(clip.frames)
         samples += [clip.sample * len(clip.frames) + t for t in range(len(clip.frames))]
     if not ids:
-        raise BadInput("no clip could be read")
+        raise UserError("no clip could be read")
     bad = tuple(getattr(clips, "bad", ()))
     return Features(np.concatenate(vectors), tuple(ids), tuple(samples), extractor.identity, "inception", 1, bad)
 

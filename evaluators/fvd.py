@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from evaluators import uncertainty
-from evaluators.base import BadInput, Extractor, as_clips
+from evaluators.base import Extractor, UserError, as_clips
 from evaluators.features import Features, extract
 from evaluators.i3d import FRAMES, I3DFeatures
 from evaluators.protocols import Protocol, named
@@ -54,18 +54,18 @@ class FVD:
     ) -> None:
         self.protocol = named(protocol) if isinstance(protocol, str) else protocol
         if clip is not None and self.protocol.clip not in (None, clip):
-            raise BadInput(f"protocol {self.protocol.name} scores clips of {self.protocol.clip} frames, not {clip}")
+            raise UserError(f"protocol {self.protocol.name} scores clips of {self.protocol.clip} frames, not {clip}")
         if backend not in ("torch", "tfhub"):
-            raise BadInput(f"unknown back end {backend!r}: torch or tfhub")
+            raise UserError(f"unknown back end {backend!r}: torch or tfhub")
         if not 0 < level < 1:
-            raise BadInput(f"level {level}: it must lie between 0 and 1, for instance 0.95")
+            raise UserError(f"level {level}: it must lie between 0 and 1, for instance 0.95")
         if resamples < uncertainty.LEAST:
-            raise BadInput(f"{resamples} resamples: an interval needs at least {uncertainty.LEAST}, better 1000")
+            raise UserError(f"{resamples} resamples: an interval needs at least {uncertainty.LEAST}, better 1000")
         if seed < 0:
-            raise BadInput(f"seed {seed}: it must be a whole number from 0 on")
+            raise UserError(f"seed {seed}: it must be a whole number from 0 on")
         self.start, self.length = self.protocol.span(clip or self.protocol.clip)
         if self.length is not None and self.length < FRAMES:
-            raise BadInput(f"{self.length} frames are scored: I3D halves time three times and needs at least {FRAMES}")
+            raise UserError(f"{self.length} frames are scored: I3D halves time three times and needs at least {FRAMES}")
         self.backend, self.weights, self.device = backend, weights, device
         self.resamples, self.level, self.seed, self.any_count = resamples, level, seed, any_count
         self._extractor: Extractor | None = None
@@ -104,9 +104,9 @@ class FVD:
     def score(self, real: Features, fake: Features) -> Result:
         """The FVD between features found earlier."""
         if not real.fits(fake):
-            raise BadInput(f"real features are of {real.made}, generated ones of {fake.made}: make them alike")
+            raise UserError(f"real features are of {real.made}, generated ones of {fake.made}: make them alike")
         if real.resize != self.protocol.resize:
-            raise BadInput(
+            raise UserError(
                 f"features were made with resize {real.resize}: {self.protocol.name} needs {self.protocol.resize}"
             )
         name = f"{VERSION} {self.protocol.key} {real.extractor} {real.frames} frames{self.counted(real.ids, fake.ids)}"
@@ -126,13 +126,13 @@ class FVD:
         alike = samples == protocol.samples and (free or len(real) == sources == protocol.real)
         found = f"{len(real)} real clips, {sources} generated ones of {samples:g} samples"
         if not (alike or free or self.any_count):
-            raise BadInput(
+            raise UserError(
                 f"protocol {protocol.key} has {protocol.real or 'any number of'} real clips and {protocol.samples} samples "
                 f"of each, here are {found}; --any-count scores them under another name"
             )
         if protocol.matched and set(real) != set(fake):
             odd = sorted(set(real) ^ set(fake))[0]
-            raise BadInput(
+            raise UserError(
                 f"protocol {protocol.name} compares clips with their own continuations, and {odd} is on one side only: "
                 "name both sides alike"
             )
@@ -141,5 +141,5 @@ class FVD:
     def _numbered(self, clips: np.ndarray, name: str) -> Iterable[Clip]:
         stop = None if self.length is None else self.start + self.length
         if self.length is not None and clips.shape[1] < self.start + self.length:
-            raise BadInput(f"clips of {clips.shape[1]} frames: {self.start + self.length} are needed")
+            raise UserError(f"clips of {clips.shape[1]} frames: {self.start + self.length} are needed")
         return (Clip(f"{name}/{i:06d}", 0, clip[self.start : stop]) for i, clip in enumerate(clips))

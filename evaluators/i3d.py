@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from evaluators import weights, winograd
-from evaluators.base import BadInput, Resize, as_clips, torch_device
+from evaluators.base import Resize, UserError, as_clips, torch_device
 from evaluators.resize import resize
 
 FRAMES = weights.FRAMES
@@ -132,7 +132,7 @@ class I3DFeatures:
         """[n, 400] float32 of clips [n, t, y, x, 3], t >= 9, uint8 or float in [0, 1], resized to 224 x 224."""
         frames = as_clips(clips)
         if frames.shape[1] < FRAMES:
-            raise BadInput(
+            raise UserError(
                 f"clips of {frames.shape[1]} frames: I3D halves time three times and needs at least {FRAMES}"
             )
         found = np.empty((len(frames), DIMENSION), np.float32)

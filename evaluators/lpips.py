@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from evaluators import weights
-from evaluators.base import BadInput, as_clips, torch_device
+from evaluators.base import UserError, as_clips, torch_device
 
 VERSION = "lpips@1"
 URL = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
@@ -55,7 +55,7 @@ class LPIPS:
         """[N] mean distance of frames [N, ..., y, x, 3], uint8 or float in [0, 1], y and x >= 31."""
         f, x = np.asarray(fake), np.asarray(real)
         if f.shape != x.shape or f.ndim < 4 or min(f.shape[-3:-1]) < LEAST:
-            raise BadInput(
+            raise UserError(
                 f"frames {f.shape} and {x.shape}: LPIPS compares [N, ..., y, x, 3] of at least {LEAST} x {LEAST} pixels"
             )
         frames = [as_clips(v.reshape(1, -1, *v.shape[-3:]), name="frames")[0] for v in (f, x)]
@@ -89,7 +89,7 @@ def _heads(path: str | None) -> Path:
         return Path(given).expanduser()
     package = importlib.util.find_spec("lpips")
     if package is None or package.origin is None:
-        raise BadInput(
+        raise UserError(
             f"no linear heads for LPIPS: pip install --no-deps lpips, or set {HEADS_VARIABLE} to its alex.pth"
         )
     return Path(package.origin).parent / "weights" / "v0.1" / "alex.pth"

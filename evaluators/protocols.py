@@ -13,7 +13,7 @@ import difflib
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from evaluators.base import BadInput, Resize
+from evaluators.base import Resize, UserError
 from evaluators.weights import FRAMES
 
 Reading = Literal["pooled", "mean", "debiased"]
@@ -118,7 +118,7 @@ def named(name: str) -> Protocol:
     """The protocol of a name; BadInput offers the nearest one."""
     if name not in PROTOCOLS:
         near = difflib.get_close_matches(name, PROTOCOLS, 1, 0.0)[0]
-        raise BadInput(f"unknown protocol {name!r}, perhaps {near!r}; there are {', '.join(PROTOCOLS)}")
+        raise UserError(f"unknown protocol {name!r}, perhaps {near!r}; there are {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]
 
 
@@ -131,12 +131,12 @@ def scaled(
     taken for published ones. Sizes that the protocol leaves to the user are filled in and change no name.
     """
     if protocol.at:
-        raise BadInput(f"protocol {protocol.key} is scaled already: scale {protocol.name} itself, once")
+        raise UserError(f"protocol {protocol.key} is scaled already: scale {protocol.name} itself, once")
     fewest = max(protocol.span(0)[0] + FRAMES, protocol.context + 1)
     for name, value, least in (("clip", clip, fewest), ("real", real, 2), ("samples", samples, 1)):
         if value is not None and value < least:
             why = f": one generated frame, and {FRAMES} scored, which I3D needs" if name == "clip" else ""
-            raise BadInput(f"{name} = {value}: protocol {protocol.name} scales down to {name} = {least}{why}")
+            raise UserError(f"{name} = {value}: protocol {protocol.name} scales down to {name} = {least}{why}")
     sizes = {
         "clip": (clip, "frames"),
         "real": (real, "clips"),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from evaluators import bias, frechet, uncertainty
-from evaluators.base import BadInput
+from evaluators.base import UserError
 from evaluators.features import Features
 
 
@@ -61,7 +61,7 @@ def score(real: Features, fake: Features, name: str, reading: str = "pooled", **
     """The Frechet distance between two sets of features in one reading; `how` as in `scores`."""
     found = scores(real, fake, name, **how)
     if reading not in found:
-        raise BadInput("the mean of one FVD per sample needs equally many samples of every clip: read them pooled")
+        raise UserError("the mean of one FVD per sample needs equally many samples of every clip: read them pooled")
     return found[reading]
 
 
@@ -71,10 +71,10 @@ def scores(
     """The Frechet distance between two sets of features in every reading that their samples allow ("pooled", "mean",
     "debiased"; see `Protocol`), each with interval, floor and N-curve."""
     if min(len(real), len(fake)) < 2:
-        raise BadInput(f"{len(real)} real and {len(fake)} generated clips: at least 2 on either side are needed")
+        raise UserError(f"{len(real)} real and {len(fake)} generated clips: at least 2 on either side are needed")
     pairs = Pairs(real, fake)
     if pairs.sources < 2:
-        raise BadInput(f"all samples are of the one clip {real.ids[0]}: at least 2 clips are needed")
+        raise UserError(f"all samples are of the one clip {real.ids[0]}: at least 2 clips are needed")
     draws = uncertainty.resamples(pairs.sources, resamples, seed)
     estimates = {"pooled": pairs.estimate("pooled")}
     if pairs.even:
@@ -122,9 +122,9 @@ def compare(first: Result, second: Result, *, across_protocols: bool = False) ->
     """
     names = [f"{result.name}, {result.reading}" for result in (first, second)]
     if names[0] != names[1] and not across_protocols:
-        raise BadInput(f"{names[0]!r} and {names[1]!r} are different measures: their difference says nothing")
+        raise UserError(f"{names[0]!r} and {names[1]!r} are different measures: their difference says nothing")
     if (first.n, first.m) != (second.n, second.m) and not across_protocols:
-        raise BadInput(
+        raise UserError(
             f"{first.n} against {first.m} clips and {second.n} against {second.m}: bias differs, score equal counts"
         )
     gap = first.value - second.value

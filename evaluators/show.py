@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evaluators.base import BadInput, optional
+from evaluators.base import UserError, optional
 
 if TYPE_CHECKING:
     from evaluators.scoring import Result
@@ -47,9 +47,9 @@ def check_plot(path: str | Path) -> None:
     path = Path(path)
     drawn = optional("matplotlib.backend_bases", "a plot", "matplotlib").FigureCanvasBase.get_supported_filetypes()
     if path.suffix.lower().removeprefix(".") not in drawn:
-        raise BadInput(f"plot {path} cannot be written: end it in .png, .pdf or .svg")
+        raise UserError(f"plot {path} cannot be written: end it in .png, .pdf or .svg")
     if path.is_dir() or not path.parent.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise BadInput(f"plot {path} cannot be written: name a file in a folder that exists and is yours to write to")
+        raise UserError(f"plot {path} cannot be written: name a file in a folder that exists and is yours to write to")
 
 
 def plot(result: Result, path: str | Path) -> None:
@@ -74,7 +74,7 @@ def plot(result: Result, path: str | Path) -> None:
     try:
         figure.savefig(path, dpi=150)
     except (OSError, ValueError) as error:
-        raise BadInput(f"plot {path} cannot be written ({error}): end it in .png, .pdf or .svg") from None
+        raise UserError(f"plot {path} cannot be written ({error}): end it in .png, .pdf or .svg") from None
     finally:
         pyplot.close(figure)
 

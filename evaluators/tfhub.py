@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from evaluators import weights
-from evaluators.base import BadInput, Resize, as_clips, optional
+from evaluators.base import Resize, UserError, as_clips, optional
 from evaluators.i3d import DIMENSION, FRAMES
 from evaluators.resize import SIZE
 
@@ -32,7 +32,7 @@ class TFHubFeatures:
             self._module = hub.load(where, tags=[])  # kept: the graph's variables vanish with it
         except Exception as error:  # whatever TensorFlow raises for a bad path, no network, a torn file
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise BadInput(
+            raise UserError(
                 f"the TensorFlow-Hub module {where} cannot be loaded ({reason}): give a folder by {VARIABLE}"
             ) from None
         self._graph = self._module.signatures["default"]
@@ -44,7 +44,7 @@ class TFHubFeatures:
         """[n, 400] float32 of clips [n, t, y, x, 3], t >= 9, uint8 or float in [0, 1]."""
         frames = as_clips(clips)
         if frames.shape[1] < FRAMES:
-            raise BadInput(
+            raise UserError(
                 f"clips of {frames.shape[1]} frames: I3D halves time three times and needs at least {FRAMES}"
             )
         found = [self._one(clip) for clip in frames]

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluators.base import BadInput, as_clips, optional
+from evaluators.base import UserError, as_clips, optional
 
 VIDEO = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".gif"})
 KNOWN = VIDEO | {".npy", ".npz", ".arrow"}
@@ -72,15 +72,15 @@ class Reader:
                     clip = Clip(clip.id, clip.sample, self._cut(clip.frames, clip.where), clip.where)
                 except StopIteration:
                     break
-                except BadInput as error:  # of a file, which ends its clips, or of one clip, which does not
+                except UserError as error:  # of a file, which ends its clips, or of one clip, which does not
                     if not self.skip_bad:
-                        raise BadInput(f"{error}; --skip-bad leaves such clips out and counts them") from None
+                        raise UserError(f"{error}; --skip-bad leaves such clips out and counts them") from None
                     self.bad.append(str(error))
                     continue
                 first = first or clip
                 if clip.frames.shape != first.frames.shape:
                     cut = clip.pixels == first.pixels
-                    raise BadInput(
+                    raise UserError(
                         f"{clip.where} has {clip.size} where {first.where} has {first.size}: "
                         f"the clips of one set must be alike ({'--clip cuts them to one length' if cut else 'resize them first'})"
                     )
@@ -94,9 +94,9 @@ class Reader:
         elif path.is_dir():
             found = sorted(p for p in path.rglob("*") if p.suffix.lower() in KNOWN and p.is_file())
         else:
-            raise BadInput(f"{path} does not exist: a folder or file of clips is needed")
+            raise UserError(f"{path} does not exist: a folder or file of clips is needed")
         if not found or found[0].suffix.lower() not in KNOWN:
-            raise BadInput(f"{path} holds no clips: files ending in {' '.join(sorted(KNOWN))} are read")
+            raise UserError(f"{path} holds no clips: files ending in {' '.join(sorted(KNOWN))} are read")
         return found
 
     def ids(self) -> list[str] | None:
@@ -105,7 +105,7 @@ class Reader:
             return None
         try:
             return [clip_id for file in self.files() for clip_id in self._ids(file)]
-        except BadInput:  # reading the clips says in full what is wrong
+        except UserError:  # reading the clips says in full what is wrong
             return None
 
     def _ids(self, file: Path) -> list[str]:
@@ -117,7 +117,7 @@ class Reader:
             return _numbered(self._id(file), _numpy(file)["frames"])
         if suffix == ".arrow":
             return _arrow_ids(file)
-        raise BadInput(f"{file} is an archive: its ids are known when it is read")
+        raise UserError(f"{file} is an archive: its ids are known when it is read")
 
     def digest(self) -> str:
         """sha256 of the names and contents of all files and of how clips are cut from them."""
@@ -152,21 +152,21 @@ class Reader:
     def _cut(self, frames: np.ndarray, where: str) -> np.ndarray:
         cut = frames[self.start : self._needed() : self.stride]
         if not len(cut) or (self.length is not None and len(cut) < self.length):
-            raise BadInput(f"{where} has {len(frames)} frames: {self._needed() or self.start + 1} are needed")
+            raise UserError(f"{where} has {len(frames)} frames: {self._needed() or self.start + 1} are needed")
         return as_clips(cut[None], name=where)[0]
 
     def _arrays(self, file: Path) -> Iterator[Clip]:
         arrays = _numpy(file)
         frames = arrays["frames"]
         if frames.ndim not in (4, 5) or frames.shape[-1] != 3:
-            raise BadInput(
+            raise UserError(
                 f"{file} holds frames of shape {frames.shape}: [clips, frames, y, x, 3] is needed, colours last"
             )
         clips = frames[None] if frames.ndim == 4 else frames
         ids = arrays.get("clip_id", np.array(_numbered(self._id(file), frames)))
         ids, samples = np.atleast_1d(ids), _whole(arrays.get("sample", np.zeros(len(clips), np.int64)), file)
         if len(ids) != len(clips) or len(samples) != len(clips):
-            raise BadInput(
+            raise UserError(
                 f"{file} holds {len(clips)} clips, {len(ids)} ids and {len(samples)} samples: one each is needed"
             )
         for clip_id, sample, clip in zip(ids, samples, clips, strict=True):
@@ -179,10 +179,10 @@ class Reader:
                 reader = pa.ipc.open_file(source)
                 names = reader.schema.names
                 if "clip_id" not in names or "frames" not in names:
-                    raise BadInput(f"{file} has columns {', '.join(names)}: clip_id and frames are needed")
+                    raise UserError(f"{file} has columns {', '.join(names)}: clip_id and frames are needed")
                 kind = reader.schema.field("frames").type
                 if not isinstance(kind, pa.FixedShapeTensorType) or len(kind.shape) != 4:
-                    raise BadInput(f"{file} has frames of type {kind}: fixed-shape tensors [t, y, x, 3] are needed")
+                    raise UserError(f"{file} has frames of type {kind}: fixed-shape tensors [t, y, x, 3] are needed")
                 for i in range(reader.num_record_batches):
                     batch = reader.get_batch(i)
                     ids = batch.column("clip_id").to_pylist()
@@ -191,10 +191,10 @@ class Reader:
                     for clip_id, sample, clip in zip(ids, samples, frames, strict=True):
                         # A copy: the file is no longer mapped when the generator has ended.
                         yield Clip(str(clip_id), sample, clip.copy(), f"{file}: clip {clip_id}")
-        except BadInput:
+        except UserError:
             raise
         except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
-            raise BadInput(f"{file} cannot be read ({_line(error)})") from None
+            raise UserError(f"{file} cannot be read ({_line(error)})") from None
 
 
 def _numbered(stem: str, frames: np.ndarray) -> list[str]:
@@ -213,7 +213,7 @@ def _arrow_ids(file: Path) -> list[str]:
                 str(clip_id) for clip_id in pa.ipc.open_file(source, options=only).read_all()["clip_id"].to_pylist()
             ]
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise BadInput(f"{file} cannot be read ({_line(error)})") from None
+        raise UserError(f"{file} cannot be read ({_line(error)})") from None
 
 
 def _whole(samples: Any, file: Path) -> list[int]:
@@ -221,7 +221,7 @@ def _whole(samples: Any, file: Path) -> list[int]:
     try:
         return [int(sample) for sample in np.atleast_1d(samples)]
     except (TypeError, ValueError, OverflowError):
-        raise BadInput(f"{file} has samples that are no whole numbers: 0, 1, 2 ... are needed") from None
+        raise UserError(f"{file} has samples that are no whole numbers: 0, 1, 2 ... are needed") from None
 
 
 def _numpy(file: Path) -> dict[str, np.ndarray]:
@@ -233,17 +233,17 @@ def _numpy(file: Path) -> dict[str, np.ndarray]:
             names = loaded.files
             key = "frames" if "frames" in names else names[0] if len(names) == 1 else None
             if key is None:
-                raise BadInput(f"{file} holds arrays {', '.join(names)}: name the one with the clips `frames`")
+                raise UserError(f"{file} holds arrays {', '.join(names)}: name the one with the clips `frames`")
             extra = {name: loaded[name] for name in ("clip_id", "sample") if name in names}
             return {"frames": loaded[key], **extra}
     except (OSError, ValueError, EOFError) as error:
-        if isinstance(error, BadInput):
+        if isinstance(error, UserError):
             raise
         # What numpy takes for a pickle, and what it advises then, is no help to anyone.
         reason = "no array of numbers" if "pickle" in str(error) else _line(error)
-        raise BadInput(f"{file} cannot be read ({reason})") from None
+        raise UserError(f"{file} cannot be read ({reason})") from None
     except Exception as error:  # zipfile's and zlib's own, for a torn archive
-        raise BadInput(f"{file} cannot be read ({_line(error)})") from None
+        raise UserError(f"{file} cannot be read ({_line(error)})") from None
 
 
 def _decoded(file: Path, needed: int | None) -> np.ndarray:
@@ -253,21 +253,21 @@ def _decoded(file: Path, needed: int | None) -> np.ndarray:
     try:
         with av.open(str(file)) as container:
             if not container.streams.video:
-                raise BadInput(f"{file} has no video stream")
+                raise UserError(f"{file} has no video stream")
             for frame in container.decode(video=0):
                 if frame.is_corrupt:
-                    raise BadInput(f"{file} is damaged at frame {len(frames)}")
+                    raise UserError(f"{file} is damaged at frame {len(frames)}")
                 frames.append(frame.to_ndarray(format="rgb24"))
                 if len(frames) == needed:
                     break
     except (av.FFmpegError, OSError, ValueError) as error:
-        if isinstance(error, BadInput):
+        if isinstance(error, UserError):
             raise
-        raise BadInput(f"{file} cannot be read ({_line(error)})") from None
+        raise UserError(f"{file} cannot be read ({_line(error)})") from None
     if not frames:
-        raise BadInput(f"{file} holds no frames")
+        raise UserError(f"{file} holds no frames")
     if len({frame.shape for frame in frames}) > 1:
-        raise BadInput(f"{file} changes its size on the way")
+        raise UserError(f"{file} changes its size on the way")
     return np.stack(frames)
 
 

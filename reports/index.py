@@ -14,7 +14,7 @@ from PIL import Image
 
 from reports.writers.html_parts import document
 from reports.writers.json_record import load
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 
 WIDTH = 560  # pixels of a card's picture
 SHELVES = ("Tables of the paper", "Figures of the paper", "Settings of the paper", "Beyond the paper")
@@ -28,7 +28,7 @@ def index(out: Path) -> Path:
     for path in sorted(out.glob("*/table.json"), key=lambda path: _natural(path.parent.name)):
         try:
             content = load(path)
-        except BadInput as error:
+        except UserError as error:
             content = {"title": path.parent.name, "scale_text": str(error), "command": ""}
         shelves[_shelf(path.parent.name, content)].append(_card(path.parent, content))
     body = (

@@ -17,7 +17,7 @@ from reports.model.published import paper
 from reports.writers import latex, markdown
 from reports.writers.html_parts import document, head, navigation, wide
 from reports.writers.json_record import TABLE, sealed
-from rollbench.errors import BadInput, nearest
+from rollbench.errors import UserError, did_you_mean
 
 SAME, DIFFERS, UNSTATED = "as printed", "different", "not in the paper"
 HEADER = ("setting", "ours", "the paper", "", "note")
@@ -93,12 +93,12 @@ def _pairs(table: str, ours: Mapping[str, object], notes: Mapping[str, str]) -> 
     theirs = {p.setting: p for p in paper().of(table)}
     for setting in theirs:
         if setting not in ours:
-            raise BadInput(
-                f"table {table}: no value of ours for the paper's setting {setting!r}; {nearest(setting, ours)}"
+            raise UserError(
+                f"table {table}: no value of ours for the paper's setting {setting!r}; {did_you_mean(setting, ours)}"
             )
     for setting in notes:
         if setting not in ours:
-            raise BadInput(f"table {table}: a note on the unknown setting {setting!r}; {nearest(setting, ours)}")
+            raise UserError(f"table {table}: a note on the unknown setting {setting!r}; {did_you_mean(setting, ours)}")
     for setting in (*theirs, *(name for name in ours if name not in theirs)):
         mine, there = _spelled(ours[setting]), theirs.get(setting)
         said = UNSTATED if there is None else SAME if mine == _spelled(there.value) else DIFFERS

@@ -81,8 +81,11 @@ def test_the_pins_go_together() -> None:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """The wheel of a copy of this tree, built with the setuptools that is installed."""
     folder = tmp_path_factory.mktemp("wheel")
-    ignore = shutil.ignore_patterns(".*", "out", "store", "build", "dist", "*.egg-info", "__pycache__", "tests")
-    shutil.copytree(ROOT, folder / "tree", ignore=ignore)
+    ignore = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__")
+    for name in ("platform", "evaluators", "experiments", "reports"):
+        shutil.copytree(ROOT / name, folder / "tree" / name, ignore=ignore)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder / "tree")
     options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder)]
     command = [sys.executable, "-m", "pip", "wheel", *options, "./tree"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
@@ -104,5 +107,5 @@ def test_the_wheel_holds_each_room_and_nothing_else(wheel: zipfile.ZipFile) -> N
 
 def test_the_wheel_brings_the_command_and_the_licence(wheel: zipfile.ZipFile) -> None:
     info = next(name.split("/")[0] for name in wheel.namelist() if ".dist-info/" in name)
-    assert "rollbench = rollbench.cli:main" in wheel.read(f"{info}/entry_points.txt").decode()
+    assert "rollbench = rollbench.cli.main:main" in wheel.read(f"{info}/entry_points.txt").decode()
     assert "Apache License" in wheel.read(f"{info}/licenses/LICENSE").decode()

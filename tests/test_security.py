@@ -22,10 +22,10 @@ import pyarrow.parquet
 import pytest
 
 from rollbench.engine.model import WEIGHTS, load_denoiser
-from rollbench.errors import BadInput
-from rollbench.store.artifact import MANIFEST, RECEIPT, Damaged, Stage, Store, sha256
-from rollbench.store.manifest import seal
-from rollbench.store.redact import reason, without_secret
+from rollbench.errors import UserError
+from rollbench.store.artifact import MANIFEST, RECEIPT, Artifact, Damaged, Store, sha256
+from rollbench.store.manifest import checksum
+from rollbench.store.redact import reason, redact
 from rollbench.training import checkpoint
 from tests.faults.storage import bucket, uri
 from tests.faults.table import ROOT, Small
@@ -56,8 +56,8 @@ def bomb(mark: Path) -> bytes:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    return Store(str(tmp_path / "store")).stage("data", "0123abcd")
+def artifact(tmp_path: Path) -> Artifact:
+    return Store(str(tmp_path / "store")).artifact("data", "0123abcd")
 
 
 # --- pickles ------------------------------------------------------------------------------------------------------------------
@@ -65,12 +65,12 @@ def test_weights_that_are_a_pickle_are_not_run(bomb: bytes, mark: Path, tmp_path
     """Published like any others, with their right hash: who can write the storage still cannot run code on the nodes."""
     from experiments.table8 import TABLE
     from rollbench.config.scale import at_scale, scale
-    from rollbench.pipeline.graph import lay_out
+    from rollbench.pipeline.graph import build_pipeline
 
     store = Store(str(tmp_path / "store"))
-    model = lay_out(at_scale(TABLE, scale("smoke")), ["MSE (2-1)"]).rows[0].model
-    stage = model.stage(store)
-    stage.publish([stage.write(WEIGHTS, bomb)])
+    model = build_pipeline(at_scale(TABLE, scale("smoke")), ["MSE (2-1)"]).rows[0].model
+    artifact = model.artifact(store)
+    artifact.commit([artifact.write(WEIGHTS, bomb)])
     with pytest.raises(Exception, match=r"(?i)header|safetensor"):
         load_denoiser(model, store)
     assert not mark.exists()
@@ -92,29 +92,31 @@ def test_a_checkpoint_that_is_a_pickle_is_not_run(bomb: bytes, mark: Path, tmp_p
     assert not mark.exists()
 
 
-def test_a_manifest_a_receipt_or_a_shard_that_is_a_pickle_is_not_run(bomb: bytes, mark: Path, stage: Stage) -> None:
-    receipt = stage.write("part-0.arrow", bomb)
+def test_a_manifest_a_receipt_or_a_shard_that_is_a_pickle_is_not_run(
+    bomb: bytes, mark: Path, artifact: Artifact
+) -> None:
+    receipt = artifact.write("part-0.arrow", bomb)
     with pytest.raises(Damaged):
-        stage.read_table(receipt)
+        artifact.read_table(receipt)
     with pytest.raises(pa.ArrowInvalid):
-        pyarrow.parquet.read_table(pa.BufferReader(stage.read(receipt)))
+        pyarrow.parquet.read_table(pa.BufferReader(artifact.read(receipt)))
     for name in (MANIFEST, f"part-0.arrow{RECEIPT}"):
-        stage.put(name, bomb)
-    assert stage.manifest() is None and stage.receipts() == {} and not mark.exists()
+        artifact.put(name, bomb)
+    assert artifact.manifest() is None and artifact.receipts() == {} and not mark.exists()
 
 
-def test_an_arrow_type_that_is_a_pickle_is_not_run(bomb: bytes, mark: Path, stage: Stage) -> None:
+def test_an_arrow_type_that_is_a_pickle_is_not_run(bomb: bytes, mark: Path, artifact: Artifact) -> None:
     """Old Arrow kept Python's own extension types as pickles in a file's metadata."""
     metadata = {b"ARROW:extension:name": b"arrow.py_extension_type", b"ARROW:extension:metadata": bomb}
     schema = pa.schema([pa.field("frames", pa.binary(), metadata=metadata)])
     table = pa.table([pa.array([b"x"])], schema=schema)
-    stage.read_table(stage.write_table("part-0.arrow", table)).to_pylist()
+    artifact.read_table(artifact.write_table("part-0.arrow", table)).to_pylist()
     assert not mark.exists()
 
 
 @pytest.mark.parametrize("ending", [".npy", ".npz"])
 def test_arrays_that_are_pickles_are_refused(mark: Path, tmp_path: Path, ending: str) -> None:
-    from evaluators.base import BadInput as BadFiles
+    from evaluators.base import UserError as EvaluatorError
     from evaluators.videos import Reader
     from rollbench.datasets.files.arrays import variables
 
@@ -122,9 +124,9 @@ def test_arrays_that_are_pickles_are_refused(mark: Path, tmp_path: Path, ending:
     file.parent.mkdir()
     array = np.array([Bomb(mark)], dtype=object)
     np.save(file, array, allow_pickle=True) if ending == ".npy" else np.savez(file, frames=array)
-    with pytest.raises((BadFiles, BadInput)):
+    with pytest.raises((EvaluatorError, UserError)):
         list(Reader(file.parent))
-    with contextlib.suppress(BadInput), variables(file) as found:
+    with contextlib.suppress(UserError), variables(file) as found:
         assert found == []  # an archive's arrays that are no numbers are passed over
     assert not mark.exists()
 
@@ -134,30 +136,30 @@ ESCAPES = ("../x", "..", ".", "", "/etc/x", "a/b", "a\\b", "a\0b", "a\nb", ".hid
 
 
 @pytest.mark.parametrize("name", ESCAPES)
-def test_no_name_leads_out_of_a_stage(stage: Stage, name: str) -> None:
+def test_no_name_leads_out_of_a_stage(artifact: Artifact, name: str) -> None:
     for use in (
-        lambda: stage.write(name, b"x"),
-        lambda: stage.read({"name": name, "bytes": 1, "sha256": ""}),
-        lambda: stage.reopen([name]),
-        lambda: stage.store.stage(name, "k"),
-        lambda: stage.store.stage("data", name),
+        lambda: artifact.write(name, b"x"),
+        lambda: artifact.read({"name": name, "bytes": 1, "sha256": ""}),
+        lambda: artifact.invalidate([name]),
+        lambda: artifact.store.artifact(name, "k"),
+        lambda: artifact.store.artifact("data", name),
     ):
-        with pytest.raises(BadInput, match="is no name in a storage"):
+        with pytest.raises(UserError, match="is no name in a storage"):
             use()
-    assert not list(Path(stage.store.path).rglob("*x*"))
+    assert not list(Path(artifact.store.path).rglob("*x*"))
 
 
-def test_a_manifest_that_names_a_file_outside_counts_as_none(stage: Stage, tmp_path: Path) -> None:
+def test_a_manifest_that_names_a_file_outside_counts_as_none(artifact: Artifact, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.write_bytes(b"abc")
-    manifest = stage.publish([stage.write("a.bin", b"abc")])
+    manifest = artifact.commit([artifact.write("a.bin", b"abc")])
     for name in ("../../../outside", str(outside), 7, None, ["a"]):
         manifest["files"][0]["name"] = name
-        manifest["seal"] = seal(manifest)
-        stage.put(MANIFEST, json.dumps(manifest).encode())
-        stage.put(f"a.bin{RECEIPT}", json.dumps(manifest["files"][0]).encode())
-        assert stage.manifest() is None and stage.receipts() == {}
-    stage.remove()
+        manifest["seal"] = checksum(manifest)
+        artifact.put(MANIFEST, json.dumps(manifest).encode())
+        artifact.put(f"a.bin{RECEIPT}", json.dumps(manifest["files"][0]).encode())
+        assert artifact.manifest() is None and artifact.receipts() == {}
+    artifact.remove()
     assert outside.read_bytes() == b"abc"
 
 
@@ -169,20 +171,20 @@ def test_a_manifest_that_names_a_file_outside_counts_as_none(stage: Stage, tmp_p
     ],
 )  # fmt: skip
 def test_an_altered_manifest_counts_as_none_and_the_stage_is_published_again(
-    stage: Stage, change: Callable[[dict[str, Any]], Any]
+    artifact: Artifact, change: Callable[[dict[str, Any]], Any]
 ) -> None:
-    manifest = stage.publish([stage.write("a.bin", b"abc")], mean=[0.5])
+    manifest = artifact.commit([artifact.write("a.bin", b"abc")], mean=[0.5])
     altered = json.loads(json.dumps(manifest))
     change(altered)
-    stage.put(MANIFEST, json.dumps(altered).encode())
-    assert stage.manifest() is None
-    assert stage.publish(stage.receipts().values(), mean=[0.5]) == manifest == stage.manifest()
+    artifact.put(MANIFEST, json.dumps(altered).encode())
+    assert artifact.manifest() is None
+    assert artifact.commit(artifact.receipts().values(), mean=[0.5]) == manifest == artifact.manifest()
 
 
-def test_a_manifest_of_a_newer_version_is_left_alone(stage: Stage) -> None:
-    stage.put(MANIFEST, json.dumps({"schema_version": 99, "shards": {}}).encode())
-    with pytest.raises(BadInput, match="schema version 99.*use a newer one"):
-        stage.manifest()
+def test_a_manifest_of_a_newer_version_is_left_alone(artifact: Artifact) -> None:
+    artifact.put(MANIFEST, json.dumps({"schema_version": 99, "shards": {}}).encode())
+    with pytest.raises(UserError, match="schema version 99.*use a newer one"):
+        artifact.manifest()
 
 
 def test_a_zip_that_names_files_outside_writes_none(tmp_path: Path) -> None:
@@ -257,7 +259,7 @@ def test_no_secret_is_in_a_log_a_report_mlflow_or_a_manifest(tmp_path: Path) -> 
 
 def test_a_command_line_is_shown_without_its_secrets() -> None:
     command = f"python experiments/table8.py --storage 's3://{KEY}:{SECRET}@bucket/store?region=x' --set a=b@c"
-    shown = without_secret(command)
+    shown = redact(command)
     assert shown == "python experiments/table8.py --storage 's3://***@bucket/store?region=x' --set a=b@c"
 
 
@@ -270,7 +272,7 @@ def test_an_error_of_a_storage_shows_which_one_it_is() -> None:
 
 def test_damage_is_told_without_the_secrets_of_the_uri(tmp_path: Path) -> None:
     with bucket() as at:
-        stage = Store(uri(at, "bucket/store", credentials=f"{KEY}:{SECRET}")).stage("data", "k")
+        artifact = Store(uri(at, "bucket/store", credentials=f"{KEY}:{SECRET}")).artifact("data", "k")
         with pytest.raises(Damaged) as error:
-            stage.read({"name": "a.bin", "bytes": 3, "sha256": ""})
+            artifact.read({"name": "a.bin", "bytes": 3, "sha256": ""})
         assert str(error.value) == "bucket/store/data/k/a.bin is missing"

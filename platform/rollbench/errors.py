@@ -6,11 +6,11 @@ import difflib
 from collections.abc import Iterable
 
 
-class BadInput(ValueError):
+class UserError(ValueError):
     """The user's input breaks a rule. One line: the value, the rule, the nearest right choice. The commands exit with 2."""
 
 
-def nearest(name: str, choices: Iterable[str]) -> str:
+def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """The words that end an error about an unknown name: the closest choice, then all of them.
 
     A choice with every word of `name` is closer than one that is merely spelt alike.

@@ -11,7 +11,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from reports.figures.theme import Look, Theme
+from reports.figures.theme import LineStyle, Theme
 from reports.format import power
 from reports.model.cells import Cell
 from reports.model.metrics import METRICS
@@ -27,14 +27,14 @@ def blank() -> tuple[Figure, Any]:
     return figure, figure.add_subplot()
 
 
-def method(axes: Any, x: Sequence[float], cells: Sequence[Cell], label: str, look: Look, theme: Theme) -> None:
+def method(axes: Any, x: Sequence[float], cells: Sequence[Cell], label: str, look: LineStyle, theme: Theme) -> None:
     """A curve with the interval of each of its values."""
     error = [[c.value - c.low for c in cells], [c.high - c.value for c in cells]]
     y = [c.value for c in cells]
     axes.errorbar(x, y, yerr=error, label=label, elinewidth=1.1, capsize=2.5, zorder=3, **style(look, theme))
 
 
-def style(look: Look, theme: Theme) -> dict[str, Any]:
+def style(look: LineStyle, theme: Theme) -> dict[str, Any]:
     color = theme.palette[look.color]
     return {"color": color, "marker": look.marker, "linestyle": look.dash, "markersize": 5, "linewidth": 1.6}
 

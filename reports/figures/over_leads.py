@@ -16,14 +16,14 @@ from matplotlib.ticker import NullLocator
 
 from reports.figures.axes import DASHES, band, blank, legend, method, style, values
 from reports.figures.metadata import of_setting
-from reports.figures.theme import DARK, LIGHT, Look, Theme, looks, save, themed
+from reports.figures.theme import DARK, LIGHT, LineStyle, Theme, looks, save, themed
 from reports.model.cells import Cell, cells
 from reports.model.metrics import METRICS
 from reports.model.published import Published
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 
 LEVELS = {"mse_ratio": {1.0: "the mean of\nthe true law", 2.0: "an independent\ntrue film"}}  # that theory names
-Looks = Mapping[str, Look]
+Looks = Mapping[str, LineStyle]
 
 
 def over_leads(
@@ -59,7 +59,7 @@ def _curves(results: pd.DataFrame, metric: str, order: Sequence[str]) -> list[li
     """The cells of a metric by row, leads ascending; methods in `order`, then the others."""
     settings = cells(results[results["metric"] == metric])
     if len(settings) > 1:
-        raise BadInput(f"a figure shows one setting, the results have {sorted(settings)}; select one of them")
+        raise UserError(f"a figure shows one setting, the results have {sorted(settings)}; select one of them")
     found: dict[str, list[Cell]] = {}
     for cell in (cell for of in settings.values() for cell in of.values()):
         found.setdefault(cell.row, []).append(cell)

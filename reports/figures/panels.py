@@ -14,7 +14,7 @@ import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
-from rollbench.errors import BadInput, nearest
+from rollbench.errors import UserError, did_you_mean
 
 Film = NDArray[Any]  # [frames, y, x], of a video [frames, y, x, 3] uint8
 Films = Mapping[str, Film]  # by name, the truth first
@@ -78,18 +78,18 @@ class Panels:
 def panels(films: Films, kind: str, frame_seconds: float | None = None, context: int = 0) -> Panels:
     """Films made ready to be drawn. Raises BadInput for an unknown kind and for films of the wrong shape."""
     if kind not in KINDS:
-        raise BadInput(f"unknown kind of film {kind!r}; {nearest(kind, KINDS)}")
+        raise UserError(f"unknown kind of film {kind!r}; {did_you_mean(kind, KINDS)}")
     if not films:
-        raise BadInput("there is no film to show; give at least the truth")
+        raise UserError("there is no film to show; give at least the truth")
     video = not KINDS[kind].colors
     wanted = "video uint8 [frames, y, x, 3]" if video else f"finite {kind} [frames, y, x]"
     for name, film in films.items():
         shaped = film.ndim == 4 and film.shape[3] == 3 and film.dtype == np.uint8 if video else film.ndim == 3
         if not (shaped and len(film) and np.all(np.isfinite(film))):
-            raise BadInput(f"the film of {name!r} has shape {film.shape} and type {film.dtype}; it must be {wanted}")
+            raise UserError(f"the film of {name!r} has shape {film.shape} and type {film.dtype}; it must be {wanted}")
     found = Panels(films, KINDS[kind], 0.0 if video else _limit(films), context, frame_seconds)
     if context >= found.length:
-        raise BadInput(
+        raise UserError(
             f"context = {context}: the films have {found.length} frames, so nothing was generated; give it shorter"
         )
     return found

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from reports.figures.metadata import exif, of_setting
 from reports.figures.panels import Films, Panels, evenly, panels
 from reports.figures.theme import DARK, LIGHT, Theme, save, themed
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 
 PANEL, MARGIN, HEAD = 168, 8, 22  # pixels of a panel of the film, around it, and of its name
 SIDE, GAP, LEFT, RIGHT, TOP = 1.2, 0.06, 1.5, 0.8, 0.3  # inches: a panel of the picture, and what is around
@@ -46,7 +46,7 @@ def rollout_picture(
     shown = panels(films, kind, frame_seconds)
     frames = [lead - 1 for lead in leads if lead <= shown.length]
     if not frames:
-        raise BadInput(
+        raise UserError(
             f"no lead lies within the films of {[len(f) for f in films.values()]} frames; use leads from 1 on"
         )
     about = f"{_what(shown)} of one test clip: the truth, and what each method generates from the same context."

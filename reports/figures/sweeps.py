@@ -16,11 +16,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from reports.figures.axes import DASHES, band, blank, legend, method, style, values
 from reports.figures.metadata import of_setting
-from reports.figures.theme import DARK, LIGHT, Look, Theme, looks, save, themed
+from reports.figures.theme import DARK, LIGHT, LineStyle, Theme, looks, save, themed
 from reports.model.cells import Cell, cells
 from reports.model.metrics import METRICS
 from reports.model.published import Published
-from rollbench.errors import BadInput, nearest
+from rollbench.errors import UserError, did_you_mean
 
 COSTS = {
     "calls_per_frame": "network calls per frame, once rolling",
@@ -87,7 +87,7 @@ def cost_quality(
     files, by default "<metric>_over_cost".
     """
     if cost not in COSTS:
-        raise BadInput(f"unknown cost {cost!r}; {nearest(cost, COSTS)}")
+        raise UserError(f"unknown cost {cost!r}; {did_you_mean(cost, COSTS)}")
     found = {row: cell for row, cell in _of(results, metric, lead, several=True).items() if cell.kind == "method"}
     prices = {row: getattr(cell, cost) for row, cell in found.items()}
     named = curves if curves is not None else {row: row for row in found}
@@ -101,7 +101,7 @@ def _of(results: pd.DataFrame, metric: str, lead: int | None, several: bool = Fa
     """The cells of a metric at a lead by row."""
     settings = cells(results[results["metric"] == metric])
     if len(settings) > 1 and not several:
-        raise BadInput(f"a figure shows one setting, the results have {sorted(settings)}; select one of them")
+        raise UserError(f"a figure shows one setting, the results have {sorted(settings)}; select one of them")
     return {row: cell for of in settings.values() for (row, _, at), cell in of.items() if at == lead}
 
 
@@ -111,11 +111,11 @@ def _curves(points: Mapping[str, tuple[str, float]], found: Mapping[str, Cell]) 
         if row in found:
             curves.setdefault(curve, []).append((x, found[row]))
     if not curves:
-        raise BadInput(f"none of the rows {list(points)} has a value here; the rows that have one are {list(found)}")
+        raise UserError(f"none of the rows {list(points)} has a value here; the rows that have one are {list(found)}")
     return {curve: sorted(of, key=lambda point: point[0]) for curve, of in curves.items()}
 
 
-def _draw(plot: _Plot, chosen: Mapping[str, Look], out: Path, name: str, theme: Theme) -> list[Path]:
+def _draw(plot: _Plot, chosen: Mapping[str, LineStyle], out: Path, name: str, theme: Theme) -> list[Path]:
     with themed(theme):
         figure, axes = blank()
         ends = [x for curve in plot.curves.values() for x, _ in curve]
@@ -135,7 +135,7 @@ def _draw(plot: _Plot, chosen: Mapping[str, Look], out: Path, name: str, theme: 
 
 def _draw_published(
     published: Mapping[str, Published], points: Mapping[str, tuple[str, float]], x_label: str,
-    chosen: Mapping[str, Look], out: Path, name: str, theme: Theme,
+    chosen: Mapping[str, LineStyle], out: Path, name: str, theme: Theme,
 ) -> list[Path]:  # fmt: skip
     """The paper's values at the same places, without intervals: it prints none."""
     with themed(theme):

@@ -40,7 +40,7 @@ DARK = Theme("-dark", "#1b1f24", "#e7e9ec", "#a0a9b3", "#343a42", ON_DARK)
 
 
 @dataclass(frozen=True)
-class Look:
+class LineStyle:
     """Place of the colour in the palette, marker and dash of a row."""
 
     color: int
@@ -48,7 +48,7 @@ class Look:
     dash: Any
 
 
-def looks(rows: Sequence[str]) -> Mapping[str, Look]:
+def looks(rows: Sequence[str]) -> Mapping[str, LineStyle]:
     """A look for each row: its family's colour, its own marker and dash."""
     families: dict[str, list[str]] = {}
     for row in rows:
@@ -57,7 +57,7 @@ def looks(rows: Sequence[str]) -> Mapping[str, Look]:
     for place, members in enumerate(families.values()):
         for number, row in enumerate(members):
             color = place % len(OKABE_ITO)
-            found[row] = Look(color, MARKERS[(place + number) % len(MARKERS)], DASHES[number % len(DASHES)])
+            found[row] = LineStyle(color, MARKERS[(place + number) % len(MARKERS)], DASHES[number % len(DASHES)])
     return found
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 from evaluators.uncertainty import LEAST, interval
 from reports.model.metrics import METRICS
 from reports.model.seeds import Floats, pool
-from rollbench.errors import BadInput, nearest
+from rollbench.errors import UserError, did_you_mean
 
 KINDS = ("method", "baseline", "floor")
 DATA = ("real", "part", "own", "stand-in", "simulated")
@@ -42,7 +42,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Trace:
+class Provenance:
     """What made the number of one seed: content keys of its stages, commit, device; seconds of generating and
     scoring.
     """
@@ -88,7 +88,7 @@ class Cell:
     train_seconds: float | None
     peak_memory_bytes: int | None
     seconds: float | None
-    traces: tuple[Trace, ...]
+    traces: tuple[Provenance, ...]
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -121,9 +121,11 @@ def checked(results: pd.DataFrame) -> pd.DataFrame:
     """The results, every number of them a number. Raises BadInput for what is none, and for a number without its artefacts."""
     for column in COLUMNS:
         if column not in results.columns:
-            raise BadInput(f"the results lack the column {column!r}; {nearest(column, map(str, results.columns))}")
+            raise UserError(
+                f"the results lack the column {column!r}; {did_you_mean(column, map(str, results.columns))}"
+            )
     if results.empty:
-        raise BadInput("the results are empty: run at least one row before rendering")
+        raise UserError("the results are empty: run at least one row before rendering")
     for record in results.to_dict("records"):
         _typed(record)
         _proven(record)
@@ -143,11 +145,11 @@ def _typed(record: Mapping[Any, Any]) -> None:
             number = isinstance(value, (int, float, np.integer, np.floating)) and -LARGEST < value < LARGEST
             whole = column not in ("n", "seed", "lead", "parameters", "train_steps") or (number and value == int(value))
             if not number or not whole:
-                raise BadInput(
+                raise UserError(
                     f"{where}: {column} = {str(value)[:40]!r} is no number, or not finite; score the row again"
                 )
         elif not isinstance(value, str) or value != value.encode("utf-8", "replace").decode():
-            raise BadInput(f"{where}: {column} = {value!r:.40} is no text; score the row again")
+            raise UserError(f"{where}: {column} = {value!r:.40} is no text; score the row again")
 
 
 def _proven(record: Mapping[Any, Any]) -> None:
@@ -155,16 +157,16 @@ def _proven(record: Mapping[Any, Any]) -> None:
     where = f"{_where(record)}, seed {record['seed']}"
     for column, known in (("kind", KINDS), ("data", DATA)):
         if record[column] not in known:
-            raise BadInput(f"{where}: unknown {column} {record[column]!r}; {nearest(str(record[column]), known)}")
+            raise UserError(f"{where}: unknown {column} {record[column]!r}; {did_you_mean(str(record[column]), known)}")
     if not _are_replicates(record["replicates"]):
-        raise BadInput(
+        raise UserError(
             f"{where}: a number without its artefacts: its interval needs at least {LEAST} finite replicates"
         )
     if not record["n"] >= 1:
-        raise BadInput(f"{where}: a number without its artefacts: n = {record['n']} clips")
+        raise UserError(f"{where}: a number without its artefacts: n = {record['n']} clips")
     for name in ARTEFACTS[record["kind"]]:
         if not isinstance(record[name], str) or not record[name]:
-            raise BadInput(f"{where}: a number without its artefacts: {name} is missing; score the row again")
+            raise UserError(f"{where}: a number without its artefacts: {name} is missing; score the row again")
 
 
 def _are_replicates(value: Any) -> bool:
@@ -188,7 +190,7 @@ def _one(results: pd.DataFrame, by: list[str], column: str) -> None:
     for name, group in results.groupby(by):
         if group[column].nunique() > 1:
             found = sorted(map(str, group[column].unique()))
-            raise BadInput(
+            raise UserError(
                 f"{' '.join(map(str, filter(None, name)))}: one table cannot hold several of {column} {found}; "
                 "render them apart"
             )
@@ -199,10 +201,10 @@ def _cell(group: pd.DataFrame) -> Cell:
     first = group.iloc[0]
     where, metric = _where(first), str(first["metric"])
     if group["seed"].duplicated().any():
-        raise BadInput(f"{where}: a seed is given twice; one number for each seed")
+        raise UserError(f"{where}: a seed is given twice; one number for each seed")
     lengths = {len(r) for r in group["replicates"]}
     if len(lengths) > 1 or group["n"].nunique() > 1:
-        raise BadInput(f"{where}: the seeds differ in n or in replicates ({sorted(lengths)}); score them alike")
+        raise UserError(f"{where}: the seeds differ in n or in replicates ({sorted(lengths)}); score them alike")
     value, replicates = pool(
         group["value"].to_numpy(float), np.array([np.asarray(r, float) for r in group["replicates"]])
     )
@@ -221,10 +223,12 @@ def _cell(group: pd.DataFrame) -> Cell:
     )  # fmt: skip
 
 
-def _trace(record: Mapping[Any, Any]) -> Trace:
+def _trace(record: Mapping[Any, Any]) -> Provenance:
     keys = ("data_key", "model_key", "clips_key", "results_key", "commit", "device")
     texts = {key: record[key] if isinstance(record[key], str) else "" for key in keys}
-    return Trace(seed=int(record["seed"]), value=float(record["value"]), seconds=_number(record["seconds"]), **texts)
+    return Provenance(
+        seed=int(record["seed"]), value=float(record["value"]), seconds=_number(record["seconds"]), **texts
+    )
 
 
 def _number(value: Any) -> float | None:

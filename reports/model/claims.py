@@ -23,7 +23,7 @@ from evaluators.uncertainty import interval
 from reports.model.cells import Cell, Cells
 from reports.model.seeds import Floats
 from rollbench.config.table import Claim
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 
 SHOWS, FAILS, OPEN, ABSENT = "shows", "does not show", "undecided", "not run"
 PARTLY, MIXED = "shows in part", "mixed"
@@ -43,7 +43,7 @@ class AtLead:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ClaimVerdict:
     """A claim decided: over all its leads, at each of them, and as a sentence."""
 
     claim: Claim
@@ -52,7 +52,7 @@ class Verdict:
     sentence: str
 
 
-def decide(claim: Claim, cells: Cells) -> Verdict:
+def decide(claim: Claim, cells: Cells) -> ClaimVerdict:
     """Decide one claim from the cells of a setting. Raises BadInput where the two rows were not resampled alike."""
     names = [claim.left] + ([claim.right] if isinstance(claim.right, str) else [])
     wanted = [lead for lead in dict.fromkeys(k[2] for k in cells) if not claim.leads or lead in claim.leads]
@@ -62,10 +62,10 @@ def decide(claim: Claim, cells: Cells) -> Verdict:
         rows = {row for row, metric, _ in cells if metric == claim.metric}
         absent = [name for name in names if name not in rows]
         why = f"no results of {' or of '.join(absent)}" if absent else f"no lead of {list(claim.leads)} was measured"
-        return Verdict(claim, ABSENT, (), f"Not run: {why}.")
+        return ClaimVerdict(claim, ABSENT, (), f"Not run: {why}.")
     found = tuple(_at(claim, cells, lead) for lead in present)
     overall = _overall({at.verdict for at in found})
-    return Verdict(claim, overall, found, _sentence(overall, found))
+    return ClaimVerdict(claim, overall, found, _sentence(overall, found))
 
 
 def _at(claim: Claim, cells: Cells, lead: int | None) -> AtLead:
@@ -129,7 +129,7 @@ def _leads(leads: list[str]) -> str:
 def paired(left: Cell, right: Cell) -> Floats:
     """The replicates of left − right. Raises BadInput where the two were not resampled alike."""
     if len(left.replicates) != len(right.replicates) or left.n != right.n:
-        raise BadInput(
+        raise UserError(
             f"{left.row!r} (n = {left.n}, {len(left.replicates)} replicates) and {right.row!r} (n = {right.n}, "
             f"{len(right.replicates)}) were not resampled alike, so they cannot be compared pair by pair"
         )

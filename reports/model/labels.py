@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from reports.model.metrics import METRICS
 from rollbench.config.table import Claim
-from rollbench.errors import BadInput, nearest
+from rollbench.errors import UserError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class SettingText:
     def __post_init__(self) -> None:
         for metric in self.metrics:
             if metric not in METRICS:
-                raise BadInput(f"unknown metric {metric!r}; {nearest(metric, METRICS)}")
+                raise UserError(f"unknown metric {metric!r}; {did_you_mean(metric, METRICS)}")
         if not (self.rows and self.metrics):
-            raise BadInput(f"setting {self.name!r}: a table needs rows and metrics; got {self.rows}, {self.metrics}")
+            raise UserError(f"setting {self.name!r}: a table needs rows and metrics; got {self.rows}, {self.metrics}")
         by_lead = [metric for metric in self.metrics if not METRICS[metric].whole]
         if by_lead and not self.leads:
-            raise BadInput(
+            raise UserError(
                 f"setting {self.name!r}: {by_lead[0]!r} is given by lead, and there are no leads; use (1, 2, 4)"
             )
 
@@ -83,7 +83,7 @@ class TableText:
 
     def __post_init__(self) -> None:
         if not self.settings:
-            raise BadInput(f"{self.name}: a table needs at least one setting")
+            raise UserError(f"{self.name}: a table needs at least one setting")
         self._once("setting", (setting.name for setting in self.settings))
         self._once("row", (row.name for setting in self.settings for row in setting.rows))
 
@@ -91,7 +91,7 @@ class TableText:
         names = list(names)
         twice = [name for name in names if names.count(name) > 1]
         if twice:
-            raise BadInput(f"{self.name} has two {what}s {twice[0]!r}: a name tells a {what} from all others")
+            raise UserError(f"{self.name} has two {what}s {twice[0]!r}: a name tells a {what} from all others")
 
     @property
     def several(self) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from rollbench.errors import BadInput, nearest
+from rollbench.errors import UserError, did_you_mean
 
 PAPER = Path(__file__).parents[1] / "paper.yaml"
 WHOLE = "whole"  # the `leads` of a table whose values stand for a whole clip
@@ -46,14 +46,14 @@ class Published:
     def __post_init__(self) -> None:
         for name in ("paper", "table", "row", "setting", "metric", "value", "protocol"):
             if getattr(self, name) in (None, "", ()):
-                raise BadInput(f"{name} is missing: a published number needs its {name}")
+                raise UserError(f"{name} is missing: a published number needs its {name}")
 
     @property
     def number(self) -> float:
         """The value as a number. Raises BadInput where the paper prints a text or a list."""
         if isinstance(self.value, (int, float)):
             return float(self.value)
-        raise BadInput(f"{self.row!r} ({self.setting}) prints {self.value!r}, which is no number; read `value`")
+        raise UserError(f"{self.row!r} ({self.setting}) prints {self.value!r}, which is no number; read `value`")
 
 
 class Paper:
@@ -66,7 +66,7 @@ class Paper:
     def of(self, table: str, metric: str | None = None) -> tuple[Published, ...]:
         """The values of a table in the paper's order. Raises BadInput for an unknown table."""
         if table not in self.titles:
-            raise BadInput(f"unknown table {table!r}; {nearest(table, self.titles)}")
+            raise UserError(f"unknown table {table!r}; {did_you_mean(table, self.titles)}")
         return tuple(v for v in self.values if v.table == table and metric in (None, v.metric))
 
     def rows(self, table: str) -> tuple[str, ...]:
@@ -83,7 +83,7 @@ class Paper:
         """
         found = [v for v in self.of(table) if v.row == row]
         if not found:
-            raise BadInput(f"table {table} has no row {row!r}; {nearest(row, self.rows(table))}")
+            raise UserError(f"table {table} has no row {row!r}; {did_you_mean(row, self.rows(table))}")
         for field, asked in (("metric", metric), ("lead", lead), ("setting", setting)):
             if field == "setting" and asked is None:
                 continue
@@ -91,9 +91,11 @@ class Paper:
             found = [v for v in found if getattr(v, field) == asked]
             if not found:
                 choices = list(dict.fromkeys(str(x) for x in there))
-                raise BadInput(f"table {table}, row {row!r} has no {field} {asked!r}; {nearest(str(asked), choices)}")
+                raise UserError(
+                    f"table {table}, row {row!r} has no {field} {asked!r}; {did_you_mean(str(asked), choices)}"
+                )
         if len(found) > 1:
-            raise BadInput(
+            raise UserError(
                 f"table {table} has several rows {row!r}: name the setting, one of {[v.setting for v in found]}"
             )
         return found[0]
@@ -119,7 +121,7 @@ def load(path: Path) -> Paper:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (ValueError, yaml.YAMLError, RecursionError) as error:
-        raise BadInput(f"{path.name} is no YAML ({' '.join(str(error).split())[:200]})") from None
+        raise UserError(f"{path.name} is no YAML ({' '.join(str(error).split())[:200]})") from None
     _require(content, ("paper", "tables"), path.name, "the file", ("paper", "tables"))
     values: list[Published] = []
     titles: dict[str, str] = {}
@@ -144,7 +146,7 @@ def _values(source: str, table: Mapping[str, Any], row: Mapping[str, Any], file:
     for metric in metrics:
         printed = [row[metric]] if table["leads"] == WHOLE else row[metric]
         if not isinstance(printed, list) or len(printed) != len(leads):
-            raise BadInput(f"{file}, {name}: {metric} must have one value for each of the {len(leads)} leads {leads}")
+            raise UserError(f"{file}, {name}: {metric} must have one value for each of the {len(leads)} leads {leads}")
         for lead, value in zip(leads, printed, strict=True):
             try:
                 record = Published(
@@ -153,8 +155,8 @@ def _values(source: str, table: Mapping[str, Any], row: Mapping[str, Any], file:
                     value=tuple(value) if isinstance(value, list) else value, protocol=table["protocol"],
                     note=row.get("note", ""), comparable=comparable,
                 )  # fmt: skip
-            except BadInput as error:
-                raise BadInput(f"{file}, {name}, {metric} at lead {lead}: {error}") from None
+            except UserError as error:
+                raise UserError(f"{file}, {name}, {metric} at lead {lead}: {error}") from None
             records.append(record)
     return records
 
@@ -162,16 +164,16 @@ def _values(source: str, table: Mapping[str, Any], row: Mapping[str, Any], file:
 def _listed(record: Mapping[str, Any], field: str, file: str, name: str) -> list[Any]:
     """The field of a record that must be a list."""
     if not isinstance(record[field], list):
-        raise BadInput(f"{file}, {name}: the field {field!r} must be a list, not {record[field]!r:.40}")
+        raise UserError(f"{file}, {name}: the field {field!r} must be a list, not {record[field]!r:.40}")
     return list(record[field])
 
 
 def _require(record: Any, needed: Iterable[str], file: str, name: str, known: Iterable[str]) -> None:
     if not isinstance(record, Mapping):
-        raise BadInput(f"{file}, {name}: a record is a mapping of fields, not {type(record).__name__}")
+        raise UserError(f"{file}, {name}: a record is a mapping of fields, not {type(record).__name__}")
     for field in sorted(needed):
         if record.get(field) in (None, "", []):
-            raise BadInput(f"{file}, {name}: the field {field!r} is missing; every published number needs it")
+            raise UserError(f"{file}, {name}: the field {field!r} is missing; every published number needs it")
     for field in record:
         if field not in set(known):
-            raise BadInput(f"{file}, {name}: unknown field {field!r}; {nearest(str(field), sorted(known))}")
+            raise UserError(f"{file}, {name}: unknown field {field!r}; {did_you_mean(str(field), sorted(known))}")

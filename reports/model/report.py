@@ -14,16 +14,16 @@ from typing import Any
 from evaluators.uncertainty import interval
 from reports.model import claims
 from reports.model.cells import Cell, Cells
-from reports.model.claims import Verdict, paired
+from reports.model.claims import ClaimVerdict, paired
 from reports.model.labels import SettingText, TableText
 from reports.model.metrics import METRICS, MetricText
 from reports.model.published import Paper, Published
-from reports.model.verdict import Judgement, judge
-from rollbench.errors import BadInput, nearest
+from reports.model.verdict import Verdict, judge
+from rollbench.errors import UserError, did_you_mean
 
 
 @dataclass(frozen=True)
-class Line:
+class TableRow:
     """One row in one block: its cells by lead (None: not measured there), the paper's values for the same places, and
     what these say of ours.
     """
@@ -32,7 +32,7 @@ class Line:
     kind: str
     cells: tuple[Cell | None, ...]
     published: tuple[Published | None, ...]
-    judgements: tuple[Judgement, ...]
+    judgements: tuple[Verdict, ...]
     best: tuple[bool, ...]
 
     @property
@@ -56,7 +56,7 @@ class Block:
     setting: SettingText
     metric: str
     leads: tuple[int | None, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[TableRow, ...]
     references: tuple[Reference, ...] = ()
 
     @property
@@ -80,7 +80,7 @@ class Report:
 
     text: TableText
     blocks: tuple[Block, ...]
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[ClaimVerdict, ...]
     absent: tuple[str, ...]
     scale: str
     scale_text: str
@@ -89,7 +89,7 @@ class Report:
     config: Any = None
 
     @property
-    def lines(self) -> dict[tuple[str, str], Line]:
+    def lines(self) -> dict[tuple[str, str], TableRow]:
         """One line of each setting and row, for what does not depend on the metric: costs, keys."""
         return {
             (setting.name, line.row): line
@@ -115,8 +115,8 @@ def arrange(text: TableText, cells: Mapping[str, Cells], paper: Paper, **words: 
     names = [setting.name for setting in text.settings]
     for name in cells:
         if name not in names:
-            raise BadInput(
-                f"{text.name}: results of the setting {name!r}, which the table does not name; {nearest(name, names)}"
+            raise UserError(
+                f"{text.name}: results of the setting {name!r}, which the table does not name; {did_you_mean(name, names)}"
             )
     blocks = tuple(
         block
@@ -126,7 +126,7 @@ def arrange(text: TableText, cells: Mapping[str, Cells], paper: Paper, **words: 
     )
     if not blocks:
         asked = {metric: setting.columns(metric) for setting in text.settings for metric in setting.metrics}
-        raise BadInput(f"{text.name}: no result has one of the metrics and leads of the table, {asked}")
+        raise UserError(f"{text.name}: no result has one of the metrics and leads of the table, {asked}")
     run = {row for found in cells.values() for row, _, _ in found}
     absent = tuple(name for setting in text.settings for name in setting.names if name not in run)
     verdicts = tuple(claims.decide(claim, _of_row(text, claim.left, cells)) for claim in text.claims)
@@ -151,8 +151,8 @@ def _order(text: TableText, setting: SettingText, cells: Cells) -> list[str]:
     kinds = {cell.row: cell.kind for cell in cells.values()}
     for row, kind in kinds.items():
         if kind == "method" and row not in setting.names:
-            raise BadInput(
-                f"{text.name}: results of the row {row!r}, which the table does not name; {nearest(row, setting.names)}"
+            raise UserError(
+                f"{text.name}: results of the row {row!r}, which the table does not name; {did_you_mean(row, setting.names)}"
             )
     others = [row for kind in ("baseline", "floor") for row in sorted(r for r, k in kinds.items() if k == kind)]
     return [row for row in setting.names if row in kinds] + [row for row in others if row not in setting.names]
@@ -173,9 +173,9 @@ def _block(
         if text.published and row in texts:
             printed, words = texts[row].key
             theirs = tuple(paper.get(text.published, printed, metric, lead, words) for lead in leads)
-        said = tuple(judge(c, p) if c else Judgement() for c, p in zip(mine, theirs, strict=True))
+        said = tuple(judge(c, p) if c else Verdict() for c, p in zip(mine, theirs, strict=True))
         best = tuple(cell is not None and _best(cell, cells) for cell in mine)
-        lines.append(Line(row, there.kind, mine, theirs, said, best))
+        lines.append(TableRow(row, there.kind, mine, theirs, said, best))
     return Block(setting, metric, leads, tuple(lines), _references(text, setting, metric, leads, paper))
 
 

@@ -37,29 +37,29 @@ RULE = (
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Verdict:
     """A verdict, "" where there is nothing to judge, and its reason in words."""
 
     verdict: str = ""
     why: str = ""
 
 
-def judge(cell: Cell, published: Published | None) -> Judgement:
+def judge(cell: Cell, published: Published | None) -> Verdict:
     """The verdict of a cell against the value that the paper prints in its place."""
     if published is None:
-        return Judgement()
+        return Verdict()
     sizes = f"scale {cell.scale}" if cell.scale != PAPER else ""
     if other := ", ".join(filter(None, (sizes, OTHER_DATA.get(cell.data)))):
-        return Judgement(SCALE, other)
+        return Verdict(SCALE, other)
     if not alike(cell.evaluator, published.comparable):
         known = f"; the paper's can be set against {', '.join(published.comparable)}" if published.comparable else ""
-        return Judgement(PROTOCOL, f"scored as {cell.evaluator}{known or ', and how the paper scored is not stated'}")
+        return Verdict(PROTOCOL, f"scored as {cell.evaluator}{known or ', and how the paper scored is not stated'}")
     low, value, high = (x / published.number for x in (cell.low, cell.value, cell.high))
     seeds = f"{len(cell.seeds)} training seed{'s' if len(cell.seeds) > 1 else ''}"
     why = f"{value - 1:+.1%} against the paper's {published.number:g}, n = {cell.n}, {seeds}"
     if 1 - TOLERANCE < low and high < 1 + TOLERANCE:
-        return Judgement(REPRODUCED, why)
-    return Judgement(FAILED if high < 1 - TOLERANCE or low > 1 + TOLERANCE else OPEN, why)
+        return Verdict(REPRODUCED, why)
+    return Verdict(FAILED if high < 1 - TOLERANCE or low > 1 + TOLERANCE else OPEN, why)
 
 
 def alike(evaluator: str, comparable: tuple[str, ...]) -> bool:

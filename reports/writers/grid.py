@@ -12,15 +12,15 @@ from itertools import pairwise
 from reports.format import bounds, printed
 from reports.model.cells import Cell
 from reports.model.published import Published
-from reports.model.report import Block, Line, Reference
-from reports.model.verdict import Judgement
+from reports.model.report import Block, Reference, TableRow
+from reports.model.verdict import Verdict
 from reports.writers import phrases
 
 OURS, THEIRS, REFERENCE = "ours", "paper", "reference"
 
 
 @dataclass(frozen=True)
-class Place:
+class GridCell:
     """What stands in one place. source: OURS or THEIRS, "" for a place that is empty by its nature. text: the value.
     bounds: of its interval, "" without one. exact: ours with all digits. verdict: of ours against the paper's, and why.
     """
@@ -46,7 +46,7 @@ class Row:
     role: str
     kind: str
     key: tuple[str, str]
-    places: tuple[Place, ...]
+    places: tuple[GridCell, ...]
     ends: tuple[str, ...] = ("",) * len(phrases.LINE_HEADER)
     rule: bool = False
 
@@ -72,7 +72,7 @@ def grid(block: Block) -> Grid:
     return Grid(tuple(heads), phrases.LINE_HEADER, tuple(ruled))
 
 
-def _rows(block: Block, line: Line, paper: bool) -> list[Row]:
+def _rows(block: Block, line: TableRow, paper: bool) -> list[Row]:
     """Ours, with the paper's value in a column beside it or in a row below."""
     ours = tuple(_ours(cell, best) for cell, best in zip(line.cells, line.best, strict=True))
     theirs = tuple(_theirs(p, said) for p, said in zip(line.published, line.judgements, strict=True))
@@ -89,17 +89,17 @@ def _rows(block: Block, line: Line, paper: bool) -> list[Row]:
 
 
 def _reference(block: Block, reference: Reference) -> Row:
-    places = tuple(_theirs(p, Judgement()) for p in reference.published)
-    places = (Place(OURS, "–"), *places) if block.leads == (None,) else places
+    places = tuple(_theirs(p, Verdict()) for p in reference.published)
+    places = (GridCell(OURS, "–"), *places) if block.leads == (None,) else places
     return Row(f"{reference.row} (published)", REFERENCE, REFERENCE, (block.setting.name, reference.row), places)
 
 
-def _ours(cell: Cell | None, best: bool) -> Place:
+def _ours(cell: Cell | None, best: bool) -> GridCell:
     if cell is None:
-        return Place(OURS, "–")
+        return GridCell(OURS, "–")
     value, low, high = bounds(cell.value, cell.low, cell.high)
-    return Place(OURS, value, low, high, best, exact=repr(cell.value))
+    return GridCell(OURS, value, low, high, best, exact=repr(cell.value))
 
 
-def _theirs(published: Published | None, said: Judgement) -> Place:
-    return Place(THEIRS, printed(published.value), verdict=said.verdict, why=said.why) if published else Place()
+def _theirs(published: Published | None, said: Verdict) -> GridCell:
+    return GridCell(THEIRS, printed(published.value), verdict=said.verdict, why=said.why) if published else GridCell()

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from reports.model.claims import ABSENT, FAILS, SHOWS, Verdict, relation
+from reports.model.claims import ABSENT, FAILS, SHOWS, ClaimVerdict, relation
 from reports.model.report import Block, Report
 from reports.model.verdict import FAILED, OPEN, REPRODUCED
 from reports.writers import phrases
-from reports.writers.grid import OURS, THEIRS, Place, Row, grid
+from reports.writers.grid import OURS, THEIRS, GridCell, Row, grid
 from reports.writers.html_parts import document, head, navigation, pictures, plain_table, wide
 
 CLASS = {SHOWS: "shows", FAILS: "fails", ABSENT: "absent"}
@@ -87,7 +87,7 @@ def _row(report: Report, row: Row) -> str:
     return f'<tr class="{style}"><th scope="row">{name}</th>{places}{ends}</tr>'
 
 
-def _place(place: Place, anchor: str) -> str:
+def _place(place: GridCell, anchor: str) -> str:
     """A value, ours with a link to what made it, the paper's with its verdict."""
     if place.source == THEIRS:
         why = f' title="{escape(place.why)}"' if place.why else ""
@@ -128,7 +128,7 @@ def _claims(report: Report) -> str:
     )
 
 
-def _claim(verdict: Verdict) -> str:
+def _claim(verdict: ClaimVerdict) -> str:
     claim = verdict.claim
     out = [
         f'<p><span class="verdict {CLASS.get(verdict.verdict, "open")}">{escape(verdict.verdict)}</span> '

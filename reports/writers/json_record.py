@@ -18,10 +18,10 @@ import pandas as pd
 
 from reports.model.cells import Cell
 from reports.model.labels import SettingText
-from reports.model.report import Block, Line, Report
+from reports.model.report import Block, Report, TableRow
 from reports.model.verdict import RULE
 from reports.writers import phrases
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 
 TABLE, RESULTS = "table.json", "results.parquet"
 
@@ -74,13 +74,13 @@ def load(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise BadInput(
+        raise UserError(
             f"{path} cannot be read ({error.strerror}); give a folder that holds a report's {TABLE}"
         ) from None
     except ValueError as error:
-        raise BadInput(f"{path} is no JSON ({error}): {again}") from None
+        raise UserError(f"{path} is no JSON ({error}): {again}") from None
     if not isinstance(content, dict) or content.get("digest") != digest(content):
-        raise BadInput(f"{path} was changed by hand or torn, its digest does not match: {again}")
+        raise UserError(f"{path} was changed by hand or torn, its digest does not match: {again}")
     return content
 
 
@@ -90,7 +90,7 @@ def load_results(folder: Path) -> pd.DataFrame:
     path = folder / wanted["file"]
     found = path.read_bytes() if path.is_file() else b""
     if hashlib.sha256(found).hexdigest() != wanted["sha256"]:
-        raise BadInput(
+        raise UserError(
             f"{path} is missing or was changed, its digest does not match {TABLE}; run the table's command again"
         )
     return pd.read_parquet(io.BytesIO(found))
@@ -108,7 +108,7 @@ def _block(report: Report, block: Block) -> dict[str, Any]:
     return head | {"lines": lines, "published_rows": references}
 
 
-def _line(report: Report, line: Line) -> dict[str, Any]:
+def _line(report: Report, line: TableRow) -> dict[str, Any]:
     mine = [
         None if cell is None else _cell(report, cell) | {"best": best}
         for cell, best in zip(line.cells, line.best, strict=True)

@@ -10,7 +10,7 @@ from collections.abc import Container, Iterable, Sequence
 
 from reports.model.report import Block, Report
 from reports.writers import phrases
-from reports.writers.grid import OURS, THEIRS, Place, Row, grid
+from reports.writers.grid import OURS, THEIRS, GridCell, Row, grid
 
 SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
@@ -81,7 +81,7 @@ def _name(row: Row) -> str:
     return (r"\quad" if row.role == THEIRS else "") + rf"\textit{{{escape(row.name)}}}"
 
 
-def _place(place: Place) -> str:
+def _place(place: GridCell) -> str:
     if place.source == THEIRS:
         return rf"\textit{{{escape(place.text)}}}" + (rf" {{\scriptsize {place.verdict}}}" if place.verdict else "")
     if not place.low:

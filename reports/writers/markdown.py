@@ -11,7 +11,7 @@ from reports.figures.metadata import caption
 from reports.model.claims import relation
 from reports.model.report import Report
 from reports.writers import phrases
-from reports.writers.grid import OURS, THEIRS, Grid, Place, grid
+from reports.writers.grid import OURS, THEIRS, Grid, GridCell, grid
 
 
 def markdown(report: Report, pictures: Sequence[Path] = ()) -> str:
@@ -74,7 +74,7 @@ def _grid(found: Grid) -> str:
     return table(map(escape, header), rows)
 
 
-def _place(place: Place) -> str:
+def _place(place: GridCell) -> str:
     if place.source == THEIRS:
         return f"*{escape(place.text)}*" + (f" {place.verdict}" if place.verdict else "")
     value = f"**{place.text}**" if place.best else place.text

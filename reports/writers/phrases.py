@@ -12,7 +12,7 @@ from reports.format import bounds, count, duration, memory, numeral
 from reports.model import verdict
 from reports.model.claims import AtLead
 from reports.model.metrics import METRICS
-from reports.model.report import Block, Line, Report
+from reports.model.report import Block, Report, TableRow
 from rollbench.config.table import Claim
 
 LINE_HEADER = ("calls / frame", "with init", "n", "seeds")
@@ -92,7 +92,7 @@ def metric(name: str) -> str:
     return METRICS[name].label if name in METRICS else name
 
 
-def line(of: Line) -> list[str]:
+def line(of: TableRow) -> list[str]:
     """What stands at the end of a row: calls per frame under both accountings, n, seeds."""
     cell = of.one
     return [_calls(cell.calls_per_frame), _calls(cell.calls_per_frame_total), str(cell.n), str(len(cell.seeds))]

@@ -30,7 +30,7 @@ from torch.nn.functional import interpolate
 from rollbench.datasets.files.folder import Folder
 from rollbench.engine.cluster import cluster
 from rollbench.engine.ingest import ingest
-from rollbench.pipeline.corpora import CorpusWork
+from rollbench.pipeline.corpora import CorpusStage
 from rollbench.progress import Progress
 from rollbench.store.artifact import Store
 
@@ -94,8 +94,8 @@ def tensors(folder: Path) -> None:
 
 def ours(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as storage:
-        work = CorpusWork.of(Folder(size=SIZE, frames=FRAMES, test_fraction=0), folder)
-        (manifest,) = ingest([work], Store(storage), Quiet(), workers=1)
+        stage = CorpusStage.of(Folder(size=SIZE, frames=FRAMES, test_fraction=0), folder)
+        (manifest,) = ingest([stage], Store(storage), Quiet(), workers=1)
         assert manifest["clips"] == len(list(folder.iterdir())), manifest["quarantined"]
 
 

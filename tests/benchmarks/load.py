@@ -31,17 +31,17 @@ LIMIT = 1.2  # times the CPU time of hashing alone
 
 def write(root: Path, megabytes: int) -> None:
     """A finished stage of `SHARDS` shards."""
-    stage, clips = Store(str(root)).stage("data", "load"), 4
+    stage, clips = Store(str(root)).artifact("data", "load"), 4
     side = int((megabytes * 1e6 / SHARDS / clips / 4 / 8) ** 0.5)
     frames = np.random.default_rng(0).random((clips, 8, side, side), np.float32)
     receipts = [
         stage.write_table(f"part-{i:05d}.arrow", pa.table({"frames": tensor_column(frames + i)})) for i in range(SHARDS)
     ]
-    stage.publish(receipts)
+    stage.commit(receipts)
 
 
 def ours(root: Path) -> None:
-    count = sum(len(tensor_of(table, "frames")) for table in Store(str(root)).stage("data", "load").tables())
+    count = sum(len(tensor_of(table, "frames")) for table in Store(str(root)).artifact("data", "load").tables())
     assert count == 4 * SHARDS, f"{count} clips"
 
 

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from rollbench.datasets.windows import Windows
 from rollbench.pipeline.frames import loaded
-from rollbench.store.artifact import Stage, Store
+from rollbench.store.artifact import Artifact, Store
 from rollbench.store.tensors import tensor_column, tensor_of
 
 FRAMES, WINDOW, BATCH, SHARD, HALF = 30, 16, 32, 64, 127.5
@@ -48,11 +48,11 @@ def clips(count: int) -> Iterator[NDArray[np.uint8]]:
 
 def write(folder: Path, count: int, rivals: bool) -> None:
     """The clips as shards of ours and, for rivals, as one memory map and as tar files."""
-    stage = Store(str(folder)).stage("corpus", "loader")
+    artifact = Store(str(folder)).artifact("corpus", "loader")
     whole = np.lib.format.open_memmap(folder / "clips.npy", "w+", np.uint8, (count, FRAMES, *SHAPE)) if rivals else None
     for number, shard in enumerate(clips(count)):
         ids = [f"{number * SHARD + i:08d}" for i in range(len(shard))]
-        stage.write_table(f"part-{number:05d}.arrow", pa.table({"clip_id": ids, "frames": tensor_column(shard)}))
+        artifact.write_table(f"part-{number:05d}.arrow", pa.table({"clip_id": ids, "frames": tensor_column(shard)}))
         if whole is not None:
             whole[number * SHARD : number * SHARD + len(shard)] = shard
             _tar(folder / f"{number:05d}.tar", ids, shard)
@@ -71,10 +71,10 @@ def _tar(path: Path, ids: list[str], shard: NDArray[np.uint8]) -> None:
 
 # --- the ways to read ----------------------------------------------------------------------------------------------------------
 def windows(folder: Path) -> Windows:
-    stage = Store(str(folder)).stage("corpus", "loader")
+    artifact = Store(str(folder)).artifact("corpus", "loader")
     found: list[NDArray[Any]] = []
-    for receipt in sorted(stage.receipts().values(), key=lambda r: r["name"]):
-        found += list(loaded(tensor_of(stage.read_table(receipt), "frames"), video=True))
+    for receipt in sorted(artifact.receipts().values(), key=lambda r: r["name"]):
+        found += list(loaded(tensor_of(artifact.read_table(receipt), "frames"), video=True))
     return Windows(found, WINDOW, centre=HALF, scale=HALF)
 
 
@@ -136,17 +136,17 @@ def webdataset(folder: Path) -> Reader:
 def ray_data(folder: Path) -> Reader:
     import ray.data
 
-    stage = Store(str(folder)).stage("corpus", "loader")
-    names = [{"name": name} for name in sorted(stage.receipts())]
+    artifact = Store(str(folder)).artifact("corpus", "loader")
+    names = [{"name": name} for name in sorted(artifact.receipts())]
 
-    def read(item: dict[str, Any], stage: Stage) -> Iterator[dict[str, Any]]:
+    def read(item: dict[str, Any], artifact: Artifact) -> Iterator[dict[str, Any]]:
         rng = np.random.default_rng()
-        for clip in tensor_of(stage.read_table(stage.receipts()[item["name"]]), "frames"):
+        for clip in tensor_of(artifact.read_table(artifact.receipts()[item["name"]]), "frames"):
             start = rng.integers(FRAMES - WINDOW + 1)
             yield {"frames": clip[start : start + WINDOW]}
 
     while True:
-        dataset = ray.data.from_items(names).flat_map(read, fn_kwargs={"stage": stage})
+        dataset = ray.data.from_items(names).flat_map(read, fn_kwargs={"stage": artifact})
         for batch in dataset.iter_torch_batches(batch_size=BATCH, local_shuffle_buffer_size=256, drop_last=True):
             yield normalised(batch["frames"])
 

@@ -64,13 +64,13 @@ def main() -> int:
         again = time.perf_counter() - start
     rows, slots = len(seen["moments"]), seen["slots"]
     overhead = (seen["wall"] * slots - own) / rows
-    settled = np.array(seen["moments"][rows // 10 :])  # the first rows load what all need
-    growth = np.polyfit(np.arange(len(settled)), settled[:, 1], 1)[0]
+    resolve = np.array(seen["moments"][rows // 10 :])  # the first rows load what all need
+    growth = np.polyfit(np.arange(len(resolve)), resolve[:, 1], 1)[0]
     print(
         f"{rows} rows in {slots} slots: {seen['wall']:.1f} s; own work {own / rows:.2f} s a row, overhead {overhead:.2f} s a row"
     )
     print(
-        f"the driver: {settled[0, 1] / 2**20:.0f} MiB, then {growth / 2**10:+.1f} KiB a row (Ray's and MLflow's books included)"
+        f"the driver: {resolve[0, 1] / 2**20:.0f} MiB, then {growth / 2**10:+.1f} KiB a row (Ray's and MLflow's books included)"
     )
     print(
         f"the whole run {whole:.1f} s, again with nothing to compute {again:.1f} s ({again / rows * 1000:.0f} ms a row)"
@@ -86,15 +86,15 @@ def timed(function: Callable[..., None], seen: dict[str, Any]) -> Callable[..., 
     """`run_rows`, with the time it took and the driver's resident size as each row is done."""
 
     def run_rows(
-        groups: Any, todo: Any, store: Any, resources: Any, progress: Any, on_done: Callable[[Any], None]
+        groups: Any, pending: Any, store: Any, resources: Any, progress: Any, on_done: Callable[[Any], None]
     ) -> None:
         def done(row: Any) -> None:
             on_done(row)
             seen["moments"].append((time.perf_counter(), resident()))
 
         start = time.perf_counter()
-        function(groups, todo, store, resources, progress, done)
-        seen.update(wall=time.perf_counter() - start, groups=groups, slots=resources.side_by_side)
+        function(groups, pending, store, resources, progress, done)
+        seen.update(wall=time.perf_counter() - start, groups=groups, slots=resources.concurrent_trials)
 
     return run_rows
 

@@ -36,11 +36,11 @@ def main() -> int:
         if run(table, words):
             return 1
         whole = time.perf_counter() - start
-        works = {work for group in seen["groups"] for row in group for work in row.works()}
+        stages = {stage for group in seen["groups"] for row in group for stage in row.stages()}
         seconds: dict[str, float] = {}
-        for work in works:
-            manifest = work.stage(store).manifest() or {}
-            seconds[work.kind] = seconds.get(work.kind, 0.0) + manifest["made"]["seconds"]
+        for stage in stages:
+            manifest = stage.artifact(store).manifest() or {}
+            seconds[stage.kind] = seconds.get(stage.kind, 0.0) + manifest["made"]["seconds"]
         own, slots = sum(seconds.values()), seen["slots"]
         again = time.perf_counter()
         run(table, words)
@@ -53,10 +53,10 @@ def main() -> int:
 
 
 def timed(function: Callable[..., None], seen: dict[str, Any]) -> Callable[..., None]:
-    def run_rows(groups: Any, todo: Any, store: Any, resources: Any, *more: Any) -> None:
+    def run_rows(groups: Any, pending: Any, store: Any, resources: Any, *more: Any) -> None:
         start = time.perf_counter()
-        function(groups, todo, store, resources, *more)
-        seen.update(wall=time.perf_counter() - start, groups=groups, slots=resources.side_by_side)
+        function(groups, pending, store, resources, *more)
+        seen.update(wall=time.perf_counter() - start, groups=groups, slots=resources.concurrent_trials)
 
     return run_rows
 

@@ -63,8 +63,8 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["--set", "train_clips=999999999999"], "GB free"),
     ],
 )
-def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
-    assert words in refused(capsys, *arguments)
+def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], arguments: list[str], argv: str) -> None:
+    assert argv in refused(capsys, *arguments)
 
 
 def test_a_misspelt_field_of_a_search_is_known(capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,11 +151,11 @@ def test_a_plan_divides_by_the_units_that_it_measured(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     times = []
-    for rate, words in ((Rate(4e12, 8, "GPU"), "on 8 GPUs,"), (Rate(3.2e13, 1, "core"), "on 1 core,")):
+    for rate, argv in ((Rate(4e12, 8, "GPU"), "on 8 GPUs,"), (Rate(3.2e13, 1, "core"), "on 1 core,")):
         monkeypatch.setattr(dry_run, "calibrate", lambda rate=rate: rate)
         assert run(TABLE, ["--scale", "paper", "--dry-run"]) == 0
         line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("networks: "))
-        assert words in line and f"on one {rate.unit} is sustained" in line
+        assert argv in line and f"on one {rate.unit} is sustained" in line
         times.append(line.split(" on ")[0])
     assert times[0] == times[1] and " d " in times[0]
 
@@ -177,6 +177,6 @@ def test_sizes_read_like_a_persons() -> None:
         (["training.micro_batch=2", "sampling.group=8", "resamples=50"], "paper"),
     ],
 )
-def test_a_changed_field_is_part_of_the_scales_name(changes: list[str], words: str) -> None:
+def test_a_changed_field_is_part_of_the_scales_name(changes: list[str], argv: str) -> None:
     """So that no number of other settings is set against the paper's."""
-    assert sizes(argparse.Namespace(scale="paper", set=changes)) == words
+    assert sizes(argparse.Namespace(scale="paper", set=changes)) == argv

@@ -12,8 +12,8 @@ import pytest
 from reports.format import bounds
 from rollbench.cli import compare
 from rollbench.cli.main import main
-from rollbench.pipeline.graph import lay_out
-from rollbench.pipeline.run_context import Place
+from rollbench.pipeline.graph import build_pipeline
+from rollbench.pipeline.run_context import RunContext
 from rollbench.store.artifact import Store
 from rollbench.tracking.client import Tracking, open_tracking
 from rollbench.tracking.recorder import Recorder
@@ -28,11 +28,11 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recorded") / "store"
     folder.mkdir()
     (folder / "mlflow.db").write_bytes(empty_database())
-    works = lay_out(replace(finished.works().table, seeds=(0, 1)), ROWS)
+    stages = build_pipeline(replace(finished.stages().table, seeds=(0, 1)), ROWS)
     store = Store(str(folder))
-    finished.finish(works, store)
+    finished.finish(stages, store)
     with Recorder(
-        works, Place(store, folder / "out/table8", "smoke", ""), f"sqlite:///{folder}/mlflow.db", print
+        stages, RunContext(store, folder / "out/table8", "smoke", ""), f"sqlite:///{folder}/mlflow.db", print
     ) as recorder:
         recorder.finish()
     return folder
@@ -47,8 +47,8 @@ def tracking(storage: Path) -> Tracking:
 def shown(storage: Path, capsys: pytest.CaptureFixture[str]):
     """What the command prints; a refusal's one line."""
 
-    def show(*words: str) -> str:
-        code = main(["compare", *words, "--storage", str(storage)])
+    def show(*argv: str) -> str:
+        code = main(["compare", *argv, "--storage", str(storage)])
         out, err = capsys.readouterr()
         assert (code, err) == (0, "") if out else (code == 2 and err.count("\n") == 1), err
         return out or err
@@ -90,13 +90,13 @@ def test_json_has_all_digits_and_they_are_mlflows(shown, tracking: Tracking) -> 
 
 def test_a_run_is_found_by_its_id_its_beginning_its_row_and_its_table(shown, tracking: Tracking) -> None:
     (run,) = tracking.search(f"attributes.run_name = '{ROWS[0]}, seed 1'")
-    for asked in (run.run_id, run.run_id[:12], f"{ROWS[0]}, seed 1"):
-        assert [found["id"] for found in json.loads(shown(asked, "--json"))["runs"]] == [run.run_id]
+    for resources_from in (run.run_id, run.run_id[:12], f"{ROWS[0]}, seed 1"):
+        assert [found["id"] for found in json.loads(shown(resources_from, "--json"))["runs"]] == [run.run_id]
     newest = next(tracking.search(f"tags.row = '{ROWS[0]}'"))
     assert json.loads(shown(ROWS[0], "--json"))["runs"][0]["id"] == newest.run_id
     (parent,) = (run for run in tracking.search() if "row" not in run.tags)
-    for asked in ("table8", parent.run_id):
-        names = [run["name"] for run in json.loads(shown(asked, "--json"))["runs"]]
+    for resources_from in ("table8", parent.run_id):
+        names = [run["name"] for run in json.loads(shown(resources_from, "--json"))["runs"]]
         assert set(names[:4]) == {f"{row}, seed {seed}" for row in ROWS for seed in (0, 1)}
         assert set(names[4:]) == {name for name, _ in TRIVIAL}
 

@@ -62,10 +62,10 @@ def test_files_are_planned_from_their_listing(capsys: pytest.CaptureFixture[str]
     ],
 )
 def test_rules_are_checked_before_files_are_read(
-    capsys: pytest.CaptureFixture[str], flows: Path, arguments: list[str], words: str
+    capsys: pytest.CaptureFixture[str], flows: Path, arguments: list[str], argv: str
 ) -> None:
     code, out, err = told(capsys, table8.TABLE, "--data", f"fields:{flows}", *arguments)
-    assert (code, out) == (2, "") and words in err and err.count("\n") == 1, err
+    assert (code, out) == (2, "") and argv in err and err.count("\n") == 1, err
 
 
 @pytest.mark.usefixtures("no_ingest")

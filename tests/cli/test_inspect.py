@@ -12,43 +12,43 @@ from reports.figures.contact_sheet import PANEL, contact_sheet, field_strip
 from rollbench.cli.main import main
 from rollbench.datasets.files.fields import Fields
 from rollbench.datasets.files.folder import Folder
-from rollbench.engine.ingest import publish, write_shard
-from rollbench.pipeline.corpora import CorpusWork
-from rollbench.store.artifact import Stage, Store
+from rollbench.engine.ingest import commit, write_shard
+from rollbench.pipeline.corpora import CorpusStage
+from rollbench.store.artifact import Artifact, Store
 from rollbench.store.lease import CLAIM
 from tests.support.clips import blocks, enlarged, write_video
 
 
-def corpus(value: Any, source: Path, storage: Path) -> Stage:
+def corpus(value: Any, source: Path, storage: Path) -> Artifact:
     """A corpus made here, shard by shard."""
-    work = CorpusWork.of(value, source)
-    stage = work.stage(Store(str(storage)))
-    stage.put(CLAIM, b"")
-    for shard in work.shards():
-        write_shard(shard, value, work.source.root, stage)
-    found = stage.receipts()
-    publish(work, stage, [found[shard["name"]] for shard in work.shards()], seconds=1.0, skip_bad=False)
-    stage.drop(CLAIM)
-    return stage
+    stage = CorpusStage.of(value, source)
+    artifact = stage.artifact(Store(str(storage)))
+    artifact.put(CLAIM, b"")
+    for shard in stage.shards():
+        write_shard(shard, value, stage.source.root, artifact)
+    found = artifact.receipts()
+    commit(stage, artifact, [found[shard["name"]] for shard in stage.shards()], seconds=1.0, skip_bad=False)
+    artifact.drop(CLAIM)
+    return artifact
 
 
 @pytest.fixture
-def videos(tmp_path: Path) -> Stage:
+def videos(tmp_path: Path) -> Artifact:
     for number in range(12):
         write_video(tmp_path / "videos" / f"{number}.mkv", enlarged(blocks(2 if number == 3 else 6, 8, 8, seed=number)))
     return corpus(Folder(size=8, frames=4, test_fraction=0), tmp_path / "videos", tmp_path / "store")
 
 
-def test_it_shows_what_is_inside(videos: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_shows_what_is_inside(videos: Artifact, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sheet = tmp_path / "deep" / "sheet.png"
     assert main(["inspect", videos.key[:8], "--storage", videos.store.root, "--sheet", str(sheet)]) == 0
     out = capsys.readouterr().out
     manifest = videos.manifest() or {}
-    for words in (
+    for argv in (
         f"corpus/{videos.key}: 4 frames of 8x8", manifest["digest"], "intact    yes", "channel   red: mean 1", "0..255",
         "11 for train, from 12 items", "Folder", "left out  1", "3.mkv: too short: 2 frames",
     ):  # fmt: skip
-        assert words in out
+        assert argv in out
     with Image.open(sheet) as picture:
         assert picture.width > 4 * PANEL and picture.height > 8 * PANEL
 
@@ -57,14 +57,14 @@ def test_fields_are_drawn_channel_by_channel(tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "runs").mkdir()
     np.savez(tmp_path / "runs" / "a.npz", u=np.random.default_rng(0).normal(size=(20, 2, 6, 6)))
     value = Fields(frames=4, test_fraction=0, dims=("time", "channel", "y", "x"))
-    stage = corpus(value, tmp_path / "runs", tmp_path / "store")
-    assert main(["inspect", stage.key, "--storage", stage.store.root, "--sheet", "sheet.png"]) == 0
+    artifact = corpus(value, tmp_path / "runs", tmp_path / "store")
+    assert main(["inspect", artifact.key, "--storage", artifact.store.root, "--sheet", "sheet.png"]) == 0
     assert "channel   u/1: mean" in capsys.readouterr().out
     with Image.open("sheet.png") as picture:
         assert picture.height > 10 * PANEL
 
 
-def test_damage_and_what_is_unfinished_are_told(videos: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damage_and_what_is_unfinished_are_told(videos: Artifact, capsys: pytest.CaptureFixture[str]) -> None:
     path = sorted(Path(videos.path).glob("part-*.arrow"))[1]
     path.write_bytes(b"")
     assert main(["inspect", f"corpus/{videos.key}", "--storage", videos.store.root]) == 1
@@ -76,9 +76,9 @@ def test_damage_and_what_is_unfinished_are_told(videos: Stage, capsys: pytest.Ca
     )
 
 
-def test_any_stage_can_be_inspected_and_one_only(videos: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    model = videos.store.stage("model", "f" * 20)
-    model.publish([model.write("weights.safetensors", b"x")], title="a model", parameters=3)
+def test_any_stage_can_be_inspected_and_one_only(videos: Artifact, capsys: pytest.CaptureFixture[str]) -> None:
+    model = videos.store.artifact("model", "f" * 20)
+    model.commit([model.write("weights.safetensors", b"x")], title="a model", parameters=3)
     storage = ["--storage", videos.store.root]
     assert main(["inspect", "fff", *storage]) == 0
     assert "parameters 3" in capsys.readouterr().out

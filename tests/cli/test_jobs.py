@@ -39,8 +39,8 @@ def running(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[He
 def submit(
     running: Head, tree: Path, name: str, form: tuple[str, ...], *command: str, wait: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    words = ["job", "submit", "--submission-id", name, *form, *([] if wait else ["--no-wait"])]
-    return running.ray(*words, "--", "python", *command, cwd=tree)
+    argv = ["job", "submit", "--submission-id", name, *form, *([] if wait else ["--no-wait"])]
+    return running.ray(*argv, "--", "python", *command, cwd=tree)
 
 
 def test_a_job_where_the_head_was_started_finds_the_code(running: Head, tree: Path) -> None:

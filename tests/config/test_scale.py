@@ -12,7 +12,7 @@ import pytest
 from experiments.table8 import TABLE
 from rollbench.config.scale import SCALES, Scale, at_scale, default_rows, scale
 from rollbench.config.table import Table
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 
 
 def numbers(value: Any, path: str = "") -> dict[str, float]:
@@ -93,7 +93,7 @@ def test_settings_that_a_scale_makes_equal_are_one() -> None:
 
 
 def test_an_unknown_scale_is_named_with_the_nearest() -> None:
-    with pytest.raises(BadInput, match="unknown scale 'labtop'; did you mean 'laptop'"):
+    with pytest.raises(UserError, match="unknown scale 'labtop'; did you mean 'laptop'"):
         scale("labtop")
 
 
@@ -104,7 +104,7 @@ def test_bf16_is_for_the_scales_that_mean_a_gpu(table: Table) -> None:
 
 @pytest.mark.parametrize("cap", [f.name for f in fields(Scale) if isinstance(f.default, int) and f.default > 1])
 def test_every_cap_is_at_least_one(cap: str) -> None:
-    with pytest.raises(BadInput, match=f"{cap} = 0 is below 1"):
+    with pytest.raises(UserError, match=f"{cap} = 0 is below 1"):
         Scale("none", **{cap: 0})
 
 

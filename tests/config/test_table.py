@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from experiments.table8 import SETTING, TABLE
 from rollbench.config.canonical import canonical, key
 from rollbench.config.overrides import with_field
-from rollbench.errors import BadInput, nearest
+from rollbench.errors import UserError, did_you_mean
 
 plain_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -76,7 +76,7 @@ def test_every_field_of_a_table_moves_its_key() -> None:
 
 
 def test_nearest_names_the_closest_choice_first() -> None:
-    assert nearest("laptob", ["smoke", "laptop"]).startswith("did you mean 'laptop'?")
+    assert did_you_mean("laptob", ["smoke", "laptop"]).startswith("did you mean 'laptop'?")
 
 
 def test_with_field_reads_a_value_of_the_present_kind() -> None:
@@ -96,13 +96,13 @@ def test_with_field_reads_a_value_of_the_present_kind() -> None:
     ],
 )
 def test_with_field_refuses(path: str, text: str, words: str) -> None:
-    with pytest.raises(BadInput, match=words):
+    with pytest.raises(UserError, match=words):
         with_field(SETTING, path, text)
 
 
 def test_a_window_larger_than_the_trajectory_is_refused() -> None:
     with pytest.raises(
-        BadInput, match=r"'Standard Diffusion \(2-8\)': a window of 10 frames is larger than the clip of 9"
+        UserError, match=r"'Standard Diffusion \(2-8\)': a window of 10 frames is larger than the clip of 9"
     ):
         replace(
             SETTING, data=replace(SETTING.data, frames=9), sampling=replace(SETTING.sampling, horizon=1), leads=(1,)

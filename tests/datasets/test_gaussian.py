@@ -17,7 +17,7 @@ from rollbench.datasets.gaussian import Gaussian
 from rollbench.diffusion.exact import Autoregression, film_law
 from rollbench.diffusion.process import alpha_sigma
 from rollbench.diffusion.rollout import rollout
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 from rollbench.methods import Ensemble, Method, Regression, Rolling, Standard
 
 SMALL = Gaussian(grid=8, frames=5, frame_interval=1.0, speed=2.0)
@@ -256,6 +256,6 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("setting", "message"), WRONG, ids=lambda value: str(value)[:40])
 def test_bad_settings_are_refused_in_one_line(setting: dict[str, Any], message: str) -> None:
-    with pytest.raises(BadInput, match=re.escape(message)) as refusal:
+    with pytest.raises(UserError, match=re.escape(message)) as refusal:
         Gaussian(**setting)
     assert "\n" not in str(refusal.value) and "the nearest right choice is" in str(refusal.value)

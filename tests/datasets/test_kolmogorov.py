@@ -13,7 +13,7 @@ import torch
 from evaluators import spectra
 from rollbench.datasets.base import Dataset, Generated
 from rollbench.datasets.kolmogorov import Kolmogorov
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 from rollbench.physics import frames as on_frames
 from rollbench.physics.checks import FlowError
 from rollbench.physics.initial import LATTICE, filtered_vorticity
@@ -195,7 +195,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("setting", "message"), WRONG, ids=lambda value: str(value)[:40])
 def test_bad_settings_are_refused_in_one_line(setting: dict[str, Any], message: str) -> None:
-    with pytest.raises(BadInput, match=re.escape(message)) as refusal:
+    with pytest.raises(UserError, match=re.escape(message)) as refusal:
         Kolmogorov(**setting)
     assert "\n" not in str(refusal.value) and "the nearest right choice is" in str(refusal.value)
 

@@ -12,7 +12,7 @@ import pytest
 from rollbench.datasets.base import Generated
 from rollbench.datasets.drawing import SHAPES, _distance, draw
 from rollbench.datasets.sprites import CHANCES, RADIUS, SHRINKING, Sprites, World
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 
 SMALL = Sprites(size=16, frames=9)
 
@@ -209,6 +209,6 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("setting", "message"), WRONG, ids=lambda value: str(value)[:40])
 def test_bad_settings_are_refused_in_one_line(setting: dict[str, Any], message: str) -> None:
-    with pytest.raises(BadInput, match=re.escape(message)) as refusal:
+    with pytest.raises(UserError, match=re.escape(message)) as refusal:
         Sprites(**setting)
     assert "\n" not in str(refusal.value) and "the nearest right choice is" in str(refusal.value)

@@ -14,7 +14,7 @@ from rollbench import DiffusionForcing, Ensemble, Regression, Rolling, Standard
 from rollbench.config.sampling import Sampling
 from rollbench.diffusion.plan import Plan, Step, descend, exact_calls, spread
 from rollbench.diffusion.times import linear, standard
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 from rollbench.methods import Method
 
 thorough = settings(max_examples=120, deadline=None, derandomize=True)
@@ -96,7 +96,7 @@ def test_a_film_costs_what_the_accounting_says(method: Method) -> None:
     plan = method.plan(19, total.calls_of(method))
     assert budget - 2 * method.members < plan.calls <= budget
     assert method.plan(19, steady.calls_of(method)).calls > budget
-    with pytest.raises(BadInput, match="unknown accounting 'all'.*'total'"):
+    with pytest.raises(UserError, match="unknown accounting 'all'.*'total'"):
         Sampling(accounting="all")  # type: ignore[arg-type]
 
 

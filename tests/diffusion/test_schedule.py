@@ -98,9 +98,9 @@ def test_every_method_starts_from_noise_behind_clean_frames(window: tuple[int, i
 def test_rescaled_meets_linear_only_at_time_zero(B: int, t: Fraction, other: Fraction) -> None:
     """So training with rescaled alone cannot roll out; Appendix G's claim at t = 1/W is (w + 1)/W - w/W² instead."""
     assert exact_times(init_rescaled, t, 0, B) != exact_times(linear, other, 0, B)
-    claimed = exact_times(init_rescaled, Fraction(1, B), 0, B)
-    assert claimed == tuple(Fraction(w + 1, B) - Fraction(w, B**2) for w in range(B))
-    assert claimed != exact_times(linear, Fraction(1), 0, B)
+    hold_lease = exact_times(init_rescaled, Fraction(1, B), 0, B)
+    assert hold_lease == tuple(Fraction(w + 1, B) - Fraction(w, B**2) for w in range(B))
+    assert hold_lease != exact_times(linear, Fraction(1), 0, B)
 
 
 def test_floating_point_would_move_frames_between_the_sets() -> None:

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from rollbench.engine import actor_pool as crews
-from rollbench.engine.actor_pool import Crew, Shard, Tell
-from rollbench.pipeline.graph import Work
+from rollbench.engine.actor_pool import ActorPool, Shard, Tell
+from rollbench.pipeline.graph import Stage
 from rollbench.store.artifact import Store
 from rollbench.store.lease import CLAIM
 
-WORKS = [Work("data", f"number {n}", {"n": n}) for n in range(2)]
+WORKS = [Stage("data", f"number {n}", {"n": n}) for n in range(2)]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,8 +44,8 @@ def nobody_kept() -> Iterator[None]:
 class Pen:
     """A tool that says who used it, when it was made and for what."""
 
-    def __init__(self, work: Work, store: Store) -> None:
-        self.made, self.n = time.monotonic_ns(), work.made_from["n"]
+    def __init__(self, stage: Stage, store: Store) -> None:
+        self.made, self.n = time.monotonic_ns(), stage.made_from["n"]
 
     def __call__(self, shard: Shard) -> Shard:
         if mark := shard.get("dies"):  # once
@@ -66,32 +66,32 @@ class Pen:
 def begun(folder: Path) -> Store:
     """A store whose stages are being made."""
     store = Store(str(folder))
-    for work in WORKS:
-        work.stage(store).put(CLAIM, b"")
+    for stage in WORKS:
+        stage.artifact(store).put(CLAIM, b"")
     return store
 
 
-def written(crew: Crew, store: Store, n: int = 0, count: int = 4, **words: Any) -> list[Shard]:
-    return list(crew.write(Pen, WORKS[n], store)([{"name": str(i), **words} for i in range(count)]))
+def written(pool: ActorPool, store: Store, n: int = 0, count: int = 4, **words: Any) -> list[Shard]:
+    return list(pool.write(Pen, WORKS[n], store)([{"name": str(i), **words} for i in range(count)]))
 
 
 def test_every_shard_is_written_once_whatever_the_batch(tmp_path: Path) -> None:
     for batch in (1, 3, 9):
-        found = written(Crew(actors=2, batch=batch, kept=True), begun(tmp_path), count=7)
+        found = written(ActorPool(actors=2, batch=batch, kept=True), begun(tmp_path), count=7)
         assert sorted(receipt["name"] for receipt in found) == [str(i) for i in range(7)]
 
 
 def test_a_kept_actor_and_its_tool_are_there_for_the_next_stage(tmp_path: Path) -> None:
-    crew, store = Crew(kept=True), begun(tmp_path)
-    first, second, other = written(crew, store), written(crew, store), written(crew, store, n=1)
+    pool, store = ActorPool(kept=True), begun(tmp_path)
+    first, second, other = written(pool, store), written(pool, store), written(pool, store, n=1)
     assert len({r["process"] for r in first + second + other}) == 1
     assert len({r["tool"] for r in first + second}) == 1 and other[0]["tool"] != first[0]["tool"]
     assert {r["n"] for r in other} == {1}
 
 
 def test_an_actor_that_is_not_kept_is_gone_after_its_stage(tmp_path: Path) -> None:
-    crew, store = Crew(), begun(tmp_path)
-    (gone,), (next_one,) = ({r["process"] for r in written(crew, store)} for _ in range(2))
+    pool, store = ActorPool(), begun(tmp_path)
+    (gone,), (next_one,) = ({r["process"] for r in written(pool, store)} for _ in range(2))
     assert gone != next_one and not crews._kept
     for _ in range(100):
         if not Path(f"/proc/{gone}").exists():
@@ -101,7 +101,7 @@ def test_an_actor_that_is_not_kept_is_gone_after_its_stage(tmp_path: Path) -> No
 
 
 def test_a_killed_actor_comes_back_and_goes_on(tmp_path: Path) -> None:
-    found = written(Crew(kept=True), begun(tmp_path), dies=str(tmp_path / "mark"))
+    found = written(ActorPool(kept=True), begun(tmp_path), dies=str(tmp_path / "mark"))
     assert sorted(receipt["name"] for receipt in found) == ["0", "1", "2", "3"]
 
 
@@ -126,7 +126,7 @@ def one_cpu_left() -> Iterator[None]:
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("count", [2, 5])
 def test_an_actor_that_finds_no_room_keeps_nobody_waiting(tmp_path: Path, one_cpu_left: None, count: int) -> None:
-    found = written(Crew(actors=2), begun(tmp_path), count=count)
+    found = written(ActorPool(actors=2), begun(tmp_path), count=count)
     assert sorted(receipt["name"] for receipt in found) == [str(i) for i in range(count)]
     assert len({receipt["process"] for receipt in found}) == 1
 
@@ -134,7 +134,7 @@ def test_an_actor_that_finds_no_room_keeps_nobody_waiting(tmp_path: Path, one_cp
 @pytest.mark.timeout(60)
 def test_the_part_of_one_that_died_goes_to_another(tmp_path: Path, one_cpu_left: None) -> None:
     """Its room goes to the actor that had none."""
-    found = written(Crew(actors=2), begun(tmp_path), dies=str(tmp_path / "mark"))
+    found = written(ActorPool(actors=2), begun(tmp_path), dies=str(tmp_path / "mark"))
     assert sorted(receipt["name"] for receipt in found) == ["0", "1", "2", "3"]
 
 
@@ -145,9 +145,9 @@ def test_idle_actors_are_let_go_before_the_stage_ends(tmp_path: Path) -> None:
 
     from rollbench.engine.cluster import cpus
 
-    crew = Crew(actors=cpus())
+    pool = ActorPool(actors=cpus())
     shards = [{"name": str(i)} for i in range(cpus() - 1)] + [{"name": "slow", "until": str(tmp_path / "end")}]
-    results = iter(crew.write(Pen, WORKS[0], begun(tmp_path))(shards))
+    results = iter(pool.write(Pen, WORKS[0], begun(tmp_path))(shards))
     for _ in range(cpus() - 1):
         next(results)
     stranger = ray.remote(num_cpus=1)(lambda: "has room")
@@ -158,7 +158,7 @@ def test_idle_actors_are_let_go_before_the_stage_ends(tmp_path: Path) -> None:
 
 def test_deaths_do_not_count_while_shards_are_made(tmp_path: Path) -> None:
     shards = [{"name": str(i)} | ({"dies": str(tmp_path / str(i))} if i % 2 else {}) for i in range(10)]
-    results = Crew(kept=True).write(Pen, WORKS[0], begun(tmp_path))(shards)
+    results = ActorPool(kept=True).write(Pen, WORKS[0], begun(tmp_path))(shards)
     assert sorted(receipt["name"] for receipt in results) == [str(i) for i in range(10)]
 
 
@@ -168,17 +168,17 @@ def test_a_shard_that_kills_whoever_makes_it_is_given_up_when_the_others_are_mad
     deaths, made = tmp_path / "deaths", []
     shards = [{"name": "bad", "deaths": str(deaths)}, *({"name": str(i)} for i in range(3))]
     with pytest.raises(RayActorError):
-        for receipt in Crew(kept=True).write(Pen, WORKS[0], begun(tmp_path))(shards):
+        for receipt in ActorPool(kept=True).write(Pen, WORKS[0], begun(tmp_path))(shards):
             made.append(receipt["name"])
     assert sorted(made) == ["0", "1", "2"] and not crews._kept
     assert deaths.read_text().split() == ["bad"] * 5  # once before the others, then one time and three more
 
 
 def test_an_error_reaches_the_caller_and_the_next_stage_finds_actors(tmp_path: Path) -> None:
-    crew, store = Crew(kept=True), begun(tmp_path)
+    pool, store = ActorPool(kept=True), begun(tmp_path)
     with pytest.raises(ValueError, match="cannot be made"):
-        written(crew, store, fails=True)
-    assert not crews._kept and len(written(crew, store)) == 4
+        written(pool, store, fails=True)
+    assert not crews._kept and len(written(pool, store)) == 4
 
 
 def counting(last: int, tell: Tell) -> int:
@@ -190,7 +190,7 @@ def counting(last: int, tell: Tell) -> int:
 
 def test_a_call_tells_how_far_it_is() -> None:
     heard: list[int] = []
-    assert Crew(kept=True).call(counting, 7, told=heard.append) == 7
+    assert ActorPool(kept=True).call(counting, 7, told=heard.append) == 7
     assert heard and heard == sorted(heard)
 
 
@@ -211,7 +211,7 @@ def test_a_call_outlives_deaths_as_long_as_something_is_made(tmp_path: Path) -> 
     def run(name: str, each: int) -> object:
         steps = tmp_path / f"{name}-steps"
         made = lambda: steps.read_text() if steps.exists() else ""  # noqa: E731
-        return Crew(kept=True).call(dying, tmp_path / name, steps, each, made=made)
+        return ActorPool(kept=True).call(dying, tmp_path / name, steps, each, made=made)
 
     assert run("often", 3) == "done"
     with pytest.raises(RayActorError):

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from rollbench.engine.checkpoint_sync import scratch
-from rollbench.store.artifact import Stage, Store
+from rollbench.store.artifact import Artifact, Store
 from rollbench.training import checkpoint
 from tests.faults.storage import bucket, flaky, uri
 
@@ -24,56 +24,56 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture(params=["disk", "object store"])
-def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Stage:
+def artifact(request: pytest.FixtureRequest, tmp_path: Path) -> Artifact:
     if request.param == "disk":
-        return Store(str(tmp_path / "store")).stage("model", "k")
-    return Store(uri(request.getfixturevalue("server"), f"bucket/{tmp_path.name}")).stage("model", "k")
+        return Store(str(tmp_path / "store")).artifact("model", "k")
+    return Store(uri(request.getfixturevalue("server"), f"bucket/{tmp_path.name}")).artifact("model", "k")
 
 
 def save(folder: Path, step: int) -> Path:
     return checkpoint.save_step(folder, step, {"x": torch.full((1000,), float(step))}, {"step": step})
 
 
-def found(stage: Stage) -> int | None:
+def found(artifact: Artifact) -> int | None:
     """The step that a worker on another machine takes up."""
-    with scratch(stage, rank=0) as other:
+    with scratch(artifact, rank=0) as other:
         newest = checkpoint.load_latest(other.path)
         assert newest is None or float(newest[0]["x"][0]) == newest[1]["step"]
         return newest and int(newest[1]["step"])
 
 
-def kept(stage: Stage) -> list[str]:
-    with scratch(stage, rank=0) as other:
+def kept(artifact: Artifact) -> list[str]:
+    with scratch(artifact, rank=0) as other:
         return sorted(path.name for path in other.path.glob("step-*"))
 
 
-def test_another_machine_goes_on_from_the_newest_checkpoint(stage: Stage) -> None:
-    assert found(stage) is None
-    with scratch(stage, rank=0) as here:
+def test_another_machine_goes_on_from_the_newest_checkpoint(artifact: Artifact) -> None:
+    assert found(artifact) is None
+    with scratch(artifact, rank=0) as here:
         for step in (1, 2, 3):
             here.send(save(here.path, step), step)
-            assert found(stage) == step
-        assert kept(stage) == ["step-00000002", "step-00000003"]
+            assert found(artifact) == step
+        assert kept(artifact) == ["step-00000002", "step-00000003"]
         checkpoint.save(here.path, checkpoint.FINAL, {"x": torch.zeros(1)}, {})
         here.clear()
-    assert kept(stage) == [] and stage.receipts() == {}
+    assert kept(artifact) == [] and artifact.receipts() == {}
 
 
-def test_a_checkpoint_cut_off_on_its_way_is_passed_over(stage: Stage) -> None:
-    with scratch(stage, rank=0) as here:
+def test_a_checkpoint_cut_off_on_its_way_is_passed_over(artifact: Artifact) -> None:
+    with scratch(artifact, rank=0) as here:
         here.send(save(here.path, 1), 1)
         here.send(save(here.path, 2), 2)
-    sums = f"{stage.path}/step-00000002/{checkpoint.SUMS}"
-    stage.store.filesystem.delete_file(sums)  # what travels last
+    sums = f"{artifact.path}/step-00000002/{checkpoint.SUMS}"
+    artifact.store.filesystem.delete_file(sums)  # what travels last
     with pytest.warns(UserWarning, match="damaged checkpoint passed over"):
-        assert found(stage) == 1
+        assert found(artifact) == 1
 
 
-def test_only_the_first_worker_fetches_and_nothing_stays_on_its_machine(stage: Stage) -> None:
-    with scratch(stage, rank=0) as here:
+def test_only_the_first_worker_fetches_and_nothing_stays_on_its_machine(artifact: Artifact) -> None:
+    with scratch(artifact, rank=0) as here:
         here.send(save(here.path, 1), 1)
         here.send(None, 1)
-    with scratch(stage, rank=1) as other:
+    with scratch(artifact, rank=1) as other:
         assert (list(other.path.glob("step-*")) == []) is not other.shared
     assert other.path.exists() is other.shared
 
@@ -94,11 +94,11 @@ def test_what_a_killed_worker_left_on_its_machine_is_deleted_by_the_next(
             assert worker.poll() is None
             time.sleep(0.05)
         (tmp_path / "rollbench-of-somebody").mkdir()
-        with scratch(Store(storage).stage("model", "k"), 1):
+        with scratch(Store(storage).artifact("model", "k"), 1):
             assert left[0].exists(), "its process lives"
         worker.kill()
         worker.wait()
-        with scratch(Store(storage).stage("model", "k"), 1):
+        with scratch(Store(storage).artifact("model", "k"), 1):
             assert not left[0].exists()
     finally:
         worker.kill()

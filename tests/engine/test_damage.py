@@ -12,10 +12,10 @@ from experiments.table8 import TABLE
 from rollbench.cli.experiment import run
 from rollbench.cli.main import main
 from rollbench.engine.cluster import cluster
-from rollbench.engine.evaluate import WEIGHTS, keep_weights, network_weights
+from rollbench.engine.evaluate import WEIGHTS, cache_i3d_weights, network_weights
 from rollbench.pipeline.frames import read_clips
 from rollbench.store import artifact as store_module
-from rollbench.store.artifact import MARK, Damaged, Stage, Store
+from rollbench.store.artifact import MARK, Artifact, Damaged, Store
 from tests.faults.storage import bucket, uri
 
 
@@ -27,16 +27,16 @@ def nothing_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(params=["disk", "object store"])
-def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
+def artifact(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Artifact]:
     if request.param == "disk":
-        yield Store(str(tmp_path)).stage("data", "k")
+        yield Store(str(tmp_path)).artifact("data", "k")
         return
     with bucket() as at:
-        yield Store(uri(at)).stage("data", "k")
+        yield Store(uri(at)).artifact("data", "k")
 
 
-def overwrite(stage: Stage, name: str, data: bytes) -> None:
-    with stage.store.filesystem.open_output_stream(f"{stage.path}/{name}") as out:
+def overwrite(artifact: Artifact, name: str, data: bytes) -> None:
+    with artifact.store.filesystem.open_output_stream(f"{artifact.path}/{name}") as out:
         out.write(data)
 
 
@@ -49,49 +49,49 @@ def flip(path: Path) -> bytes:
     return before
 
 
-def test_who_reads_a_damaged_file_marks_it_and_it_alone_is_made_again(stage: Stage) -> None:
-    receipts = [stage.write("a.bin", b"abc"), stage.write("b.bin", b"abc")]
-    stage.publish(receipts)
-    overwrite(stage, "a.bin", b"abd")
-    assert stage.damage() == {}, "sizes alone were to be compared"
+def test_who_reads_a_damaged_file_marks_it_and_it_alone_is_made_again(artifact: Artifact) -> None:
+    receipts = [artifact.write("a.bin", b"abc"), artifact.write("b.bin", b"abc")]
+    artifact.commit(receipts)
+    overwrite(artifact, "a.bin", b"abd")
+    assert artifact.damage() == {}, "sizes alone were to be compared"
     with pytest.raises(Damaged, match="a.bin has another sha256"):
-        stage.read(receipts[0])
-    damage = stage.damage()
+        artifact.read(receipts[0])
+    damage = artifact.damage()
     assert set(damage) == {"a.bin"} and "another sha256" in damage["a.bin"]
-    stage.reopen(damage)
-    assert stage.get(f"a.bin{MARK}") is None and set(stage.receipts()) == {"b.bin"}
-    stage.publish([stage.receipts()["b.bin"], stage.write("a.bin", b"abc")])
-    assert stage.damage() == {} and stage.read(receipts[0]).to_pybytes() == b"abc"
+    artifact.invalidate(damage)
+    assert artifact.get(f"a.bin{MARK}") is None and set(artifact.receipts()) == {"b.bin"}
+    artifact.commit([artifact.receipts()["b.bin"], artifact.write("a.bin", b"abc")])
+    assert artifact.damage() == {} and artifact.read(receipts[0]).to_pybytes() == b"abc"
 
 
-def test_a_marked_file_that_came_back_from_a_backup_is_whole(stage: Stage) -> None:
-    receipt = stage.write("a.bin", b"abc")
-    stage.publish([receipt])
-    overwrite(stage, "a.bin", b"abd")
+def test_a_marked_file_that_came_back_from_a_backup_is_whole(artifact: Artifact) -> None:
+    receipt = artifact.write("a.bin", b"abc")
+    artifact.commit([receipt])
+    overwrite(artifact, "a.bin", b"abd")
     with pytest.raises(Damaged):
-        stage.read(receipt)
-    overwrite(stage, "a.bin", b"abc")
-    assert stage.damage() == {}
+        artifact.read(receipt)
+    overwrite(artifact, "a.bin", b"abc")
+    assert artifact.damage() == {}
 
 
-def test_in_unfinished_work_a_damaged_file_loses_its_receipt(stage: Stage) -> None:
-    receipts = [stage.write("a.bin", b"abc"), stage.write("b.bin", b"abc")]
-    overwrite(stage, "a.bin", b"abd")
+def test_in_unfinished_work_a_damaged_file_loses_its_receipt(artifact: Artifact) -> None:
+    receipts = [artifact.write("a.bin", b"abc"), artifact.write("b.bin", b"abc")]
+    overwrite(artifact, "a.bin", b"abd")
     with pytest.raises(Damaged):
-        stage.read(receipts[0])
-    assert set(stage.receipts()) == {"b.bin"} and stage.get(f"a.bin{MARK}") is None
+        artifact.read(receipts[0])
+    assert set(artifact.receipts()) == {"b.bin"} and artifact.get(f"a.bin{MARK}") is None
 
 
-def test_a_file_that_was_written_anew_is_not_accused_by_who_holds_its_old_receipt(stage: Stage) -> None:
-    old = stage.write("a.bin", b"abc")
-    new = stage.write("a.bin", b"xyz")
+def test_a_file_that_was_written_anew_is_not_accused_by_who_holds_its_old_receipt(artifact: Artifact) -> None:
+    old = artifact.write("a.bin", b"abc")
+    new = artifact.write("a.bin", b"xyz")
     with pytest.raises(Damaged):
-        stage.read(old)
-    assert stage.receipts() == {"a.bin": new}
-    stage.publish([new])
+        artifact.read(old)
+    assert artifact.receipts() == {"a.bin": new}
+    artifact.commit([new])
     with pytest.raises(Damaged):
-        stage.read(old)
-    assert stage.damage() == {} and stage.get(f"a.bin{MARK}") is None
+        artifact.read(old)
+    assert artifact.damage() == {} and artifact.get(f"a.bin{MARK}") is None
 
 
 def test_damaged_weights_of_a_network_are_kept_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,13 +100,13 @@ def test_damaged_weights_of_a_network_are_kept_anew(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(weights, "export", lambda: published)
     monkeypatch.setattr(store_module, "REHASH_LOCAL", 10**9)
     store = Store(str(tmp_path / "store"))
-    keep_weights(store)
+    cache_i3d_weights(store)
     (kept,) = (tmp_path / "store").rglob(WEIGHTS)
     written = kept.stat().st_mtime_ns
-    keep_weights(store)
+    cache_i3d_weights(store)
     assert kept.stat().st_mtime_ns == written
     flip(kept)
-    keep_weights(store)
+    cache_i3d_weights(store)
     with network_weights(store) as path:
         assert Path(path or "").read_bytes() == published.read_bytes()
 
@@ -126,16 +126,16 @@ def test_a_damaged_corpus_is_told_with_the_command_that_mends_it(
         damaged = min(corpora)
         before = flip(corpora[damaged])
         others = {p: p.stat().st_mtime_ns for p in place.glob("corpus/*/part-*.arrow") if p != corpora[damaged]}
-        stage = Store(str(place)).stage("corpus", damaged)
+        artifact = Store(str(place)).artifact("corpus", damaged)
         with pytest.raises(Damaged, match="mend it with `rollbench ingest fields --source '.*/my runs' --split"):
-            read_clips(stage, (stage.manifest() or {})["files"], False, 4)
+            read_clips(artifact, (artifact.manifest() or {})["files"], False, 4)
         capsys.readouterr()
-        split = {key: (Store(str(place)).stage("corpus", key).manifest() or {})["split"] for key in corpora}
+        split = {key: (Store(str(place)).artifact("corpus", key).manifest() or {})["split"] for key in corpora}
         train, test = sorted(corpora, key=split.__getitem__, reverse=True)
         assert run(TABLE, ["--scale", "smoke", "--storage", str(place), "--data", f"corpora:{train},{test}"]) == 2
         told = capsys.readouterr().err.splitlines()[-1]
         assert f"{corpora[damaged]} has another sha256" in told
         command = shlex.split(told.split("`")[1])
         assert command[0] == "rollbench" and main(command[1:]) == 0
-    assert corpora[damaged].read_bytes() == before and stage.damage() == {}
+    assert corpora[damaged].read_bytes() == before and artifact.damage() == {}
     assert {p: p.stat().st_mtime_ns for p in others} == others

@@ -8,13 +8,13 @@ import torch
 from ray.train import TrainingFailedError
 
 from rollbench.engine import train as trains
-from rollbench.engine.actor_pool import Crew
-from rollbench.engine.failover import persist
+from rollbench.engine.actor_pool import ActorPool
+from rollbench.engine.failover import retry_while_progress
 from rollbench.engine.model import WEIGHTS
 from rollbench.pipeline.graph import HISTORY
 from rollbench.store.artifact import Store
 from rollbench.training import checkpoint
-from tests.support.finished import works
+from tests.support.finished import stages
 
 
 class Died(Exception):
@@ -34,7 +34,7 @@ def deaths(life: str) -> int:
         raise Died
 
     try:
-        assert persist(run, lambda: made, gone=(Died,)) == "done"
+        assert retry_while_progress(run, lambda: made, gone=(Died,)) == "done"
     except Died:
         return -lived
     return lived - 1
@@ -44,26 +44,26 @@ def test_four_deaths_with_nothing_made_since_are_too_many() -> None:
     assert deaths("...") == 3 and deaths("....") == -4
     assert deaths("+...+...+") == 9 and deaths("..+....") == -7
     with pytest.raises(ZeroDivisionError):
-        persist(lambda: 1 // 0, gone=(Died,))
+        retry_while_progress(lambda: 1 // 0, gone=(Died,))
 
 
 def test_a_worker_group_that_fails_is_begun_again_if_it_left_a_newer_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    work, store = works().rows[0].model, Store(str(tmp_path))
-    stage = work.stage(store)
+    stage, store = stages().rows[0].model, Store(str(tmp_path))
+    artifact = stage.artifact(store)
     lives = iter([10, 20, None, 20])  # the newest checkpoint that each group leaves; None: it ends well
 
     def fit() -> None:
         step = next(lives)
         if step is None:
             for name in (WEIGHTS, HISTORY):
-                stage.write(name, b"", **dict.fromkeys(trains.COST, 1))
+                artifact.write(name, b"", **dict.fromkeys(trains.COST, 1))
             return
-        checkpoint.save_step(Path(stage.path), step, {"x": torch.zeros(1)}, {})
+        checkpoint.save_step(Path(artifact.path), step, {"x": torch.zeros(1)}, {})
         raise TrainingFailedError("its nodes are gone")
 
     monkeypatch.setattr(trains, "_trainer", lambda *_: SimpleNamespace(fit=fit))
-    assert trains.train(work, store, Crew(actors=2), most=2, told=print).facts["workers"] == 1
+    assert trains.train(stage, store, ActorPool(actors=2), max_workers=2, told=print).facts["workers"] == 1
     with pytest.raises(TrainingFailedError):
-        trains.train(work, store, Crew(actors=2), most=2, told=print)
+        trains.train(stage, store, ActorPool(actors=2), max_workers=2, told=print)

@@ -75,7 +75,7 @@ def finished(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_clip_is_there_exactly_once_with_its_hash(finished: Path) -> None:
     found = {}
     for split, manifest in manifests(finished).items():
-        for table in Store(str(finished)).stage("corpus", manifest["key"]).tables():
+        for table in Store(str(finished)).artifact("corpus", manifest["key"]).tables():
             frames = tensor_of(table, "frames")
             assert frames.dtype == np.uint8 and not frames.flags.owndata  # memory-mapped
             for row, clip in zip(table.to_pylist(), frames, strict=True):
@@ -96,7 +96,7 @@ def test_the_manifest_says_what_was_done(finished: Path) -> None:
     assert "07.mkv" in left and len(left) == 1
     train = both["train"]
     frames = np.concatenate(
-        [tensor_of(t, "frames") for t in Store(str(finished)).stage("corpus", train["key"]).tables()]
+        [tensor_of(t, "frames") for t in Store(str(finished)).artifact("corpus", train["key"]).tables()]
     )
     assert np.allclose(train["mean"], frames.mean((0, 1, 2, 3))) and np.allclose(train["std"], frames.std((0, 1, 2, 3)))
     assert (train["kind"], train["layout"], train["frame_shape"], train["frames"]) == ("video", "tyxc", [3, 8, 8], 4)
@@ -195,7 +195,7 @@ def test_a_corpus_that_is_nearly_there_needs_little_room(
     """On a disk with room for three of its sixty-odd clips."""
     subprocess.run(["cp", "-a", f"{finished}/.", tmp_path], check=True)
     for manifest in manifests(tmp_path).values():
-        Store(str(tmp_path)).stage("corpus", manifest["key"]).reopen([manifest["files"][0]["name"]])
+        Store(str(tmp_path)).artifact("corpus", manifest["key"]).invalidate([manifest["files"][0]["name"]])
     asked = []
     monkeypatch.setattr(Store, "check_space", lambda self, needed: asked.append(needed))
     assert ingest(source, tmp_path) == 0 and digests(tmp_path) == digests(finished)

@@ -13,9 +13,9 @@ import pytest
 
 from experiments.table1 import SETTING
 from rollbench.engine.gloo import interface
-from rollbench.engine.nodes import growing, room
+from rollbench.engine.nodes import autoscaler_nodes, room
 from rollbench.engine.resources import WORKER_CPUS, Resources, bounds
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 from rollbench.pipeline.estimate import STATE_BYTES, model_cost, training_memory
 
 CPUS = {"CPU": 1.0}
@@ -54,7 +54,7 @@ def test_a_worker_fits_on_one_node_and_its_part_of_a_gpu_on_one_gpu(nodes, gpus:
     ],
 )
 def test_what_can_never_fit_is_refused(resources: Resources, nodes, words: str) -> None:
-    with pytest.raises(BadInput, match=words):
+    with pytest.raises(UserError, match=words):
         resources.check(nodes)
 
 
@@ -65,7 +65,7 @@ def test_what_fits_passes_and_the_most_may_be_more_than_fits_now() -> None:
 
 @pytest.mark.parametrize("share", [-1, 1.5, float("nan"), float("inf")])
 def test_a_gpu_is_shared_or_whole(share: float) -> None:
-    with pytest.raises(BadInput, match="a part of one GPU or a whole number of them; choose"):
+    with pytest.raises(UserError, match="a part of one GPU or a whole number of them; choose"):
         Resources(gpus=share)
 
 
@@ -76,22 +76,24 @@ def test_elastic_workers_are_counted_exactly() -> None:
         return [sum([each] * workers) // each == workers for workers in range(1, 200)]
 
     assert all(counted(WORKER_CPUS)) and not all(counted(0.9))
-    with pytest.raises(BadInput, match="choose 0.125"):
+    with pytest.raises(UserError, match="choose 0.125"):
         Resources(2, 4, gpus=0.1)
-    assert all(counted(0.125)) and Resources(2, 4, gpus=0.125).most == 4 and Resources(2, 2, gpus=0.1).gpus == 0.1
+    assert (
+        all(counted(0.125)) and Resources(2, 4, gpus=0.125).max_workers == 4 and Resources(2, 2, gpus=0.1).gpus == 0.1
+    )
 
 
 def test_bounds_on_workers_are_read() -> None:
     assert bounds("3") == (3, 3) and bounds("2-4") == (2, 4)
     for text in ("0", "0-3", "4-2", "-1", "two", "1-", "1-2-3", "", "1.5", "٢"):
-        with pytest.raises(BadInput, match="e.g. --workers"):
+        with pytest.raises(UserError, match="e.g. --workers"):
             bounds(text)
 
 
 def test_nodes_that_an_autoscaler_may_start_are_counted(root: Path) -> None:
-    nodes = growing((root / "ray_cluster.yaml").read_text())
+    nodes = autoscaler_nodes((root / "ray_cluster.yaml").read_text())
     assert room(nodes, 1) == 8
-    assert room(growing("head_node_type: a\navailable_node_types: {a: {resources: {CPU: 4}}}"), 0) == 4
+    assert room(autoscaler_nodes("head_node_type: a\navailable_node_types: {a: {resources: {CPU: 4}}}"), 0) == 4
 
 
 def test_the_network_interface_of_an_address() -> None:

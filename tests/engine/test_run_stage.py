@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 from rollbench.datasets.gaussian import Gaussian
-from rollbench.engine.run_stage import Product, make, write_shards
+from rollbench.engine.run_stage import StageOutput, make, write_shards
 from rollbench.engine.simulate import ingest
-from rollbench.errors import BadInput
-from rollbench.pipeline.graph import Work
+from rollbench.errors import UserError
+from rollbench.pipeline.graph import Stage
 from rollbench.progress import Progress
-from rollbench.store.artifact import RECEIPT, Stage, Store
+from rollbench.store.artifact import RECEIPT, Artifact, Store
 from rollbench.store.lease import CLAIM
 
 SHARD = 300_000  # bytes of each shard
-WORK = Work("data", "shards of bytes", {"count": 8})
+WORK = Stage("data", "shards of bytes", {"count": 8})
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -49,16 +49,16 @@ def run(store: Store, function: Any = None) -> str:
     """Make the stage, each shard by `function(stage, shard)`; what was said meanwhile."""
     said = io.StringIO()
 
-    def write(stage: Stage, shard: dict[str, Any]) -> dict[str, Any]:
-        return stage.write(shard["name"], bytes([shard["i"]]) * SHARD)
+    def write(artifact: Artifact, shard: dict[str, Any]) -> dict[str, Any]:
+        return artifact.write(shard["name"], bytes([shard["i"]]) * SHARD)
 
     progress = Progress(said, every=0.0)
 
-    def shards(work: Work) -> Product:
-        stage = work.stage(store)
+    def shards(stage: Stage) -> StageOutput:
+        artifact = stage.artifact(store)
         names = [{"name": f"part-{i}.bin", "i": i} for i in range(8)]
-        pipeline = lambda items: items.map(lambda shard: (function or write)(stage, shard))  # noqa: E731
-        return Product(write_shards(stage, names, progress, "write", "shards", pipeline))
+        pipeline = lambda items: items.map(lambda shard: (function or write)(artifact, shard))  # noqa: E731
+        return StageOutput(write_shards(artifact, names, progress, "write", "shards", pipeline))
 
     make(WORK, {WORK}, store, progress, shards)
     return said.getvalue()
@@ -66,34 +66,34 @@ def run(store: Store, function: Any = None) -> str:
 
 def test_a_full_disk_is_told_in_one_line_and_a_rerun_goes_on(small_disk: Path, tmp_path: Path) -> None:
     store = Store(str(small_disk / "store"))
-    stage = WORK.stage(store)
+    artifact = WORK.artifact(store)
     with pytest.raises(RuntimeError) as error:
         run(store)
     said = str(error.value)
-    assert said.startswith(f"storage {store}: cannot write {stage.path}/part-") and "\n" not in said
+    assert said.startswith(f"storage {store}: cannot write {artifact.path}/part-") and "\n" not in said
     assert f"({SHARD:,} bytes)" in said and "No space left on device" in said and "is kept" in said
-    assert stage.manifest() is None and stage.get(CLAIM) is None
-    kept = stage.receipts()
-    assert 1 <= len(kept) <= 3 and not list(Path(stage.path).glob(".*")), "half a file was left"
+    assert artifact.manifest() is None and artifact.get(CLAIM) is None
+    kept = artifact.receipts()
+    assert 1 <= len(kept) <= 3 and not list(Path(artifact.path).glob(".*")), "half a file was left"
     subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
-    written = {name: Path(stage.path, name).stat().st_mtime_ns for name in kept}
+    written = {name: Path(artifact.path, name).stat().st_mtime_ns for name in kept}
     run(store)
-    assert {name: Path(stage.path, name).stat().st_mtime_ns for name in kept} == written
+    assert {name: Path(artifact.path, name).stat().st_mtime_ns for name in kept} == written
     other = Store(str(tmp_path / "elsewhere"))
     run(other)
-    assert stage.damage() == {} and stage.manifest()["digest"] == WORK.stage(other).manifest()["digest"]  # type: ignore[index]
+    assert artifact.damage() == {} and artifact.manifest()["digest"] == WORK.artifact(other).manifest()["digest"]  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
     ("raised", "kind", "words"),
     [
-        (BadInput("grid 3 is odd; the nearest even is 4"), BadInput, "grid 3 is odd; the nearest even is 4"),
+        (UserError("grid 3 is odd; the nearest even is 4"), UserError, "grid 3 is odd; the nearest even is 4"),
         (ValueError("no such frame"), RuntimeError, "ValueError: no such frame"),
         (KeyError("mean"), RuntimeError, "KeyError: 'mean'"),
     ],
 )
 def test_an_error_on_a_worker_keeps_its_words(tmp_path: Path, raised: Exception, kind: type, words: str) -> None:
-    def fail(stage: Stage, shard: dict[str, Any]) -> dict[str, Any]:
+    def fail(artifact: Artifact, shard: dict[str, Any]) -> dict[str, Any]:
         raise raised
 
     with pytest.raises(kind) as error:
@@ -104,23 +104,25 @@ def test_an_error_on_a_worker_keeps_its_words(tmp_path: Path, raised: Exception,
 def test_a_file_whose_receipt_lacks_what_is_needed_is_written_again(tmp_path: Path) -> None:
     """One of another version of this project, or one that somebody has edited."""
     store = Store(str(tmp_path))
-    data = Work("data", "a flow", {"data": Gaussian(grid=4, frames=2), "train": 20, "test": 2})
-    stage = data.stage(store)
-    make(data, {data}, store, Progress(io.StringIO()), lambda work: ingest(work, store, Progress(io.StringIO())))
-    before = stage.manifest() or {}
-    stage.reopen(())
-    for name, receipt in list(stage.receipts().items())[:2]:
-        stage.put(f"{name}{RECEIPT}", json.dumps({k: receipt[k] for k in ("name", "bytes", "sha256", "rows")}).encode())
-    make(data, {data}, store, Progress(io.StringIO()), lambda work: ingest(work, store, Progress(io.StringIO())))
-    after = stage.manifest() or {}
+    data = Stage("data", "a flow", {"data": Gaussian(grid=4, frames=2), "train": 20, "test": 2})
+    artifact = data.artifact(store)
+    make(data, {data}, store, Progress(io.StringIO()), lambda stage: ingest(stage, store, Progress(io.StringIO())))
+    before = artifact.manifest() or {}
+    artifact.invalidate(())
+    for name, receipt in list(artifact.receipts().items())[:2]:
+        artifact.put(
+            f"{name}{RECEIPT}", json.dumps({k: receipt[k] for k in ("name", "bytes", "sha256", "rows")}).encode()
+        )
+    make(data, {data}, store, Progress(io.StringIO()), lambda stage: ingest(stage, store, Progress(io.StringIO())))
+    after = artifact.manifest() or {}
     assert all(after[name] == before[name] for name in ("digest", "clips", "mean", "std"))
 
 
 def test_a_path_out_of_the_stage_is_refused_on_a_worker_too(tmp_path: Path) -> None:
-    def escape(stage: Stage, shard: dict[str, Any]) -> dict[str, Any]:
-        return stage.write("../../escaped", b"x")
+    def escape(artifact: Artifact, shard: dict[str, Any]) -> dict[str, Any]:
+        return artifact.write("../../escaped", b"x")
 
-    with pytest.raises(BadInput, match="'../../escaped' is no name in a storage"):
+    with pytest.raises(UserError, match="'../../escaped' is no name in a storage"):
         run(Store(str(tmp_path / "store")), escape)
     with contextlib.suppress(FileNotFoundError):
         assert not list(tmp_path.rglob("escaped*"))

@@ -16,7 +16,7 @@ from rollbench.config.sampling import Sampling
 from rollbench.config.scale import scale, search_at_scale
 from rollbench.config.search import Choice, Search, Uniform
 from rollbench.config.table import Row, Table
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 from rollbench.methods import Rolling
 from rollbench.store.artifact import Store
 from tests.faults.processes import kill_when
@@ -74,19 +74,19 @@ def test_rungs_lie_where_they_fit(steps: int, expected: tuple[int, ...]) -> None
     ],
 )
 def test_rules(fields: dict[str, Any], words: str) -> None:
-    with pytest.raises(BadInput, match=words):
+    with pytest.raises(UserError, match=words):
         replace(TINY, **fields)
 
 
 def test_a_candidate_that_breaks_its_method_s_rule_is_named() -> None:
-    with pytest.raises(BadInput, match=r"candidate \d+ breaks a rule: beta="):
+    with pytest.raises(UserError, match=r"candidate \d+ breaks a rule: beta="):
         _ = replace(TINY, space=(Uniform("beta", 0.0, 2.0), TINY.space[1])).candidates
 
 
 def test_the_search_of_the_experiment_at_every_scale() -> None:
     for name in ("smoke", "laptop", "lab", "paper"):
         search = search_at_scale(SEARCH, scale(name))
-        table = search.entered()
+        table = search.with_candidates()
         assert len(table.rows) == search.trials + 2 and table.settings[0].held_out == search.proxy.contexts
 
 
@@ -102,17 +102,17 @@ def decisions(scheduler: Any, order: list[tuple[int, float]], step: int = 2) -> 
 
 
 def test_what_asha_has_decided_stays_decided(tmp_path: Path) -> None:
-    from rollbench.engine.search import Remembering
+    from rollbench.engine.search import PersistentASHA
 
     rungs = tuple(SimpleNamespace(made_from={"step": step}) for step in (2, 6))
-    works: Any = SimpleNamespace(candidates=[SimpleNamespace(rungs=rungs)], search=SimpleNamespace(reduction=3))
+    stages: Any = SimpleNamespace(candidates=[SimpleNamespace(rungs=rungs)], search=SimpleNamespace(reduction=3))
     order = [(0, 5.0), (1, 4.0), (2, 6.0), (3, 1.0), (4, 4.5)]
-    stage = Store(str(tmp_path)).stage("search", "key")
-    first = decisions(Remembering(works, stage), order)
+    artifact = Store(str(tmp_path)).artifact("search", "key")
+    first = decisions(PersistentASHA(stages, artifact), order)
     assert first == {0: "CONTINUE", 1: "CONTINUE", 2: "STOP", 3: "CONTINUE", 4: "STOP"}
     backwards = list(reversed(order))
-    assert decisions(Remembering(works, stage), backwards) == first
-    assert decisions(Remembering(works, Store(str(tmp_path)).stage("search", "other")), backwards) != first
+    assert decisions(PersistentASHA(stages, artifact), backwards) == first
+    assert decisions(PersistentASHA(stages, Store(str(tmp_path)).artifact("search", "other")), backwards) != first
 
 
 # --- a training with stops ----------------------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ def test_a_training_that_stops_at_rungs_ends_like_one_that_does_not(tmp_path: Pa
     from rollbench.datasets.windows import Windows
     from rollbench.diffusion.denoiser import Denoiser
     from rollbench.models.uvit import UViT, UViTSize
-    from rollbench.training.loop import Keeping, fit, load_final
+    from rollbench.training.loop import CheckpointPolicy, fit, load_final
     from rollbench.training.settings import Training
 
     size = UViTSize((8,), (1,), ("conv",), (0.0,), head_dim=8, embedding=16, grid=4)
@@ -140,7 +140,7 @@ def test_a_training_that_stops_at_rungs_ends_like_one_that_does_not(tmp_path: Pa
                 Training(steps=9, batch=4, learning_rate=1e-2),
                 seed=0,
                 folder=tmp_path / folder,
-                keeping=Keeping(report=4, seconds=None),
+                keeping=CheckpointPolicy(report=4, seconds=None),
                 until=until,
             )
             ends.append(load_final(end))
@@ -203,9 +203,9 @@ def test_a_search_that_was_killed_goes_on_and_computes_nothing_twice(tmp_path: P
 
     model = lines[0]["cells"][0]["made_by"][0]["model_key"]
     weights = tmp_path / "store/model" / model / "weights.safetensors"
-    raced = weights.read_bytes()
+    evaluated = weights.read_bytes()
     (weights.parent / "manifest.json").unlink()
     weights.unlink()
     assert run(TINY, words) == 0
-    assert weights.read_bytes() == raced
+    assert weights.read_bytes() == evaluated
     assert scores(tmp_path) == after

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluators.base import BadInput
+from evaluators.base import UserError
 from evaluators.features import Features, extract
 from evaluators.videos import Clip
 
@@ -45,12 +45,12 @@ def test_parts_in_any_order_are_the_whole():
             assert found.ids == whole.ids
             np.testing.assert_array_equal(found.vectors, whole.vectors)
     assert whole.moments().n == 5
-    with pytest.raises(BadInput, match="cannot be put together"):
+    with pytest.raises(UserError, match="cannot be put together"):
         whole + made([0], "z", resize="halfpixel")
 
 
 def test_a_clip_is_there_once():
-    with pytest.raises(BadInput, match="clip a sample 0 is there twice"):
+    with pytest.raises(UserError, match="clip a sample 0 is there twice"):
         made([0, 1, 2], ["a", "b", "a"])
 
 
@@ -63,7 +63,7 @@ def test_kept_and_read_again(tmp_path):
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["f.npz"]
     (tmp_path / "torn.npz").write_bytes((tmp_path / "new" / "f.npz").read_bytes()[:-30])
     for name in ("torn.npz", "missing.npz"):
-        with pytest.raises(BadInput, match="cannot be read"):
+        with pytest.raises(UserError, match="cannot be read"):
             Features.load(tmp_path / name)
 
 
@@ -78,12 +78,12 @@ def test_extraction_streams_in_batches(batch):
 
 
 def test_nothing_to_extract_and_mixed_lengths():
-    with pytest.raises(BadInput, match="no clip could be read"):
+    with pytest.raises(UserError, match="no clip could be read"):
         extract(Sums(), "original", [])
     short = [Clip("a", 0, np.zeros((9, 4, 4, 3), np.uint8)), Clip("b", 0, np.zeros((8, 4, 4, 3), np.uint8))]
     wide = [Clip("a", 0, np.zeros((9, 4, 4, 3), np.uint8)), Clip("b", 0, np.zeros((9, 4, 6, 3), np.uint8))]
     for clips, words in ((short, "clip b has 8 frames of 4x4"), (wide, "clip b has 9 frames of 6x4")):
-        with pytest.raises(BadInput, match=words):
+        with pytest.raises(UserError, match=words):
             extract(Sums(), "original", clips)
 
 
@@ -91,5 +91,5 @@ def test_sets_fit_where_nothing_that_is_known_differs():
     plain, small, large = made([0], "a"), made([1], "b", size="64x64"), made([2], "c", size="128x128")
     assert plain.fits(small) and plain.fits(large) and small.fits(small)
     assert not small.fits(large) and not small.fits(made([3], "d", frames=9, size="64x64"))
-    with pytest.raises(BadInput, match="frames of 64x64 and of net:1.*frames of 128x128"):
+    with pytest.raises(UserError, match="frames of 64x64 and of net:1.*frames of 128x128"):
         small + large

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evaluators import frechet, fvd, protocols
-from evaluators.base import BadInput
+from evaluators.base import UserError
 from evaluators.fvd import FVD
 from evaluators.protocols import PROTOCOLS, Protocol
 from evaluators.videos import Clip
@@ -22,7 +22,7 @@ def reference(shared):
 def metric():
     try:
         FVD(device="cpu").extractor  # noqa: B018
-    except BadInput as error:
+    except UserError as error:
         pytest.skip(str(error))
     return FVD(device="cpu")
 
@@ -76,12 +76,12 @@ def test_different_measures_are_not_compared_silently():
 
     base = result("original")
     for other in (result("halfpixel"), result("original", "net:2"), result("original", frames=20)):
-        with pytest.raises(BadInput, match="different measures"):
+        with pytest.raises(UserError, match="different measures"):
             fvd.compare(base, other)
         assert fvd.compare(base, other, across_protocols=True).value == base.value - other.value
     assert fvd.compare(base, result("original")).value == 0
     more = FVD().score(features(gaussian(60, 0), "r"), features(gaussian(60, 1), "f"))
-    with pytest.raises(BadInput, match="50 against 50 clips and 60 against 60"):
+    with pytest.raises(UserError, match="50 against 50 clips and 60 against 60"):
         fvd.compare(base, more)
     assert fvd.compare(base, more, across_protocols=True).low < base.value - more.value
 
@@ -89,9 +89,9 @@ def test_different_measures_are_not_compared_silently():
 def test_features_of_another_make_are_refused():
     real = features(gaussian(20, 0))
     for change in ({"resize": "halfpixel"}, {"extractor": "net:2"}, {"frames": 20}):
-        with pytest.raises(BadInput, match="make them alike"):
+        with pytest.raises(UserError, match="make them alike"):
             FVD().score(real, features(gaussian(20, 1), "f", **change))
-    with pytest.raises(BadInput, match="needs halfpixel"):
+    with pytest.raises(UserError, match="needs halfpixel"):
         FVD("halfpixel").score(real, features(gaussian(20, 1), "f"))
 
 
@@ -101,7 +101,7 @@ def test_a_protocol_is_complete():
         assert protocol.clip is None or protocol.clip >= 9
     assert PROTOCOLS["bair-1to15"].clip == 16 and PROTOCOLS["bair-1to15"].samples == 100
     assert PROTOCOLS["teco-20to80"].resize == "halfpixel" and PROTOCOLS["teco-20to80"].matched
-    with pytest.raises(BadInput, match="perhaps 'halfpixel'"):
+    with pytest.raises(UserError, match="perhaps 'halfpixel'"):
         protocols.named("halfpixels")
     with pytest.raises(ValueError, match="nothing is left"):
         Protocol("x", 1, "original", "s", clip=16, context=16)
@@ -118,7 +118,7 @@ def test_a_scaled_protocol_says_so_in_its_name():
     assert free.key == "original@1" and FVD(free).length == 16
     sides = features(gaussian(64, 0)), features(gaussian(64, 1))
     ours, theirs = FVD(small).score(*sides), FVD(published, any_count=True).score(*sides)
-    with pytest.raises(BadInput, match="different measures"):
+    with pytest.raises(UserError, match="different measures"):
         fvd.compare(ours, theirs)
 
 
@@ -131,11 +131,11 @@ def test_a_scaled_protocol_says_so_in_its_name():
     ],
 )
 def test_a_protocol_is_not_scaled_below_what_can_be_scored(sizes, words):
-    with pytest.raises(BadInput, match=words):
+    with pytest.raises(UserError, match=words):
         protocols.scaled(PROTOCOLS["kinetics-rollout"], **sizes)
-    with pytest.raises(BadInput, match="clip = 21"):
+    with pytest.raises(UserError, match="clip = 21"):
         protocols.scaled(PROTOCOLS["teco-20to80"], clip=20)  # only given frames would be left
-    with pytest.raises(BadInput, match="scaled already"):
+    with pytest.raises(UserError, match="scaled already"):
         protocols.scaled(protocols.scaled(PROTOCOLS["teco-20to80"], real=64), clip=30)
 
 
@@ -144,26 +144,26 @@ def test_scored_frames_are_the_protocols():
     metric = FVD(given)
     assert (metric.start, metric.length) == (5, 11)
     assert (FVD("bair-1to15").start, FVD("bair-1to15").length) == (0, 16)
-    with pytest.raises(BadInput, match="16 frames, not 20"):
+    with pytest.raises(UserError, match="16 frames, not 20"):
         FVD("bair-1to15", clip=20)
-    with pytest.raises(BadInput, match="at least 9"):
+    with pytest.raises(UserError, match="at least 9"):
         FVD(clip=8)
-    with pytest.raises(BadInput, match="at least 9"):
+    with pytest.raises(UserError, match="at least 9"):
         FVD(Protocol("mine", 1, "original", "here", clip=16, context=8, scored="generated"))
 
 
 def test_counts_are_part_of_a_protocol():
     real, fake = bair()
-    with pytest.raises(BadInput, match="256 real clips and 100 samples.*32 real clips.*5 samples.*--any-count"):
+    with pytest.raises(UserError, match="256 real clips and 100 samples.*32 real clips.*5 samples.*--any-count"):
         FVD("bair-1to15").score(real, fake)
     assert "(32 real clips, 32 generated ones of 5 samples)" in FVD("bair-1to15", any_count=True).score(real, fake).name
-    with pytest.raises(BadInput, match="8192 real clips and 1 samples"):
+    with pytest.raises(UserError, match="8192 real clips and 1 samples"):
         FVD("kinetics-rollout").score(features(gaussian(8192, 0)), features(gaussian(100, 1), "f"))
     several = FVD().score(features(gaussian(32, 0)), features(gaussian(64, 1), "f", samples=2))
     assert several.name.endswith("(32 real clips, 32 generated ones of 2 samples)")
     right = features(gaussian(256, 0)), features(gaussian(25_600, 1), samples=100)
     assert FVD("bair-1to15", resamples=20).score(*right).name.endswith("16 frames")
-    with pytest.raises(BadInput, match="00000 is on one side only"):
+    with pytest.raises(UserError, match="00000 is on one side only"):
         FVD("bair-1to15", any_count=True).score(real, features(gaussian(32, 1), "d"))
 
 
@@ -177,11 +177,11 @@ def test_the_library_has_a_front_door():
 
 def test_arrays_that_are_no_clips_are_refused():
     clips = np.zeros((3, 16, 8, 8, 3), np.uint8)
-    with pytest.raises(BadInput, match="colours last"):
+    with pytest.raises(UserError, match="colours last"):
         FVD().between(clips[0], clips)
-    with pytest.raises(BadInput, match="16 frames: 20 are needed"):
+    with pytest.raises(UserError, match="16 frames: 20 are needed"):
         FVD(clip=20).between(clips, clips)
-    with pytest.raises(BadInput, match="does not exist"):
+    with pytest.raises(UserError, match="does not exist"):
         FVD().between("nowhere", clips)
-    with pytest.raises(BadInput, match="unknown back end 'jax'"):
+    with pytest.raises(UserError, match="unknown back end 'jax'"):
         FVD(backend="jax")

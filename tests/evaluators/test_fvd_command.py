@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evaluators import command, fid, fvd, weights
-from evaluators.base import BadInput
+from evaluators.base import UserError
 from evaluators.i3d import I3DFeatures
 
 RNG = np.random.default_rng(0)
@@ -20,7 +20,7 @@ FAKE = RNG.integers(0, 256, (4, 9, 8, 8, 3), dtype=np.uint8).repeat(4, axis=2).r
 def _weights():
     try:
         return weights.load()
-    except BadInput as error:
+    except UserError as error:
         pytest.skip(str(error))
 
 
@@ -124,7 +124,7 @@ def test_what_cannot_be_is_refused_before_the_network_runs(sides, tmp_path, caps
 
 def test_a_plot_that_fails_costs_no_result(sides, capsys, monkeypatch):
     def full(*_):
-        raise BadInput("plot curve.png cannot be written (disk full)")
+        raise UserError("plot curve.png cannot be written (disk full)")
 
     monkeypatch.setattr(command.show, "plot", full)
     assert command.main([*sides, "--plot", "curve.png"]) == 2

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from evaluators import i3d, resize, winograd
-from evaluators.base import BadInput
+from evaluators.base import UserError
 from evaluators.i3d import I3DFeatures
 
 
@@ -14,7 +14,7 @@ from evaluators.i3d import I3DFeatures
 def extractor():
     try:
         return I3DFeatures("original", device="cpu")
-    except BadInput as error:
+    except UserError as error:
         pytest.skip(str(error))
 
 
@@ -100,7 +100,7 @@ def test_short_and_non_square_clips_work(extractor, shape):
 
 
 def test_eight_frames_are_refused_with_the_reason(extractor):
-    with pytest.raises(BadInput, match="8 frames.*at least 9"):
+    with pytest.raises(UserError, match="8 frames.*at least 9"):
         extractor.features(np.zeros((1, 8, 64, 64, 3), np.uint8))
 
 
@@ -116,7 +116,7 @@ def test_eight_frames_are_refused_with_the_reason(extractor):
     ],
 )
 def test_clips_that_are_no_clips_are_refused(extractor, clips, words):
-    with pytest.raises(BadInput, match=words):
+    with pytest.raises(UserError, match=words):
         extractor.features(clips)
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from evaluators import fid, lpips, pixel
-from evaluators.base import BadInput
+from evaluators.base import UserError
 
 RNG = np.random.default_rng(0)
 SIZES = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3), 10: (256, 256, 3)}
@@ -72,26 +72,26 @@ def test_films_are_means_of_frames_and_leads_stand_apart(metric):
 def test_frames_that_are_none_are_refused(metric):
     frames = np.zeros((2, 32, 32, 3), np.uint8)
     for fake, real in ((frames, frames[:1]), (frames[:, :30], frames[:, :30]), (frames[0], frames[0])):
-        with pytest.raises(BadInput, match="at least 31 x 31"):
+        with pytest.raises(UserError, match="at least 31 x 31"):
             metric(fake, real)
-    with pytest.raises(BadInput, match="0..255"):
+    with pytest.raises(UserError, match="0..255"):
         metric(frames + 2.0, frames + 2.0)
 
 
 def test_without_its_files_it_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("ROLLBENCH_CACHE", str(tmp_path / "empty"))
     monkeypatch.setattr(lpips, "URL", "http://127.0.0.1:9/nowhere.pth")
-    with pytest.raises(BadInput, match=f"set {lpips.VARIABLE} to the file, or leave LPIPS out"):
+    with pytest.raises(UserError, match=f"set {lpips.VARIABLE} to the file, or leave LPIPS out"):
         lpips.LPIPS()
     (tmp_path / "other.pth").write_bytes(b"no weights")
-    with pytest.raises(BadInput, match="fetch them again"):
+    with pytest.raises(UserError, match="fetch them again"):
         lpips.LPIPS(str(tmp_path / "other.pth"))
 
 
 def test_without_its_heads_it_says_what_to_do(backbone, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(BadInput, match="pip install --no-deps lpips"):
+    with pytest.raises(UserError, match="pip install --no-deps lpips"):
         lpips.LPIPS()
     monkeypatch.setenv(lpips.HEADS_VARIABLE, "nowhere.pth")
-    with pytest.raises(BadInput, match="nowhere.pth cannot be read"):
+    with pytest.raises(UserError, match="nowhere.pth cannot be read"):
         lpips.LPIPS()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluators import frechet, scoring, show
-from evaluators.base import BadInput
+from evaluators.base import UserError
 from evaluators.features import Features
 from evaluators.fvd import FVD
 
@@ -95,7 +95,7 @@ def test_readings_of_many_samples_per_clip():
         "pooled": pooled.value, "mean": mean.value, "debiased": debiased.value
     }  # fmt: skip
     np.testing.assert_array_equal(every["mean"].replicates, mean.replicates)
-    with pytest.raises(BadInput, match="different measures"):
+    with pytest.raises(UserError, match="different measures"):
         scoring.compare(every["mean"], every["pooled"])
 
 
@@ -121,10 +121,10 @@ def test_few_clips_are_warned_of_and_one_is_refused():
     few = FVD().score(features(gaussian(30, 0, d=400)), features(gaussian(30, 1, d=400), "f"))
     assert "30 vectors are fewer than their 400 features" in few.warnings[0]
     assert not FVD().score(features(gaussian(30, 0)), features(gaussian(30, 1), "f")).warnings
-    with pytest.raises(BadInput, match="at least 2"):
+    with pytest.raises(UserError, match="at least 2"):
         FVD().score(features(gaussian(1, 0)), features(gaussian(30, 1), "f"))
     assert FVD().score(features(gaussian(2, 0)), features(gaussian(2, 1), "f")).floor is None
-    with pytest.raises(BadInput, match="all samples are of the one clip c00000"):
+    with pytest.raises(UserError, match="all samples are of the one clip c00000"):
         FVD().score(features(gaussian(5, 0), samples=5), features(gaussian(5, 1), samples=5))
 
 
@@ -137,7 +137,7 @@ def test_uneven_samples_have_no_mean_reading():
     assert set(result.readings) <= {"pooled"} and result.sources == 52
     names = features(gaussian(22, 0), "f")
     uneven = Features(fake.vectors[:64], fake.ids[:64], fake.samples[:64], "net:1", "original", 16)
-    with pytest.raises(BadInput, match="equally many samples"):
+    with pytest.raises(UserError, match="equally many samples"):
         FVD("bair-1to15-mean", any_count=True).score(names, uneven)
     single = features(gaussian(22, 1), "f")
     assert FVD("bair-1to15-mean", any_count=True).score(names, single).value == FVD().score(names, single).value
@@ -173,5 +173,5 @@ def test_text_json_and_plot_say_it_all(tmp_path):
     for name in ("curve.png", "curve.svg"):
         show.plot(result, tmp_path / name)
         assert (tmp_path / name).stat().st_size > 5000
-    with pytest.raises(BadInput, match="cannot be written"):
+    with pytest.raises(UserError, match="cannot be written"):
         show.plot(result, tmp_path / "curve.doc")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evaluators import weights
-from evaluators.base import BadInput
+from evaluators.base import UserError
 from evaluators.fvd import FVD
 from evaluators.i3d import I3DFeatures
 from evaluators.tfhub import TFHubFeatures, _name
@@ -67,7 +67,7 @@ def test_fvd_agrees(extractor, module, reference):
 
 
 def test_eight_frames_and_a_wrong_folder_are_refused(extractor, tmp_path):
-    with pytest.raises(BadInput, match="at least 9"):
+    with pytest.raises(UserError, match="at least 9"):
         extractor.features(np.zeros((1, 8, 64, 64, 3), np.uint8))
-    with pytest.raises(BadInput, match="cannot be loaded"):
+    with pytest.raises(UserError, match="cannot be loaded"):
         TFHubFeatures("original", str(tmp_path / "nowhere"))

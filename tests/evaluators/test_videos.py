@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from evaluators.base import BadInput
+from evaluators.base import UserError
 from evaluators.videos import Reader
 
 CLIPS = np.random.default_rng(0).integers(0, 256, (3, 12, 16, 20, 3), dtype=np.uint8)
@@ -72,9 +72,9 @@ def test_cutting_takes_the_first_frames_or_every_kth(tmp_path):
     for path in ("a.npz", "c0.mkv"):
         _, _, frames = frames_of(tmp_path / path, length=5, start=1, stride=2)[0]
         np.testing.assert_array_equal(frames, CLIPS[0, 1:10:2])
-    with pytest.raises(BadInput, match="12 frames: 13 are needed"):
+    with pytest.raises(UserError, match="12 frames: 13 are needed"):
         frames_of(tmp_path / "a.npz", length=13)
-    with pytest.raises(BadInput, match="c0.mkv has 12 frames"):
+    with pytest.raises(UserError, match="c0.mkv has 12 frames"):
         frames_of(tmp_path / "c0.mkv", length=13)
 
 
@@ -115,7 +115,7 @@ def bad_files(folder):
 
 def test_what_cannot_be_read_is_named_in_one_line(tmp_path):
     for name, words in bad_files(tmp_path / "bad").items():
-        with pytest.raises(BadInput, match=words) as caught:
+        with pytest.raises(UserError, match=words) as caught:
             frames_of(tmp_path / "bad" / name)
         assert name in str(caught.value) and "\n" not in str(caught.value), name
         assert "--skip-bad" in str(caught.value)
@@ -142,15 +142,15 @@ def test_mixed_sizes_are_an_error_that_names_both(tmp_path):
     write_video(tmp_path / "a.mkv", CLIPS[0])
     write_video(tmp_path / "b.mkv", CLIPS[0, :, :, :16])
     for skip in (False, True):
-        with pytest.raises(BadInput, match=r"b\.mkv has 12 frames of 16x16 where .*a\.mkv has 12 frames of 20x16"):
+        with pytest.raises(UserError, match=r"b\.mkv has 12 frames of 16x16 where .*a\.mkv has 12 frames of 20x16"):
             frames_of(tmp_path, skip_bad=skip)
 
 
 def test_no_clips_and_no_folder(tmp_path):
     (tmp_path / "readme.txt").write_text("")
-    with pytest.raises(BadInput, match="holds no clips"):
+    with pytest.raises(UserError, match="holds no clips"):
         frames_of(tmp_path)
-    with pytest.raises(BadInput, match="does not exist"):
+    with pytest.raises(UserError, match="does not exist"):
         frames_of(tmp_path / "nowhere")
 
 
@@ -175,5 +175,5 @@ def test_films_of_cameras_are_read(shared):
 
 
 def test_a_film_that_breaks_on_the_way_is_named(shared):
-    with pytest.raises(BadInput, match="corrupted"):
+    with pytest.raises(UserError, match="corrupted"):
         frames_of(shared / "videos" / "decord__corrupted.mp4")

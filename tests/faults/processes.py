@@ -35,9 +35,9 @@ def under_way(store: Path, kind: str, files: int = 0) -> Path | None:
 
 
 @contextlib.contextmanager
-def frozen(leader: int, works: Callable[[str], bool]) -> Iterator[list[int]]:
+def frozen(leader: int, stages: Callable[[str], bool]) -> Iterator[list[int]]:
     """The processes of a session whose title is right, stopped meanwhile."""
-    chosen = [pid for pid, title in of_session(leader).items() if works(title)]
+    chosen = [pid for pid, title in of_session(leader).items() if stages(title)]
     for pid in chosen:
         os.kill(pid, signal.SIGSTOP)
     try:
@@ -49,13 +49,13 @@ def frozen(leader: int, works: Callable[[str], bool]) -> Iterator[list[int]]:
 
 
 def kill_one(
-    leader: int, store: Path, kind: str, works: Callable[[str], bool], files: int = 0, seconds: float = 240
+    leader: int, store: Path, kind: str, stages: Callable[[str], bool], files: int = 0, seconds: float = 240
 ) -> str:
     """Kill one process whose title is right while a stage of that kind is under way; returns its title."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if under_way(store, kind, files):
-            with frozen(leader, works) as chosen:
+            with frozen(leader, stages) as chosen:
                 if chosen and under_way(store, kind, files):  # still: what is frozen cannot finish it
                     title = of_session(leader)[chosen[0]]
                     os.kill(chosen[0], signal.SIGKILL)

@@ -89,8 +89,8 @@ class Undisturbed:
 def digests(storage: str) -> dict[str, str]:
     """The digest of every finished stage: two storages agree exactly when they agree on every byte."""
     store = Store(storage)
-    stages = [store.stage(kind, key) for kind in KINDS for key in store.keys(kind)]
-    return {str(stage): manifest["digest"] for stage in stages if (manifest := stage.manifest())}
+    stages = [store.artifact(kind, key) for kind in KINDS for key in store.keys(kind)]
+    return {str(artifact): manifest["digest"] for artifact in stages if (manifest := artifact.manifest())}
 
 
 def _numbers(value: Any, where: str) -> Iterator[tuple[str, float]]:

@@ -53,8 +53,8 @@ class Driver:
         """Return when a stage of that kind is under way."""
         store, end = Store(self.storage), time.monotonic() + 600
         while time.monotonic() < end:
-            stages = [store.stage(kind, key) for key in store.keys(kind)]
-            if any(stage.get(CLAIM) is not None and stage.manifest() is None for stage in stages):
+            stages = [store.artifact(kind, key) for key in store.keys(kind)]
+            if any(artifact.get(CLAIM) is not None and artifact.manifest() is None for artifact in stages):
                 return
             assert self.process.poll() is None, self.said
             time.sleep(0.1)

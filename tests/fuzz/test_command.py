@@ -31,16 +31,16 @@ FIRST = {
     "fvd": (".", "nowhere"),
 }
 # What would leave this machine, or start something: an address that answers, and what is made beneath the file system's root.
-words = texts.filter(lambda text: not text.startswith(("/", "s3:", "gs:", "http")))
+argv = texts.filter(lambda text: not text.startswith(("/", "s3:", "gs:", "http")))
 
 
 @st.composite
 def commands(draw: st.DrawFn) -> list[str]:
     """A subcommand, perhaps with what it needs, and options with whatever behind them."""
     name = draw(st.sampled_from(sorted(COMMANDS)))
-    head = draw(st.lists(st.one_of(st.sampled_from(FIRST[name]), words), min_size=1, max_size=2))
-    options = draw(st.lists(st.tuples(st.sampled_from(COMMANDS[name]), words), max_size=3))
-    more = draw(st.lists(words, max_size=1))
+    head = draw(st.lists(st.one_of(st.sampled_from(FIRST[name]), argv), min_size=1, max_size=2))
+    options = draw(st.lists(st.tuples(st.sampled_from(COMMANDS[name]), argv), max_size=3))
+    more = draw(st.lists(argv, max_size=1))
     return [name, *head, *(word for option in options for word in option), *more]
 
 
@@ -74,14 +74,14 @@ def test_words_of_any_kind(arguments: list[str]) -> None:
 
 
 @campaign(25)
-@given(st.lists(st.one_of(st.sampled_from([o for os in COMMANDS.values() for o in os]), words), max_size=4))
+@given(st.lists(st.one_of(st.sampled_from([o for os in COMMANDS.values() for o in os]), argv), max_size=4))
 def test_no_subcommand_or_a_wrong_one(arguments: list[str]) -> None:
     assume(not arguments or arguments[0] not in COMMANDS)
     check(arguments)
 
 
 @campaign(25)
-@given(st.sampled_from(("--rows", "--seeds", "--storage", "--data", "--scale", "--out")), words)
+@given(st.sampled_from(("--rows", "--seeds", "--storage", "--data", "--scale", "--out")), argv)
 @example("--storage", "\0")
 @example("--data", "folder:\0")
 @example("--data", "corpora:")

@@ -17,7 +17,7 @@ from rollbench.cli import experiment, main
 from rollbench.config.overrides import with_field
 from rollbench.config.scale import at_scale, scale
 from rollbench.config.table import Table
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 from rollbench.store.artifact import Store
 from tests.support.fuzzing import campaign, texts, values
 
@@ -41,8 +41,8 @@ def fields(value: Any, path: str = "") -> list[str]:
 
 PATHS = sorted({path for table in SCALED.values() for setting in table.settings for path in fields(setting)})
 small = st.one_of(st.integers(-2, 40), st.floats(-2, 2), st.lists(st.integers(0, 8), max_size=3))
-asked = st.one_of(texts, st.one_of(small, values).map(json.dumps))
-changes = st.tuples(st.one_of(st.sampled_from(PATHS), st.sampled_from(PATHS), texts), asked)
+resources_from = st.one_of(texts, st.one_of(small, values).map(json.dumps))
+changes = st.tuples(st.one_of(st.sampled_from(PATHS), st.sampled_from(PATHS), texts), resources_from)
 
 
 def planned(name: str, change: str, source: str | None = None) -> None:
@@ -56,7 +56,7 @@ def planned(name: str, change: str, source: str | None = None) -> None:
     except ValueError as error:
         assert str(error)
         return
-    assert all(size >= 0 for size in needed.values()) and all(work.key for work in works.works())
+    assert all(size >= 0 for size in needed.values()) and all(work.key for work in works.stages())
 
 
 @campaign(250)
@@ -86,7 +86,7 @@ def test_several_changes_of_a_value_are_made_or_refused(several: list[tuple[str,
     try:
         for path, text in several:
             setting = with_field(setting, path, text)
-    except BadInput as error:
+    except UserError as error:
         assert str(error)
 
 
@@ -101,8 +101,8 @@ def test_several_changes_of_a_value_are_made_or_refused(several: list[tuple[str,
         ("sampling.calls_per_frame", '"1e9"', "no number of calls"),
     ],
 )
-def test_what_would_fail_later_is_refused_now(path: str, text: str, words: str) -> None:
-    with pytest.raises(BadInput, match=words):
+def test_what_would_fail_later_is_refused_now(path: str, text: str, argv: str) -> None:
+    with pytest.raises(UserError, match=argv):
         with_field(SCALED["table8"].settings[0], path, text)
 
 

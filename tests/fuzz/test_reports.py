@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from reports.model import published
 from reports.model.cells import COLUMNS
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 from tests.reports.test_cells import results  # type: ignore[import-not-found]
 from tests.reports.test_render import written  # type: ignore[import-not-found]
 from tests.support.fuzzing import campaign, mutated, printable, scalars, torn, values
@@ -81,7 +81,7 @@ def test_altered_results_are_a_page_or_a_line(several: list[Deed]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         try:
             files = written(Path(folder) / "out", altered(several))
-        except BadInput as error:
+        except UserError as error:
             assert str(error) and not (Path(folder) / "out").exists()
         else:
             assert all(files.values())
@@ -93,7 +93,7 @@ def load(text: str | bytes) -> None:
         file.write_bytes(text if isinstance(text, bytes) else text.encode())
         try:
             found = published.load(file)
-        except BadInput as error:
+        except UserError as error:
             assert "paper.yaml" in str(error)
         else:
             for table in found.titles:

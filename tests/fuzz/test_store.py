@@ -15,58 +15,58 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 from rollbench.pipeline.corpora import KIND, manifests
-from rollbench.pipeline.graph import Work, absent, prepare
-from rollbench.store.artifact import MANIFEST, RECEIPT, Damaged, Stage, Store
-from rollbench.store.manifest import seal
+from rollbench.pipeline.graph import Stage, clear_stale, missing
+from rollbench.store.artifact import MANIFEST, RECEIPT, Artifact, Damaged, Store
+from rollbench.store.manifest import checksum
 from rollbench.store.tensors import tensor_column
 from rollbench.tracking.outbox import Outbox
 from rollbench.tracking.record import Record
 from tests.support.fuzzing import campaign, mutated, torn
 
-WORK = Work("data", "a stage", {"n": 1})
+WORK = Stage("data", "a stage", {"n": 1})
 NAME = "part-00000.arrow"
 
 
 @contextmanager
-def made() -> Iterator[tuple[Store, Stage, dict[str, Any]]]:
+def made() -> Iterator[tuple[Store, Artifact, dict[str, Any]]]:
     """A finished stage with one file, and beside the storage a file that is none of its business."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "x").write_bytes(b"secret")
         store = Store(f"{folder}/store")
-        stage = WORK.stage(store)
+        artifact = WORK.artifact(store)
         table = pa.table({"clip_id": ["a", "b"], "frames": tensor_column(np.zeros((2, 3, 1, 2, 2), np.float32))})
-        yield store, stage, stage.publish([stage.write_table(NAME, table)], made={"seconds": 1})
+        yield store, artifact, artifact.commit([artifact.write_table(NAME, table)], made={"seconds": 1})
 
 
 def example_of() -> tuple[dict[str, Any], dict[str, Any], bytes]:
-    with made() as (_, stage, manifest):
-        receipt = json.loads((Path(stage.path) / f"{NAME}{RECEIPT}").read_bytes())
-        return manifest, receipt, (Path(stage.path) / NAME).read_bytes()
+    with made() as (_, artifact, manifest):
+        receipt = json.loads((Path(artifact.path) / f"{NAME}{RECEIPT}").read_bytes())
+        return manifest, receipt, (Path(artifact.path) / NAME).read_bytes()
 
 
 ORIGINAL, RECEIPTED, ARROW = example_of()
 elsewhere = ORIGINAL | {"files": [RECEIPTED | {"name": "../../../x"}]}
-resealed = elsewhere | {"seal": seal(elsewhere)}
+resealed = elsewhere | {"seal": checksum(elsewhere)}
 
 
 def resealed_mutation(value: Any) -> Any:
     """With a seal of its own, without which a change is told at once: what remains has to be understood."""
-    return value | {"seal": seal(value)} if isinstance(value, dict) else value
+    return value | {"seal": checksum(value)} if isinstance(value, dict) else value
 
 
-def read(store: Store, stage: Stage) -> None:
+def read(store: Store, artifact: Artifact) -> None:
     """All that a run does with what it finds; only Damaged, or BadInput for a newer schema, may come out."""
     root = Path(store.path)
     try:
-        found = absent([WORK], store)
-        stage.receipts()
+        found = missing([WORK], store)
+        artifact.receipts()
         if WORK not in found:
-            for table in stage.tables():
+            for table in artifact.tables():
                 assert table.num_rows >= 0
-        prepare(found, store)
-    except (Damaged, BadInput) as error:
+        clear_stale(found, store)
+    except (Damaged, UserError) as error:
         assert str(error).count("\n") == 0
     assert (root.parent / "x").read_bytes() == b"secret"
     assert sorted(p.name for p in root.parent.iterdir()) == ["store", "x"]
@@ -80,9 +80,9 @@ def read(store: Store, stage: Stage) -> None:
 @example(resealed_mutation(ORIGINAL | {"files": [RECEIPTED, RECEIPTED]}))
 @example(resealed_mutation(ORIGINAL | {"files": [RECEIPTED | {"bytes": -1}]}))
 def test_a_manifest_that_was_altered(value: Any) -> None:
-    with made() as (store, stage, _):
-        (Path(stage.path) / MANIFEST).write_text(json.dumps(value))
-        read(store, stage)
+    with made() as (store, artifact, _):
+        (Path(artifact.path) / MANIFEST).write_text(json.dumps(value))
+        read(store, artifact)
 
 
 @campaign(100)
@@ -90,13 +90,13 @@ def test_a_manifest_that_was_altered(value: Any) -> None:
 @example(json.dumps(RECEIPTED | {"name": "../../../x", "bytes": 6}).encode())
 @example(b"[" * 100_000)
 def test_a_receipt_that_was_altered(data: bytes) -> None:
-    with made() as (store, stage, _):
-        stage.drop(MANIFEST)
-        (Path(stage.path) / f"{NAME}{RECEIPT}").write_bytes(data)
-        for receipt in stage.receipts().values():
+    with made() as (store, artifact, _):
+        artifact.drop(MANIFEST)
+        (Path(artifact.path) / f"{NAME}{RECEIPT}").write_bytes(data)
+        for receipt in artifact.receipts().values():
             assert receipt["name"] == NAME
             try:
-                stage.read(receipt)
+                artifact.read(receipt)
             except Damaged:
                 pass
 
@@ -105,13 +105,13 @@ def test_a_receipt_that_was_altered(data: bytes) -> None:
 @given(torn(ARROW))
 @example(b"")
 def test_a_file_that_was_torn(data: bytes) -> None:
-    with made() as (store, stage, manifest):
-        (Path(stage.path) / NAME).write_bytes(data)
+    with made() as (store, artifact, manifest):
+        (Path(artifact.path) / NAME).write_bytes(data)
         if data == ARROW:
             return
-        assert NAME in absent([WORK], store)[WORK].damaged
+        assert NAME in missing([WORK], store)[WORK].damaged
         with pytest.raises(Damaged):
-            list(stage.tables())
+            list(artifact.tables())
 
 
 @campaign(60)
@@ -120,9 +120,9 @@ def test_a_file_that_was_torn(data: bytes) -> None:
 @example(ARROW[:-20])
 def test_a_file_that_is_no_arrow_and_has_its_receipt(data: bytes) -> None:
     """Its bytes are those that were written, and they make no sense: damage all the same, or the table that they are."""
-    with made() as (store, stage, _):
-        stage.publish([stage.write(NAME, data)])
-        read(store, stage)
+    with made() as (store, artifact, _):
+        artifact.commit([artifact.write(NAME, data)])
+        read(store, artifact)
 
 
 RECORD = Record(
@@ -134,7 +134,7 @@ def waiting() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
         Outbox(store).add(RECORD)
-        return store.stage("outbox", RECORD.entry).manifest() or {}
+        return store.artifact("outbox", RECORD.entry).manifest() or {}
 
 
 WAITING = waiting()
@@ -149,14 +149,14 @@ def test_an_entry_of_the_outbox_that_was_altered(value: Any) -> None:
     """It is the record that was written, or its path is told."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
-        stage = store.stage("outbox", RECORD.entry)
-        stage.put(MANIFEST, json.dumps(value).encode())
+        artifact = store.artifact("outbox", RECORD.entry)
+        artifact.put(MANIFEST, json.dumps(value).encode())
         try:
             found = list(Outbox(store).waiting())
-        except BadInput:  # a newer schema
+        except UserError:  # a newer schema
             return
         for record in found:
-            assert record == stage.path or (isinstance(record, Record) and record.report in ("", "table8"))
+            assert record == artifact.path or (isinstance(record, Record) and record.report in ("", "table8"))
 
 
 @campaign(60)
@@ -164,8 +164,8 @@ def test_an_entry_of_the_outbox_that_was_altered(value: Any) -> None:
 def test_a_corpus_that_was_altered_is_listed_or_not(value: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
-        store.stage(KIND, "0" * 20).put(MANIFEST, json.dumps(value).encode())
+        store.artifact(KIND, "0" * 20).put(MANIFEST, json.dumps(value).encode())
         try:
             assert len(list(manifests(store))) <= 1
-        except BadInput:
+        except UserError:
             pass

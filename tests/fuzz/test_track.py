@@ -24,7 +24,7 @@ AWAY = "http://127.0.0.1:9"  # nothing listens there
 @example(json.dumps(WAITING | {"record": WAITING["record"] | {"tags": {}}}).encode())
 def test_what_cannot_be_sent_stays(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        stage = Store(folder).stage(KIND, RECORD.entry)
+        stage = Store(folder).artifact(KIND, RECORD.entry)
         stage.put(MANIFEST, data)
         arguments: list[Any] = ["track", "--storage", folder, "--out", folder, "--tracking-uri", AWAY]
         code, out, err = told(main, arguments)

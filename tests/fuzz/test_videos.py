@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from evaluators.base import BadInput
+from evaluators.base import UserError
 from evaluators.features import Features
 from evaluators.videos import Reader
 from rollbench.cli.main import main
@@ -86,7 +86,7 @@ def test_a_file_gives_frames_or_is_named(file: tuple[str, bytes], skip_bad: bool
         try:
             for clip in reader:
                 assert clip.frames.shape[0] == 2 and clip.frames.shape[-1] == 3
-        except BadInput as error:
+        except UserError as error:
             assert name in str(error)
 
 
@@ -102,7 +102,7 @@ def test_kept_features_are_read_or_refused(data: bytes) -> None:
         path.write_bytes(data)
         try:
             assert len(Features.load(path).vectors) == 2
-        except BadInput as error:
+        except UserError as error:
             assert "features" in str(error)
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from experiments.table1 import TABLE as TABLE1
-from rollbench.cli.data_source import choose
+from rollbench.cli.data_source import resolve_data
 from rollbench.config.canonical import canonical, key, plain
 from rollbench.datasets.ingested import Ingested
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 from rollbench.pipeline import corpora
 from rollbench.results.frame import data_kind
 from rollbench.store.artifact import Store
@@ -28,8 +28,8 @@ class Films:
         return f"{self.frames} frames"
 
 
-def publish(store: Store, value: Films, source: str = "a", **facts: Any) -> str:
-    stage = store.stage(corpora.KIND, corpora.corpus_key(value, corpora.listing([(source, 1)])))
+def commit(store: Store, value: Films, source: str = "a", **facts: Any) -> str:
+    artifact = store.artifact(corpora.KIND, corpora.corpus_key(value, corpora.listing([(source, 1)])))
     shape = {
         "kind": "video",
         "frame_shape": [3, 64, 64],
@@ -38,8 +38,8 @@ def publish(store: Store, value: Films, source: str = "a", **facts: Any) -> str:
         "channels": [],
     }
     described = {"split": value.split, "source": source, "description": value.describe()}
-    stage.publish([], corpus=plain(value), **shape | described | facts)
-    return stage.key
+    artifact.commit([], corpus=plain(value), **shape | described | facts)
+    return artifact.key
 
 
 @pytest.fixture
@@ -53,17 +53,17 @@ def test_a_listing_is_names_and_sizes_in_any_order() -> None:
 
 
 def test_found_by_all_fields_but_the_split_and_with_frames_enough(store: Store) -> None:
-    keys = [publish(store, Films(16, split="train")), publish(store, Films(16, split="val"))]
-    longer = publish(store, Films(69, split="val"))
-    publish(store, Films(8))
-    publish(store, Films(16, size=128))
+    keys = [commit(store, Films(16, split="train")), commit(store, Films(16, split="val"))]
+    longer = commit(store, Films(69, split="val"))
+    commit(store, Films(8))
+    commit(store, Films(16, size=128))
     (Path(store.path) / "corpus" / "unfinished").mkdir()
     found = corpora.find(store, Films(16, split="test"))
     assert {m["key"] for m in found[:2]} == set(keys) and [m["key"] for m in found[2:]] == [longer]
 
 
 def test_a_pair_is_a_data_set(store: Store) -> None:
-    train, test, _ = (publish(store, Films(16, split=split)) for split in ("train", "test", "val"))
+    train, test, _ = (commit(store, Films(16, split=split)) for split in ("train", "test", "val"))
     data = Ingested.of(*corpora.pair(store, Films(16)))
     assert (data.train, data.test, data.name, data.frame_shape) == (train, test, "Films", (3, 64, 64))
     assert data.capped(grid=1, frame_grid=1, frames=1, least=1) is data
@@ -71,27 +71,27 @@ def test_a_pair_is_a_data_set(store: Store) -> None:
 
 
 def test_a_pair_has_one_length(store: Store) -> None:
-    publish(store, Films(16, split="train"))
-    longer = [publish(store, Films(69, split=split)) for split in ("train", "val")]
+    commit(store, Films(16, split="train"))
+    longer = [commit(store, Films(69, split=split)) for split in ("train", "val")]
     assert [m["key"] for m in corpora.pair(store, Films(16))] == longer
 
 
 def test_what_is_missing_or_double_is_named_with_the_command(store: Store) -> None:
-    with pytest.raises(BadInput, match="no corpus of Films, 16 frames; make it with `rollbench ingest films"):
+    with pytest.raises(UserError, match="no corpus of Films, 16 frames; make it with `rollbench ingest films"):
         corpora.pair(store, Films())
-    publish(store, Films())
-    with pytest.raises(BadInput, match="only the split train of Films"):
+    commit(store, Films())
+    with pytest.raises(UserError, match="only the split train of Films"):
         corpora.pair(store, Films())
-    publish(store, Films(split="test"))
-    publish(store, Films(), source="b")
-    with pytest.raises(BadInput, match=r"two corpora for one split: \w+ \(of \w\) and \w+ \(of \w\)"):
+    commit(store, Films(split="test"))
+    commit(store, Films(), source="b")
+    with pytest.raises(UserError, match=r"two corpora for one split: \w+ \(of \w\) and \w+ \(of \w\)"):
         corpora.pair(store, Films())
 
 
 def test_unlike_corpora_make_no_data_set(store: Store) -> None:
-    publish(store, Films())
-    publish(store, Films(split="test"), frame_shape=[1, 64, 64])
-    with pytest.raises(BadInput, match=r"frame_shape \[1, 64, 64\] where corpus"):
+    commit(store, Films())
+    commit(store, Films(split="test"), frame_shape=[1, 64, 64])
+    with pytest.raises(UserError, match=r"frame_shape \[1, 64, 64\] where corpus"):
         Ingested.of(*corpora.pair(store, Films()))
 
 
@@ -100,16 +100,16 @@ def test_part_of_the_papers_clips_is_told_from_the_whole(store: Store, clips: in
     """Mirrors lack a few videos; a third of them missing is another data set."""
     table = TABLE1
     for split, count in (("train", clips), ("test", 256)):
-        publish(store, replace(table.settings[0].data, split=split), clips=count)
-    (setting,) = choose(table, table, "real", store).settings
+        commit(store, replace(table.settings[0].data, split=split), clips=count)
+    (setting,) = resolve_data(table, table, "real", store).settings
     assert data_kind(setting) == serves
     keys = ",".join((setting.data.train, setting.data.test))
-    (given,) = choose(table, table, f"corpora:{keys}", store).settings
+    (given,) = resolve_data(table, table, f"corpora:{keys}", store).settings
     assert data_kind(given) == "own" and key(given.data) == key(setting.data)
 
 
 def test_no_more_films_than_the_floor_has_clips_for(store: Store) -> None:
     for split, count in (("train", 1_000), ("test", 256)):
-        publish(store, replace(TABLE1.settings[0].data, split=split), clips=count)
-    (setting,) = choose(TABLE1, TABLE1, "real", store).settings
+        commit(store, replace(TABLE1.settings[0].data, split=split), clips=count)
+    (setting,) = resolve_data(TABLE1, TABLE1, "real", store).settings
     assert (setting.sampling.contexts, setting.sampling.samples) == (256, 3)

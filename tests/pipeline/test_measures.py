@@ -10,14 +10,14 @@ import pytest
 
 from evaluators import fsd, pixel
 from experiments.table8 import SETTING
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 from rollbench.pipeline.measures import (
-    Ensembles,
-    Errors,
-    Pictures,
-    Scoring,
-    Seen,
-    Sides,
+    EnsembleScores,
+    EvalBatch,
+    ForecastError,
+    ImageQuality,
+    ReferenceColumns,
+    ScoringConfig,
     Spectra,
     VideoDistance,
     measures_of,
@@ -28,35 +28,35 @@ RNG = np.random.default_rng(3)
 LEADS = (1, 3)
 
 
-def flows(samples: int, clips: int = 6) -> Seen:
+def flows(samples: int, clips: int = 6) -> EvalBatch:
     shape = (clips, samples, 4, 2, 16, 16)
     films, truth = RNG.normal(size=shape), RNG.normal(size=(clips, *shape[2:]))
-    return Seen(films, truth, RNG.normal(size=(clips, 1, 2, 2, 16, 16)), video=False)
+    return EvalBatch(films, truth, RNG.normal(size=(clips, 1, 2, 2, 16, 16)), video=False)
 
 
-def pixels(samples: int, clips: int = 4, frames: int = 8) -> Seen:
+def pixels(samples: int, clips: int = 4, frames: int = 8) -> EvalBatch:
     def draw(*shape: int) -> np.ndarray:
         return RNG.integers(0, 256, (*shape, 3, 16, 16), dtype=np.uint8)
 
-    return Seen(draw(clips, samples, frames), draw(clips, frames), draw(clips, 1, 5), video=True)
+    return EvalBatch(draw(clips, samples, frames), draw(clips, frames), draw(clips, 1, 5), video=True)
 
 
-def sides(measure: Any, seen: Seen, weights: str | None = None) -> Sides:
+def sides(measure: Any, seen: EvalBatch, weights: str | None = None) -> ReferenceColumns:
     """The truth as a row of its own, and zeros as the mean frame."""
     reduce = measure.reducer(weights)
     truth = replace(seen, films=seen.truth[:, None])
     flat = replace(seen, films=np.zeros_like(seen.truth[:, None]))
-    return Sides(tuple(f"{i}" for i in range(len(seen.truth))), reduce(truth), reduce(flat))
+    return ReferenceColumns(tuple(f"{i}" for i in range(len(seen.truth))), reduce(truth), reduce(flat))
 
 
-def numbers(measure: Any, seen: Seen, *metrics: str) -> dict[tuple[str, int | None], float]:
-    found = measure.numbers(measure.reducer(None)(seen), sides(measure, seen), Scoring(metrics, 50))
+def numbers(measure: Any, seen: EvalBatch, *metrics: str) -> dict[tuple[str, int | None], float]:
+    found = measure.numbers(measure.reducer(None)(seen), sides(measure, seen), ScoringConfig(metrics, 50))
     return {(n["metric"], n["lead"]): n["value"] for n in found}
 
 
 def test_errors_are_means_over_samples_clips_and_cells() -> None:
     seen = flows(samples=3)
-    found = numbers(Errors(LEADS), seen, "mse", "mse_ratio")
+    found = numbers(ForecastError(LEADS), seen, "mse", "mse_ratio")
     for lead in LEADS:
         error = np.mean((seen.films[:, :, lead - 1] - seen.truth[:, None, lead - 1]) ** 2)
         assert found["mse", lead] == pytest.approx(error)
@@ -64,14 +64,14 @@ def test_errors_are_means_over_samples_clips_and_cells() -> None:
 
 
 def test_only_wanted_metrics_come_out() -> None:
-    assert {metric for metric, _ in numbers(Errors(LEADS), flows(1), "mse")} == {"mse"}
+    assert {metric for metric, _ in numbers(ForecastError(LEADS), flows(1), "mse")} == {"mse"}
 
 
 def test_pixels_are_measured_on_the_unit_scale() -> None:
     seen = pixels(samples=2)
     error = np.mean((seen.films[:, :, 0].astype(float) - seen.truth[:, None, 0].astype(float)) ** 2) / 255**2
-    assert numbers(Errors(LEADS), seen, "mse")["mse", 1] == pytest.approx(error)
-    found = numbers(Pictures(LEADS), seen, "psnr", "ssim")
+    assert numbers(ForecastError(LEADS), seen, "mse")["mse", 1] == pytest.approx(error)
+    found = numbers(ImageQuality(LEADS), seen, "psnr", "ssim")
     assert found["psnr", 1] == pytest.approx(-10 * np.log10(error))
     last = np.moveaxis(seen.films[:, :, 0], 2, -1).reshape(-1, 16, 16, 3) / 255
     real = np.repeat(np.moveaxis(seen.truth[:, 0], 1, -1), 2, axis=0) / 255
@@ -81,8 +81,8 @@ def test_pixels_are_measured_on_the_unit_scale() -> None:
 def test_a_perfect_film_has_no_error() -> None:
     seen = pixels(samples=1)
     perfect = replace(seen, films=seen.truth[:, None])
-    assert numbers(Pictures(LEADS), perfect, "ssim")["ssim", 3] == pytest.approx(1.0)
-    assert numbers(Errors(LEADS), perfect, "mse")["mse", 3] == 0.0
+    assert numbers(ImageQuality(LEADS), perfect, "ssim")["ssim", 3] == pytest.approx(1.0)
+    assert numbers(ForecastError(LEADS), perfect, "mse")["mse", 3] == 0.0
 
 
 def test_spectra_take_one_film_of_each_clip() -> None:
@@ -96,7 +96,7 @@ def test_spectra_take_one_film_of_each_clip() -> None:
 
 def test_ensembles_against_the_definitions() -> None:
     seen = flows(samples=4)
-    found = numbers(Ensembles(LEADS), seen, "crps", "spread_skill")
+    found = numbers(EnsembleScores(LEADS), seen, "crps", "spread_skill")
     members, truth = np.moveaxis(seen.films[:, :, 0], 1, 0), seen.truth[:, 0]
     gaps = np.abs(members[:, None] - members[None]).sum((0, 1)) / (2 * 4 * 3)
     assert found["crps", 1] == pytest.approx((np.abs(members - truth).mean(0) - gaps).mean())
@@ -108,15 +108,15 @@ def test_ensembles_against_the_definitions() -> None:
 def test_one_sample_is_scored_by_its_absolute_error() -> None:
     seen = flows(samples=1)
     expected = np.abs(seen.films[:, 0, 2] - seen.truth[:, 2]).mean()
-    assert numbers(Ensembles(LEADS), seen, "crps")["crps", 3] == pytest.approx(expected)
+    assert numbers(EnsembleScores(LEADS), seen, "crps")["crps", 3] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("measure", [Errors(LEADS), Pictures(LEADS), Ensembles(LEADS)])
+@pytest.mark.parametrize("measure", [ForecastError(LEADS), ImageQuality(LEADS), EnsembleScores(LEADS)])
 def test_reducing_in_parts_is_reducing_at_once(measure: Any) -> None:
     seen = pixels(samples=2)
     whole = measure.reducer(None)(seen)
     parts = [
-        measure.reducer(None)(Seen(seen.films[cut], seen.truth[cut], seen.past[cut], True))
+        measure.reducer(None)(EvalBatch(seen.films[cut], seen.truth[cut], seen.past[cut], True))
         for cut in (slice(0, 1), slice(1, 4))
     ]
     for name, column in whole.items():
@@ -131,8 +131,8 @@ def test_video_distance_is_the_libraries_own() -> None:
     measure, seen = VideoDistance("original", 5, 13, IDENTITY), pixels(samples=1, clips=4)
     reduce = measure.reducer(None)
     fake, truth = reduce(seen), reduce(replace(seen, films=seen.truth[:, None]))
-    how = Scoring(("fvd", "fvd_debiased"), 50, "kinetics-5to11", clips=4)
-    found = {n["metric"]: n for n in measure.numbers(fake, Sides(("0", "1", "2", "3"), truth, {}), how)}
+    how = ScoringConfig(("fvd", "fvd_debiased"), 50, "kinetics-5to11", clips=4)
+    found = {n["metric"]: n for n in measure.numbers(fake, ReferenceColumns(("0", "1", "2", "3"), truth, {}), how)}
 
     def clips(films: np.ndarray) -> np.ndarray:
         return np.moveaxis(np.concatenate([seen.past[:, 0], films], 1), 2, -1)
@@ -150,10 +150,10 @@ def test_a_protocol_at_other_sizes_says_so() -> None:
 
 
 def test_measures_are_those_that_the_metrics_ask_for() -> None:
-    assert [type(m) for m in measures_of(SETTING)] == [Errors, Spectra]
-    with pytest.raises(BadInput, match="metric 'fvd' is not one of a flow; did you mean 'fsd'"):
+    assert [type(m) for m in measures_of(SETTING)] == [ForecastError, Spectra]
+    with pytest.raises(UserError, match="metric 'fvd' is not one of a flow; did you mean 'fsd'"):
         measures_of(replace(SETTING, metrics=("fvd",)))
-    with pytest.raises(BadInput, match="no leads are given"):
+    with pytest.raises(UserError, match="no leads are given"):
         measures_of(replace(SETTING, leads=()))
 
 
@@ -168,11 +168,11 @@ def test_a_forecast_of_one_film_stands_for_each_of_its_samples() -> None:
     """Pooled with 3 samples of each clip, a forecast that has one film counts it three times."""
     from evaluators.weights import IDENTITY
 
-    rng, how = np.random.default_rng(0), Scoring(("fvd",), 50, "bair-1to15", clips=6, samples=3)
+    rng, how = np.random.default_rng(0), ScoringConfig(("fvd",), 50, "bair-1to15", clips=6, samples=3)
     measure = VideoDistance("original", 1, 16, IDENTITY)
     real = {"logits": rng.normal(size=(6, 1, 400))}
     one = rng.normal(size=(6, 1, 400))
-    sides = Sides(tuple("abcdef"), real, {})
+    sides = ReferenceColumns(tuple("abcdef"), real, {})
     single, thrice = (
         next(iter(measure.numbers({"logits": logits}, sides, how))) for logits in (one, np.repeat(one, 3, 1))
     )

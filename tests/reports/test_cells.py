@@ -14,7 +14,7 @@ import pytest
 from evaluators.uncertainty import interval
 from reports.model.cells import COLUMNS, cells
 from reports.model.seeds import pool
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 
 LEADS = (1, 2, 4, 8, 24)
 LEVELS = {  # row → kind, FSD at each lead, MSE over climatology at each lead; shaped like a laptop's run
@@ -130,7 +130,7 @@ def test_a_cell_of_several_seeds_sums_their_cost_and_knows_their_runs() -> None:
 def test_a_number_without_what_made_it_is_refused(column: str, nothing: Any) -> None:
     frame = results(rows=("Standard Diffusion (2-4)",)).astype({column: object})
     frame.at[7, column] = nothing
-    with pytest.raises(BadInput, match=f"Standard Diffusion .*without its artefacts: {column} is missing"):
+    with pytest.raises(UserError, match=f"Standard Diffusion .*without its artefacts: {column} is missing"):
         cells(frame)
 
 
@@ -138,7 +138,7 @@ def test_a_number_without_what_made_it_is_refused(column: str, nothing: Any) -> 
 def test_a_number_without_replicates_is_refused(replicates: Any) -> None:
     frame = results(rows=("Standard Diffusion (2-4)",))
     frame.at[3, "replicates"] = replicates
-    with pytest.raises(BadInput, match=r"fsd at lead 8, seed 0: a number without its artefacts: .*replicates"):
+    with pytest.raises(UserError, match=r"fsd at lead 8, seed 0: a number without its artefacts: .*replicates"):
         cells(frame)
 
 
@@ -163,23 +163,23 @@ def test_a_trivial_row_needs_no_model() -> None:
 def test_results_that_must_not_stand_together_are_refused(column: str, value: Any, said: str) -> None:
     frame = results(seeds=(0, 1), rows=("Standard Diffusion (2-4)",))
     frame.at[0, column] = value
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(UserError, match=said):
         cells(frame)
 
 
 def test_seeds_scored_on_other_trajectories_are_refused() -> None:
     frame = results(seeds=(0, 1), rows=("Standard Diffusion (2-4)",))
     frame.at[0, "n"] = 64
-    with pytest.raises(BadInput, match="the seeds differ in n"):
+    with pytest.raises(UserError, match="the seeds differ in n"):
         cells(frame)
 
 
 @pytest.mark.parametrize("column", COLUMNS)
 def test_a_missing_column_is_named(column: str) -> None:
-    with pytest.raises(BadInput, match=f"lack the column '{column}'"):
+    with pytest.raises(UserError, match=f"lack the column '{column}'"):
         cells(results().drop(columns=column))
 
 
 def test_no_results_are_no_table() -> None:
-    with pytest.raises(BadInput, match="empty"):
+    with pytest.raises(UserError, match="empty"):
         cells(results().iloc[:0])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reports.model.cells import Cell, Trace
+from reports.model.cells import Cell, Provenance
 from reports.model.claims import decide, relation
 from rollbench.config.table import Claim
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 
 COMMON = np.random.default_rng(1).standard_normal(400)  # what the trajectories drawn do to every row alike
 COMMON = (COMMON - COMMON.mean()) / COMMON.std(ddof=1)
@@ -18,7 +18,7 @@ OWN = (OWN - OWN.mean()) / OWN.std(ddof=1)
 
 def cell(row: str, lead: int | None, value: float, common: float = 0.0, own: float = 0.0, n: int = 64) -> Cell:
     """A cell whose replicates are value + common · (the same for all rows) + own · (of its own)."""
-    trace = Trace(0, value, "data", "model", "clips", "results", "commit", "cpu", 1.0)
+    trace = Provenance(0, value, "data", "model", "clips", "results", "commit", "cpu", 1.0)
     replicates = value + common * COMMON + own * OWN
     rest = dict.fromkeys(("calls_per_frame", "calls_per_frame_total", "parameters", "train_steps", "train_seconds"))
     return Cell(setting="", row=row, kind="method", metric="fsd", lead=lead, scale="laptop", data="simulated", value=value,
@@ -117,7 +117,7 @@ def test_a_row_that_was_not_run_decides_nothing() -> None:
 
 @pytest.mark.parametrize("right", [cell("B", 1, 10.0, n=32)])
 def test_rows_of_other_trajectories_are_not_compared(right: Cell) -> None:
-    with pytest.raises(BadInput, match=r"'A' \(n = 64, 400 replicates\) and 'B' \(n = 32"):
+    with pytest.raises(UserError, match=r"'A' \(n = 64, 400 replicates\) and 'B' \(n = 32"):
         decide(claim(), table(cell("A", 1, 5), right))
 
 

@@ -11,7 +11,7 @@ import pytest
 from reports.index import index
 from reports.model.cells import COLUMNS, cells
 from reports.writers.json_record import load, load_results
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 from tests.reports.test_render import written  # type: ignore[import-not-found]
 from tests.reports.test_settings import results as settings_results  # type: ignore[import-not-found]
 from tests.reports.test_settings import written as settings_written  # type: ignore[import-not-found]
@@ -43,7 +43,7 @@ def test_a_record_edited_by_hand_is_refused(old: str, new: str, tmp_path: Path) 
     assert old in text
     (tmp_path / "table.json").write_text(text.replace(old, new, 1))
     with pytest.raises(
-        BadInput, match="^[^\n]*table.json was changed by hand or torn, its digest does not match[^\n]*$"
+        UserError, match="^[^\n]*table.json was changed by hand or torn, its digest does not match[^\n]*$"
     ):
         load(tmp_path)
 
@@ -51,13 +51,13 @@ def test_a_record_edited_by_hand_is_refused(old: str, new: str, tmp_path: Path) 
 def test_a_torn_or_missing_record_is_refused(tmp_path: Path) -> None:
     text = written(tmp_path)["table.json"]
     (tmp_path / "table.json").write_text(text[:-100])
-    with pytest.raises(BadInput, match="is no JSON"):
+    with pytest.raises(UserError, match="is no JSON"):
         load(tmp_path)
-    with pytest.raises(BadInput, match="nowhere.*cannot be read"):
+    with pytest.raises(UserError, match="nowhere.*cannot be read"):
         load(tmp_path / "nowhere")
     for other in ("[1, 2]", "{}"):
         (tmp_path / "table.json").write_text(other)
-        with pytest.raises(BadInput, match="digest does not match"):
+        with pytest.raises(UserError, match="digest does not match"):
             load(tmp_path)
 
 
@@ -67,10 +67,10 @@ def test_results_edited_by_hand_are_refused(tmp_path: Path) -> None:
     frame = pd.read_parquet(path)
     frame = frame.assign(value=0.9 * frame["value"].to_numpy())
     frame.to_parquet(path, index=False)
-    with pytest.raises(BadInput, match="results.parquet is missing or was changed"):
+    with pytest.raises(UserError, match="results.parquet is missing or was changed"):
         load_results(tmp_path)
     path.unlink()
-    with pytest.raises(BadInput, match="results.parquet is missing"):
+    with pytest.raises(UserError, match="results.parquet is missing"):
         load_results(tmp_path)
 
 

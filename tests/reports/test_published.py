@@ -13,7 +13,7 @@ import yaml
 
 import experiments
 from reports.model.published import load, paper
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 
 RECORD = """
 paper: arXiv 0000.00000v1
@@ -86,7 +86,7 @@ def test_table_8_is_looked_up_by_row_metric_and_lead() -> None:
     ],
 )
 def test_an_unknown_look_up_names_the_nearest_right_one(asked: tuple[Any, ...], named: str) -> None:
-    with pytest.raises(BadInput, match="^[^\n]*$") as error:
+    with pytest.raises(UserError, match="^[^\n]*$") as error:
         paper().look_up(*asked)
     assert named in str(error.value)
 
@@ -114,7 +114,7 @@ def test_the_rows_of_the_experiments_are_the_rows_of_the_paper() -> None:
 
 
 def test_a_text_is_no_number() -> None:
-    with pytest.raises(BadInput, match="no number"):
+    with pytest.raises(UserError, match="no number"):
         _ = paper().look_up("4", "Kolmogorov", "printed", setting="Blocks").number
 
 
@@ -138,7 +138,7 @@ def test_an_incomplete_record_is_refused_by_file_record_and_field(
     assert len(load(path).values) == 2
     assert cut in RECORD
     path.write_text(RECORD.replace(cut, ""))
-    with pytest.raises(BadInput) as error:
+    with pytest.raises(UserError) as error:
         load(path)
     assert "other.yaml" in str(error.value) and place in str(error.value) and field in str(error.value)
 
@@ -146,8 +146,8 @@ def test_an_incomplete_record_is_refused_by_file_record_and_field(
 def test_an_unknown_field_and_a_missing_lead_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.yaml"
     path.write_text(RECORD.replace("note: odd", "nota: odd"))
-    with pytest.raises(BadInput, match="unknown field 'nota'; did you mean 'note'"):
+    with pytest.raises(UserError, match="unknown field 'nota'; did you mean 'note'"):
         load(path)
     path.write_text(RECORD.replace("leads: whole", "leads: [1, 2]"))
-    with pytest.raises(BadInput, match="one value for each of the 2 leads"):
+    with pytest.raises(UserError, match="one value for each of the 2 leads"):
         load(path)

@@ -18,7 +18,7 @@ from reports.model.published import paper
 from reports.render import render
 from reports.writers import latex, markdown
 from rollbench.config.table import Claim
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 from tests.reports.test_cells import LEADS, results  # type: ignore[import-not-found]
 
 HOSTILE = "<script>alert('x')</script> & 50% of_#1 $x^2$ {~} \\end{table} | *a* `b` é 😀"
@@ -266,7 +266,7 @@ def test_markdown_tables_are_rectangular_and_hostile_names_stay_text(tmp_path: P
 
 def test_a_method_that_the_table_does_not_name_is_refused(tmp_path: Path) -> None:
     frame = results().replace({"row": {"MSE (2-1)": "MSE (2-3)"}})
-    with pytest.raises(BadInput, match=r"'MSE \(2-3\)', which the table does not name; did you mean 'MSE \(2-"):
+    with pytest.raises(UserError, match=r"'MSE \(2-3\)', which the table does not name; did you mean 'MSE \(2-"):
         written(tmp_path, frame)
     assert not any((tmp_path / name).exists() for name in FILES)
 
@@ -283,5 +283,5 @@ def test_a_method_that_the_table_does_not_name_is_refused(tmp_path: Path) -> Non
     ],
 )
 def test_a_table_that_says_nonsense_is_refused(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(UserError, match=said):
         written(tmp_path, **changes)

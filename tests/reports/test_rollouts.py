@@ -15,7 +15,7 @@ from reports.figures import rollouts as module
 from reports.figures.panels import evenly, panels
 from reports.figures.rollouts import FRAME, HEAD, MARGIN, PANEL, film_strip, rollout_film, rollout_picture
 from reports.figures.theme import Theme
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_frames_are_spread_from_the_first_to_the_last(length: int, most: int) ->
 
 @pytest.mark.parametrize("shape", [(8, 8), (0, 8, 8), (2, 3, 8, 8)])
 def test_a_film_of_the_wrong_shape_is_named(shape: tuple[int, ...], tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="'method' has shape"):
+    with pytest.raises(UserError, match="'method' has shape"):
         rollout_film({"truth": np.ones((2, 8, 8)), "method": np.ones(shape)}, tmp_path / "film.webp")
 
 
@@ -113,19 +113,19 @@ def test_a_film_of_the_wrong_shape_is_named(shape: tuple[int, ...], tmp_path: Pa
     ],
 )
 def test_a_film_of_another_kind_is_named(film: np.ndarray, kind: str, said: str) -> None:
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(UserError, match=said):
         panels({"truth": film}, kind)
 
 
 def test_a_context_as_long_as_the_film_leaves_nothing_to_see() -> None:
-    with pytest.raises(BadInput, match="context = 3: the films have 3 frames"):
+    with pytest.raises(UserError, match="context = 3: the films have 3 frames"):
         panels({"truth": np.zeros((3, 8, 8))}, "vorticity", context=3)
 
 
 def test_nothing_to_show_is_said(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="no film"):
+    with pytest.raises(UserError, match="no film"):
         rollout_film({}, tmp_path / "film.webp")
-    with pytest.raises(BadInput, match="no lead lies within"):
+    with pytest.raises(UserError, match="no lead lies within"):
         rollout_picture({"truth": np.ones((2, 8, 8))}, (4, 8), tmp_path)
-    with pytest.raises(BadInput, match="finite"):
+    with pytest.raises(UserError, match="finite"):
         rollout_picture({"truth": np.full((2, 8, 8), np.nan)}, (1,), tmp_path)

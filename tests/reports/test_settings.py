@@ -15,7 +15,7 @@ from reports.model.labels import RowText, SettingText, TableText
 from reports.model.published import paper
 from reports.render import render
 from rollbench.config.table import Claim
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 from tests.reports.test_cells import made  # type: ignore[import-not-found]
 from tests.reports.test_render import FILES, Page, tabulars  # type: ignore[import-not-found]
 
@@ -157,14 +157,14 @@ def test_two_protocols_in_one_setting_are_refused_by_name(tmp_path: Path) -> Non
     frame = results()
     frame.loc[0, "evaluator"] = "fvd@1 original@1 i3d"
     with pytest.raises(
-        BadInput, match=r"several of evaluator \['fvd@1 kinetics-rollout@2 i3d', 'fvd@1 original@1 i3d'\]"
+        UserError, match=r"several of evaluator \['fvd@1 kinetics-rollout@2 i3d', 'fvd@1 original@1 i3d'\]"
     ):
         written(tmp_path, frame)
 
 
 def test_an_unknown_setting_is_named(tmp_path: Path) -> None:
     frame = results().replace({"setting": {SLOW: "stride 1, 46 frames"}})
-    with pytest.raises(BadInput, match=f"'stride 1, 46 frames', which the table does not name; did you mean '{SLOW}'"):
+    with pytest.raises(UserError, match=f"'stride 1, 46 frames', which the table does not name; did you mean '{SLOW}'"):
         written(tmp_path, frame)
 
 

@@ -12,7 +12,7 @@ from reports.index import index
 from reports.model.published import paper
 from reports.settings_table import settings_table
 from reports.writers.json_record import load
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 from tests.reports.test_render import FILES, HOSTILE, Page, tabulars  # type: ignore[import-not-found]
 
 
@@ -64,11 +64,11 @@ def test_values_are_spelled_as_the_paper_does(value: Any, spelled: str, tmp_path
 def test_a_setting_left_out_and_a_note_on_none_are_refused(tmp_path: Path) -> None:
     values = ours("4")
     values["Chanels"] = values.pop("Channels")
-    with pytest.raises(BadInput, match="no value of ours for the paper's setting 'Channels'; did you mean 'Chanels'"):
+    with pytest.raises(UserError, match="no value of ours for the paper's setting 'Channels'; did you mean 'Chanels'"):
         settings_table("4", values, tmp_path, command="c")
-    with pytest.raises(BadInput, match="a note on the unknown setting 'Los'; did you mean 'Loss'"):
+    with pytest.raises(UserError, match="a note on the unknown setting 'Los'; did you mean 'Loss'"):
         settings_table("4", ours("4"), tmp_path, command="c", notes={"Los": "x"})
-    with pytest.raises(BadInput, match="unknown table '44'"):
+    with pytest.raises(UserError, match="unknown table '44'"):
         settings_table("44", ours("4"), tmp_path, command="c")
 
 

@@ -12,7 +12,7 @@ import pytest
 from reports.figures import sweeps
 from reports.figures.theme import Theme
 from reports.model.published import paper
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 from tests.reports.test_figures import bars  # type: ignore[import-not-found]
 from tests.reports.test_settings import FAST, ROWS, results  # type: ignore[import-not-found]
 
@@ -81,16 +81,16 @@ def test_quality_over_cost_joins_settings(axes: dict[str, Any], tmp_path: Path) 
 def test_a_metric_with_leads_is_read_at_one(axes: dict[str, Any], tmp_path: Path) -> None:
     sweeps.cost_quality(results(), "mse", tmp_path, lead=8)
     assert len(bars(axes["mse_over_cost"])) == 2
-    with pytest.raises(BadInput, match="has a value here"):
+    with pytest.raises(UserError, match="has a value here"):
         sweeps.cost_quality(results(), "mse", tmp_path, lead=3)
 
 
 def test_refusals_name_what_is_wrong(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="unknown cost 'second'; did you mean 'seconds'"):
+    with pytest.raises(UserError, match="unknown cost 'second'; did you mean 'seconds'"):
         sweeps.cost_quality(results(), "fvd", tmp_path, cost="second")
-    with pytest.raises(BadInput, match="a figure shows one setting"):
+    with pytest.raises(UserError, match="a figure shows one setting"):
         sweeps.over_parameter(results(), "fvd", POINTS, tmp_path, x_label="β")
-    with pytest.raises(BadInput, match="none of the rows"):
+    with pytest.raises(UserError, match="none of the rows"):
         sweeps.over_parameter(results().query("setting == @FAST"), "fvd", {"x": ("a", 1.0)}, tmp_path, x_label="β")
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from rollbench.store import lease
-from rollbench.store.artifact import Stage, Store
-from rollbench.store.lease import CLAIM, claimed
+from rollbench.store.artifact import Artifact, Store
+from rollbench.store.lease import CLAIM, hold_lease
 from tests.faults.storage import uri
 
 # A maker of the stage data/k: tells on its output what it hears, writes six shards of `pause` seconds each, publishes.
@@ -71,13 +71,13 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return uri(request.getfixturevalue("server"), f"bucket/{tmp_path.name}")
 
 
-def whole(root: str) -> Stage:
-    stage = Store(root).stage("data", "k")
-    assert stage.damage() == {} and [f["bytes"] for f in (stage.manifest() or {})["files"]] == [
+def whole(root: str) -> Artifact:
+    artifact = Store(root).artifact("data", "k")
+    assert artifact.damage() == {} and [f["bytes"] for f in (artifact.manifest() or {})["files"]] == [
         1000 * i for i in range(6)
     ]
-    assert stage.get(CLAIM) is None
-    return stage
+    assert artifact.get(CLAIM) is None
+    return artifact
 
 
 def test_the_second_waits_for_the_first_and_says_for_whom(root: str) -> None:
@@ -119,10 +119,10 @@ def test_a_maker_that_froze_is_taken_over_and_does_no_harm_when_it_thaws(root: s
 
 
 @pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+def artifact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Artifact:
     for name, value in {"STALE": 0.6, "POLL": 0.05, "SETTLE": 0.0, "BEAT": 0.1}.items():
         monkeypatch.setattr(lease, name, value)
-    return Store(str(tmp_path)).stage("data", "k")
+    return Store(str(tmp_path)).artifact("data", "k")
 
 
 def of_another_machine(**more: object) -> bytes:
@@ -137,19 +137,19 @@ def of_another_machine(**more: object) -> bytes:
 
 
 @pytest.mark.parametrize("left", [of_another_machine(), b"{torn", b"", b"[]"])
-def test_a_claim_from_elsewhere_is_dead_when_nobody_touches_it(stage: Stage, left: bytes) -> None:
-    stage.put(CLAIM, left)
+def test_a_claim_from_elsewhere_is_dead_when_nobody_touches_it(artifact: Artifact, left: bytes) -> None:
+    artifact.put(CLAIM, left)
     told: list[str] = []
-    with claimed(stage, told.append) as ours:
-        assert ours and json.loads(stage.get(CLAIM) or b"")["pid"] == os.getpid()
+    with hold_lease(artifact, told.append) as ours:
+        assert ours and json.loads(artifact.get(CLAIM) or b"")["pid"] == os.getpid()
     assert "is making it; waiting" in told[0] and "has not been heard of for 1 s; taken over" in told[1]
-    assert stage.get(CLAIM) is None
+    assert artifact.get(CLAIM) is None
 
 
-def test_a_claim_from_long_ago_is_dead_at_once(stage: Stage) -> None:
-    stage.put(CLAIM, of_another_machine(touched=time.time() - 3600))
+def test_a_claim_from_long_ago_is_dead_at_once(artifact: Artifact) -> None:
+    artifact.put(CLAIM, of_another_machine(touched=time.time() - 3600))
     told: list[str] = []
-    with claimed(stage, told.append) as ours:
+    with hold_lease(artifact, told.append) as ours:
         assert ours
     (line,) = told
     assert "ada@elsewhere" in line and "has not been heard of for 60 minutes" in line
@@ -165,7 +165,7 @@ class Clock:
         return self.now
 
 
-def looks(watch: lease._Watch, clock: Clock, seen: bytes, seconds: float) -> list[str | None]:
+def looks(watch: lease.LeaseMonitor, clock: Clock, seen: bytes, seconds: float) -> list[str | None]:
     """What a watch says while it looks at the same claim every half second."""
     said = []
     for _ in range(int(seconds * 2)):
@@ -174,10 +174,10 @@ def looks(watch: lease._Watch, clock: Clock, seen: bytes, seconds: float) -> lis
     return said
 
 
-def touched(stage: Stage, seen: bytes | None) -> bytes:
+def touched(artifact: Artifact, seen: bytes | None) -> bytes:
     """The claim as it is after its next touch."""
     end = time.monotonic() + 60
-    while (found := stage.get(CLAIM)) == seen:
+    while (found := artifact.get(CLAIM)) == seen:
         assert time.monotonic() < end, "nobody touches it"
         time.sleep(0.01)
     assert found is not None
@@ -186,14 +186,14 @@ def touched(stage: Stage, seen: bytes | None) -> bytes:
 
 def test_a_claim_that_is_touched_is_never_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Touches are real, time is not: a machine may pause for as long as it likes."""
-    monkeypatch.setattr(lease, "BEAT", 0.1)
-    stage, clock, told = Store(str(tmp_path)).stage("data", "k"), Clock(), list[str]()
-    watch, seen = lease._Watch(clock), None
-    with claimed(stage, told.append) as first:
+    monkeypatch.setattr(lease, "HEARTBEAT_S", 0.1)
+    artifact, clock, told = Store(str(tmp_path)).artifact("data", "k"), Clock(), list[str]()
+    watch, seen = lease.LeaseMonitor(clock), None
+    with hold_lease(artifact, told.append) as first:
         assert first
-        holder = json.loads(stage.get(CLAIM) or b"")["process"]
+        holder = json.loads(artifact.get(CLAIM) or b"")["process"]
         for _ in range(4):
-            seen = touched(stage, seen)
+            seen = touched(artifact, seen)
             assert not any(looks(watch, clock, seen, lease.STALE - 1))
     assert told == [] and holder == lease._process(os.getpid())
     left = of_another_machine()
@@ -204,7 +204,7 @@ def test_a_claim_that_is_touched_is_never_taken_over(tmp_path: Path, monkeypatch
 def test_an_outage_of_the_storage_hands_no_claim_over() -> None:
     """Nobody can touch a claim meanwhile: it counts when there is an answer again, and again no touch."""
     clock, left = Clock(), of_another_machine()
-    watch = lease._Watch(clock)
+    watch = lease.LeaseMonitor(clock)
     assert not any(looks(watch, clock, left, lease.STALE - 5))
     clock.now += 2 * lease.STALE  # the answer took so long
     assert not any(looks(watch, clock, left, lease.STALE))
@@ -212,26 +212,26 @@ def test_an_outage_of_the_storage_hands_no_claim_over() -> None:
 
 
 def test_of_two_who_find_a_dead_claim_one_takes_it_over_however_slow_the_disk(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    artifact: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage.put(CLAIM, of_another_machine(touched=time.time() - 3600))
-    put, inside, most, told = Stage.put, 0, list[int](), list[str]()
+    artifact.put(CLAIM, of_another_machine(touched=time.time() - 3600))
+    put, inside, most, told = Artifact.put, 0, list[int](), list[str]()
 
-    def slow(self: Stage, name: str, data: bytes) -> None:
+    def slow(self: Artifact, name: str, data: bytes) -> None:
         if threading.current_thread().name == "slow":
             time.sleep(0.5)
         put(self, name, data)
 
     def make() -> None:
         nonlocal inside
-        with claimed(stage, told.append):
+        with hold_lease(artifact, told.append):
             inside += 1
             most.append(inside)
             time.sleep(1.0)
             inside -= 1
 
-    monkeypatch.setattr(Stage, "put", slow)
-    monkeypatch.setattr(lease, "BEAT", 60.0)
+    monkeypatch.setattr(Artifact, "put", slow)
+    monkeypatch.setattr(lease, "HEARTBEAT_S", 60.0)
     monkeypatch.setattr(lease, "STALE", 60.0)
     makers = [threading.Thread(target=make, name=name) for name in ("slow", "quick")]
     for maker in makers:
@@ -241,10 +241,10 @@ def test_of_two_who_find_a_dead_claim_one_takes_it_over_however_slow_the_disk(
     assert most == [1, 1] and sum("taken over" in line for line in told) == 1
 
 
-def test_a_touch_under_way_does_not_bring_a_claim_back(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    put, touching, done = Stage.put, threading.Event(), threading.Event()
+def test_a_touch_under_way_does_not_bring_a_claim_back(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    put, touching, done = Artifact.put, threading.Event(), threading.Event()
 
-    def slow(self: Stage, name: str, data: bytes) -> None:
+    def slow(self: Artifact, name: str, data: bytes) -> None:
         if threading.current_thread() is not threading.main_thread():
             touching.set()
             time.sleep(0.5)
@@ -252,21 +252,21 @@ def test_a_touch_under_way_does_not_bring_a_claim_back(stage: Stage, monkeypatch
         if touching.is_set():
             done.set()
 
-    monkeypatch.setattr(Stage, "put", slow)
-    with claimed(stage, print):
+    monkeypatch.setattr(Artifact, "put", slow)
+    with hold_lease(artifact, print):
         assert touching.wait(60)
-    assert done.wait(60) and stage.get(CLAIM) is None
+    assert done.wait(60) and artifact.get(CLAIM) is None
 
 
-def test_a_claim_is_given_up_when_the_stage_fails(stage: Stage) -> None:
-    with pytest.raises(ZeroDivisionError), claimed(stage, print):
+def test_a_claim_is_given_up_when_the_stage_fails(artifact: Artifact) -> None:
+    with pytest.raises(ZeroDivisionError), hold_lease(artifact, print):
         raise ZeroDivisionError
-    assert stage.get(CLAIM) is None
+    assert artifact.get(CLAIM) is None
 
 
 def test_claims_are_of_one_length(tmp_path: Path) -> None:
     """So that one who reads a claim as it is touched never gets another number of bytes than the storage has announced."""
-    mine = lease._new(Store(str(tmp_path)).stage("data", "k"))
+    mine = lease._new(Store(str(tmp_path)).artifact("data", "k"))
     texts = [lease._text({**mine, "pid": pid, "holder": "h" * pid}) for pid in (1, 10, 100)]
     assert {len(text) for text in texts} == {lease.LENGTH}
     assert all(lease._is(text, mine) for text in texts)

@@ -12,7 +12,7 @@ import pandas as pd
 from experiments.table8 import TABLE
 from rollbench.config.scale import at_scale, scale
 from rollbench.config.table import Setting
-from rollbench.pipeline.graph import HISTORY, RESULTS, TableWork, Work, lay_out
+from rollbench.pipeline.graph import HISTORY, RESULTS, Pipeline, Stage, build_pipeline
 from rollbench.store.artifact import Store
 
 ROWS = ("MSE (2-1)", "Rolling Diffusion (init noise) (2-4)")
@@ -21,23 +21,23 @@ MADE = {"seconds": 1.5, "device": "a processor", "commit": "f00d" * 10}
 STEPS = 5
 
 
-def works(rows: Sequence[str] = ROWS, name: str = "smoke") -> TableWork:
-    return lay_out(at_scale(TABLE, scale(name)), rows)
+def stages(rows: Sequence[str] = ROWS, name: str = "smoke") -> Pipeline:
+    return build_pipeline(at_scale(TABLE, scale(name)), rows)
 
 
-def finish(works: TableWork, store: Store) -> None:
+def finish(stages: Pipeline, store: Store) -> None:
     """Publish all stages of a table."""
-    for work in works.works():
-        stage, files, facts = work.stage(store), [], {}
-        if work.kind == "model":
+    for stage in stages.stages():
+        artifact, files, facts = stage.artifact(store), [], {}
+        if stage.kind == "model":
             history = [{"step": step, "loss": 1 / (step + 1)} for step in range(STEPS)]
             files, facts = (
-                [stage.write(HISTORY, json.dumps({"history": history}).encode())],
+                [artifact.write(HISTORY, json.dumps({"history": history}).encode())],
                 {"parameters": 1234, "peak_memory_bytes": 2**20, "device": MADE["device"], "device_seconds": 1.5},
             )
-        if work.kind == "results":
-            files = [stage.write(RESULTS, _results(work, works))]
-        stage.publish(files, made=MADE, **facts)
+        if stage.kind == "results":
+            files = [artifact.write(RESULTS, _results(stage, stages))]
+        artifact.commit(files, made=MADE, **facts)
 
 
 def value(row: str, metric: str, lead: int | None) -> float:
@@ -45,14 +45,14 @@ def value(row: str, metric: str, lead: int | None) -> float:
     return len(row) / 3 + (lead or 0) + (0.1 if metric == "mse" else 0.0)
 
 
-def _results(work: Work, works: TableWork) -> bytes:
-    for setting in works.settings:
-        if work == setting.trivial:
+def _results(stage: Stage, stages: Pipeline) -> bytes:
+    for setting in stages.settings:
+        if stage == setting.trivial:
             return _parquet(setting.setting, TRIVIAL)
         for row in setting.rows:
-            if work == row.results:
+            if stage == row.results:
                 return _parquet(setting.setting, ((row.row.name, "method"),))
-    raise KeyError(work)
+    raise KeyError(stage)
 
 
 def _parquet(setting: Setting, rows: Sequence[tuple[str, str]]) -> bytes:

@@ -12,15 +12,15 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 # Of a folder and {rank, world}; a function of a module, since it travels by name.
-Work = Callable[[Path, dict[str, int]], None]
+Stage = Callable[[Path, dict[str, int]], None]
 
 
-def together(work: Work, folder: Path, world: int) -> None:
+def together(work: Stage, folder: Path, world: int) -> None:
     """Run `work` on `world` workers; raises what the first of them that fails raised."""
     mp.spawn(_member, (world, folder, work), nprocs=world)
 
 
-def _member(rank: int, world: int, folder: Path, work: Work) -> None:
+def _member(rank: int, world: int, folder: Path, work: Stage) -> None:
     torch.set_num_threads(1)
     meeting = f"file://{folder}/meet-{work.__name__}"
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)

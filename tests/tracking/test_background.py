@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from rollbench.cli.main import main
-from rollbench.pipeline.graph import TableWork
-from rollbench.pipeline.run_context import Place
+from rollbench.pipeline.graph import Pipeline
+from rollbench.pipeline.run_context import RunContext
 from rollbench.store.artifact import MANIFEST, Store
 from rollbench.tracking import background
 from rollbench.tracking.background import Sender
@@ -46,13 +46,13 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.fixture
-def works(store: Store, tmp_path: Path) -> TableWork:
+def stages(store: Store, tmp_path: Path) -> Pipeline:
     """A finished table and its report."""
-    works = finished.works()
-    finished.finish(works, store)
+    stages = finished.stages()
+    finished.finish(stages, store)
     (tmp_path / "out/table8").mkdir(parents=True)
     (tmp_path / "out/table8/table.html").write_text("a table")
-    return works
+    return stages
 
 
 @pytest.fixture
@@ -65,12 +65,12 @@ def numbers(tracking: Tracking) -> dict[str, dict[str, dict[int, float]]]:
 
 
 def test_a_server_that_is_not_there_stops_nothing_and_is_sent_all_later(
-    works: TableWork, store: Store, tmp_path: Path, server: Server, capsys: pytest.CaptureFixture[str]
+    stages: Pipeline, store: Store, tmp_path: Path, server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The whole story: a warning, a finished table, an outbox, `rollbench track` too early, in time, and once more."""
     said: list[str] = []
-    place = Place(store, tmp_path / "out/table8", "smoke", "")
-    with Recorder(works, place, server.address, said.append) as recorder:
+    place = RunContext(store, tmp_path / "out/table8", "smoke", "")
+    with Recorder(stages, place, server.address, said.append) as recorder:
         summary = recorder.finish()
         recorder.keep()
     assert len(said) == 2, said
@@ -88,7 +88,7 @@ def test_a_server_that_is_not_there_stops_nothing_and_is_sent_all_later(
     assert capsys.readouterr().out == f"nothing waits in {store}/outbox\n"
 
     with Recorder(
-        works, place, f"sqlite:///{store.path}/mlflow.db", said.append
+        stages, place, f"sqlite:///{store.path}/mlflow.db", said.append
     ) as recorder:  # as if it had never been away
         recorder.finish()
         recorder.keep()
@@ -101,16 +101,16 @@ def test_a_server_that_is_not_there_stops_nothing_and_is_sent_all_later(
 
 @pytest.mark.slow
 def test_a_server_that_is_killed_and_comes_back_holds_every_number_once(
-    works: TableWork, store: Store, tmp_path: Path, server: Server, hasty: None
+    stages: Pipeline, store: Store, tmp_path: Path, server: Server, hasty: None
 ) -> None:
     said: list[str] = []
-    place = Place(store, tmp_path / "out/table8", "smoke", "")
+    place = RunContext(store, tmp_path / "out/table8", "smoke", "")
     server.start()
-    with Recorder(works, place, server.address, said.append) as recorder:
-        recorder.record(works.rows[0])
+    with Recorder(stages, place, server.address, said.append) as recorder:
+        recorder.record(stages.rows[0])
         assert recorder.sender.settle() == 0
         server.kill()
-        recorder.record(works.rows[1])
+        recorder.record(stages.rows[1])
         until(lambda: bool(said))
         assert "cannot be reached" in said[0] and "asked again" in said[0] and list(Outbox(store).waiting())
         server.start()
@@ -118,7 +118,7 @@ def test_a_server_that_is_killed_and_comes_back_holds_every_number_once(
         recorder.keep()
     assert said[1:] == [f"MLflow at {server.address} is back"] and "not sent" not in summary
     tracking = open_tracking(server.address)
-    for row in works.rows:
+    for row in stages.rows:
         run_id = summary["runs"][row.row.name][0]
         for lead in (1, 2, 4, 8):
             assert tracking.read(run_id).metrics["fsd"][lead] == finished.value(row.row.name, "fsd", lead)
@@ -128,18 +128,20 @@ def test_a_server_that_is_killed_and_comes_back_holds_every_number_once(
 
 @pytest.mark.slow
 def test_a_server_that_never_comes_back_is_given_up(
-    works: TableWork, store: Store, tmp_path: Path, server: Server, hasty: None, monkeypatch: pytest.MonkeyPatch
+    stages: Pipeline, store: Store, tmp_path: Path, server: Server, hasty: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(background, "PATIENCE", 1.5)
     said: list[str] = []
     server.start()
-    with Recorder(works, Place(store, tmp_path / "out/table8", "smoke", ""), server.address, said.append) as recorder:
-        recorder.record(works.rows[0])
+    with Recorder(
+        stages, RunContext(store, tmp_path / "out/table8", "smoke", ""), server.address, said.append
+    ) as recorder:
+        recorder.record(stages.rows[0])
         assert recorder.sender.settle() == 0
         server.kill()
         summary = recorder.finish()
         recorder.keep()
-    assert set(summary["runs"]) == {works.rows[0].row.name}
+    assert set(summary["runs"]) == {stages.rows[0].row.name}
     waiting = [record for record in Outbox(store).waiting() if isinstance(record, Record)]
     assert len(waiting) == 5 and "5 runs wait" in said[-1]
 
@@ -187,8 +189,8 @@ def test_an_entry_that_somebody_else_wrote_is_named_and_not_sent(
     path = Path(store.path) / "outbox" / record.entry / MANIFEST
     content = json.loads(path.read_text())
     change(content["record"])
-    for seal in (True, False):
-        if not seal:
+    for checksum in (True, False):
+        if not checksum:
             del content["seal"]
         path.write_text(json.dumps(content))
         assert list(outbox.waiting()) == [str(path.parent)]
@@ -203,9 +205,11 @@ def test_an_entry_that_is_being_written_is_passed_over(store: Store) -> None:
 
 
 def test_a_report_that_is_elsewhere_is_asked_for(
-    works: TableWork, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    stages: Pipeline, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Recorder(works, Place(store, tmp_path / "out/table8", "smoke", ""), "http://127.0.0.1:9", print) as recorder:
+    with Recorder(
+        stages, RunContext(store, tmp_path / "out/table8", "smoke", ""), "http://127.0.0.1:9", print
+    ) as recorder:
         recorder.keep()
     shutil.move(tmp_path / "out", tmp_path / "elsewhere")
     capsys.readouterr()

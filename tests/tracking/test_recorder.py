@@ -14,10 +14,10 @@ from experiments.table8 import TABLE
 from rollbench.config.canonical import plain
 from rollbench.config.sampling import Sampling
 from rollbench.config.scale import at_scale, scale
-from rollbench.pipeline.graph import TableWork, lay_out
-from rollbench.pipeline.run_context import Place
+from rollbench.pipeline.graph import Pipeline, build_pipeline
+from rollbench.pipeline.run_context import RunContext
 from rollbench.store.artifact import Store
-from rollbench.tracking.client import PARENT, Logged, Tracking, open_tracking, tracking_uri
+from rollbench.tracking.client import PARENT, LoggedRun, Tracking, open_tracking, tracking_uri
 from rollbench.tracking.recorder import Recorder, flat
 from tests.support import finished
 from tests.support.finished import MADE, ROWS, STEPS, TRIVIAL, value
@@ -27,23 +27,23 @@ LEADS = (1, 2, 4, 8)
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def place(tmp_path: Path) -> RunContext:
     out = tmp_path / "out/table8"
     out.mkdir(parents=True)
     (out / "table.html").write_text("a table")
     (out / "rollouts.webp").write_bytes(b"a film")
     (tmp_path / "store").mkdir()
     (tmp_path / "store/mlflow.db").write_bytes(empty_database())
-    return Place(
+    return RunContext(
         Store(str(tmp_path / "store")), out, "smoke", "python experiments/table8.py --storage s3://key:hunter2@bucket/x"
     )
 
 
-def recorded(works: TableWork, place: Place, uri: str | None = None) -> tuple[dict[str, Any], Tracking]:
+def recorded(stages: Pipeline, place: RunContext, uri: str | None = None) -> tuple[dict[str, Any], Tracking]:
     """Record a finished table; what the report is told, and the place where it is recorded."""
     said: list[str] = []
     uri = tracking_uri(uri, place.store, place.out.parent)
-    with Recorder(works, place, uri, said.append) as recorder:
+    with Recorder(stages, place, uri, said.append) as recorder:
         summary = recorder.finish()
         recorder.keep()
     assert said == []
@@ -61,15 +61,15 @@ def expected(row: str) -> dict[str, dict[int, float]]:
     return {**numbers, **ends}
 
 
-def differences(logged: Logged, row: str) -> list[str]:
+def differences(logged: LoggedRun, row: str) -> list[str]:
     """Where MLflow's numbers are not those of the results, exactly."""
     return [name for name, numbers in expected(row).items() if logged.metrics.get(name) != numbers]
 
 
-def test_a_table_is_a_run_and_each_row_its_child(place: Place) -> None:
-    works = finished.works()
-    finished.finish(works, place.store)
-    summary, tracking = recorded(works, place)
+def test_a_table_is_a_run_and_each_row_its_child(place: RunContext) -> None:
+    stages = finished.stages()
+    finished.finish(stages, place.store)
+    summary, tracking = recorded(stages, place)
     (parent,) = tracking.search("tags.table = 'table8' and attributes.run_name = 'table8, smoke'")
     assert parent.params["training.steps"] == "12" and parent.params["data"] == "Kolmogorov"
     assert parent.tags["scale"] == "smoke" and "Kolmogorov flow" in parent.tags["mlflow.note.content"]
@@ -85,14 +85,14 @@ def test_a_table_is_a_run_and_each_row_its_child(place: Place) -> None:
     assert list(place.store.keys("outbox")) == []
 
 
-def test_a_row_says_what_made_it_and_what_it_cost(place: Place) -> None:
-    works = finished.works()
-    finished.finish(works, place.store)
-    summary, tracking = recorded(works, place)
-    logged, row = tracking.read(summary["runs"][ROWS[1]][0]), works.rows[1]
+def test_a_row_says_what_made_it_and_what_it_cost(place: RunContext) -> None:
+    stages = finished.stages()
+    finished.finish(stages, place.store)
+    summary, tracking = recorded(stages, place)
+    logged, row = tracking.read(summary["runs"][ROWS[1]][0]), stages.rows[1]
     assert logged.name == f"{ROWS[1]}, seed 0"
     keys = {
-        "data_key": works.settings[0].data.key,
+        "data_key": stages.settings[0].data.key,
         "model_key": row.model.key,
         "clips_key": row.clips.key,
         "results_key": row.results.key,
@@ -124,19 +124,19 @@ def test_a_row_says_what_made_it_and_what_it_cost(place: Place) -> None:
     [("fsd", {1: 1.0}), ("mse_low", {}), ("fsd", {lead: value(ROWS[0], "fsd", lead) + 1e-12 for lead in LEADS})],
 )
 def test_a_number_that_differs_is_found(name: str, numbers: dict[int, float]) -> None:
-    whole = Logged("", "", 0.0, {}, {}, expected(ROWS[0]))
+    whole = LoggedRun("", "", 0.0, {}, {}, expected(ROWS[0]))
     assert differences(whole, ROWS[0]) == []
     assert differences(replace(whole, metrics={**whole.metrics, name: numbers}), ROWS[0]) == [name]
 
 
-def test_again_nothing_is_sent_and_more_rows_join_the_table(place: Place) -> None:
-    works = finished.works(ROWS[:1])
-    finished.finish(works, place.store)
-    first, tracking = recorded(works, place)
+def test_again_nothing_is_sent_and_more_rows_join_the_table(place: RunContext) -> None:
+    stages = finished.stages(ROWS[:1])
+    finished.finish(stages, place.store)
+    first, tracking = recorded(stages, place)
     before = dump(tracking)
-    assert recorded(works, place)[0] == first and dump(tracking) == before
-    more = replace(finished.works(), table=replace(works.table, seeds=(0, 1)))
-    more = lay_out(more.table, ROWS)
+    assert recorded(stages, place)[0] == first and dump(tracking) == before
+    more = replace(finished.stages(), table=replace(stages.table, seeds=(0, 1)))
+    more = build_pipeline(more.table, ROWS)
     finished.finish(more, place.store)
     second, _ = recorded(more, place)
     assert second["runs"][ROWS[0]][0] == first["runs"][ROWS[0]][0] and set(second["runs"][ROWS[1]]) == {0, 1}
@@ -144,25 +144,25 @@ def test_again_nothing_is_sent_and_more_rows_join_the_table(place: Place) -> Non
     assert len(parents) == 1, "rows and seeds that come later belong to the same table"
 
 
-def test_another_size_is_another_table(place: Place) -> None:
+def test_another_size_is_another_table(place: RunContext) -> None:
     for steps in (11, 12):
-        setting = finished.works().settings[0].setting
+        setting = finished.stages().settings[0].setting
         table = replace(TABLE, settings=(replace(setting, training=replace(setting.training, steps=steps)),))
-        works = lay_out(at_scale(table, scale("smoke")), ROWS[:1])
-        finished.finish(works, place.store)
-        _, tracking = recorded(works, place)
+        stages = build_pipeline(at_scale(table, scale("smoke")), ROWS[:1])
+        finished.finish(stages, place.store)
+        _, tracking = recorded(stages, place)
     assert len({run.tags[PARENT] for run in tracking.search() if PARENT in run.tags}) == 2
 
 
-def test_a_table_of_several_settings(place: Place) -> None:
+def test_a_table_of_several_settings(place: RunContext) -> None:
     """Its rows are told apart by their names, its trivial forecasts by the settings' names; parameters stand under those."""
     setting = at_scale(TABLE, scale("smoke")).settings[0]
     rows = {row.name: row for row in setting.rows}
     slow = replace(setting, name="slow", rows=(rows[ROWS[0]],))
     fast = replace(setting, name="fast", rows=(rows[ROWS[1]],), sampling=replace(setting.sampling, calls_per_frame=1))
-    works = lay_out(replace(TABLE, settings=(slow, fast)), ROWS)
-    finished.finish(works, place.store)
-    summary, tracking = recorded(works, place)
+    stages = build_pipeline(replace(TABLE, settings=(slow, fast)), ROWS)
+    finished.finish(stages, place.store)
+    summary, tracking = recorded(stages, place)
     assert set(summary["runs"]) == {
         *ROWS,
         *(f"{name}, {setting}" for name, _ in TRIVIAL for setting in ("slow", "fast")),
@@ -172,13 +172,13 @@ def test_a_table_of_several_settings(place: Place) -> None:
     assert [logged[f"{row}, seed 0"].tags["setting"] for row in ROWS] == ["slow", "fast"]
 
 
-def test_no_secret_reaches_mlflow_or_the_outbox(place: Place, tmp_path: Path) -> None:
-    works = finished.works(ROWS[:1])
-    finished.finish(works, place.store)
-    _, tracking = recorded(works, place)
+def test_no_secret_reaches_mlflow_or_the_outbox(place: RunContext, tmp_path: Path) -> None:
+    stages = finished.stages(ROWS[:1])
+    finished.finish(stages, place.store)
+    _, tracking = recorded(stages, place)
     assert "hunter2" not in "\n".join(dump(tracking))
     said: list[str] = []
-    with Recorder(works, place, "http://user:hunter2@127.0.0.1:9", said.append) as recorder:
+    with Recorder(stages, place, "http://user:hunter2@127.0.0.1:9", said.append) as recorder:
         summary = recorder.finish()
     entries = list((tmp_path / "store/outbox").glob("*/*"))
     assert len(entries) == 4
@@ -187,13 +187,13 @@ def test_no_secret_reaches_mlflow_or_the_outbox(place: Place, tmp_path: Path) ->
 
 @pytest.mark.parametrize(("error", "status"), [(RuntimeError, "FAILED"), (KeyboardInterrupt, "KILLED")])
 def test_a_table_that_broke_off_says_so_and_keeps_its_rows(
-    place: Place, error: type[BaseException], status: str
+    place: RunContext, error: type[BaseException], status: str
 ) -> None:
-    works = finished.works()
-    finished.finish(works, place.store)
+    stages = finished.stages()
+    finished.finish(stages, place.store)
     uri = tracking_uri(None, place.store, place.out.parent)
-    with pytest.raises(error), Recorder(works, place, uri, print) as recorder:
-        recorder.record(works.rows[0])
+    with pytest.raises(error), Recorder(stages, place, uri, print) as recorder:
+        recorder.record(stages.rows[0])
         recorder.sender.settle()
         raise error
     tracking = open_tracking(uri)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 from rollbench.store.artifact import Store
 from rollbench.tracking import client
 from rollbench.tracking.client import Tracking, Unavailable, open_tracking, tracking_uri
@@ -251,5 +251,5 @@ def test_a_place_that_can_never_serve_is_bad_input(tmp_path: Path) -> None:
         (f"file://{tmp_path}/runs", "maintenance"),
         ("nonsense://place", "unsupported"),
     ]:
-        with pytest.raises(BadInput, match=words):
+        with pytest.raises(UserError, match=words):
             open_tracking(uri)

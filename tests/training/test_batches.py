@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rollbench.datasets.windows import Windows
-from rollbench.training.batches import Ahead, order
+from rollbench.training.batches import Prefetcher, order
 from rollbench.training.settings import Training
 
 
@@ -35,7 +35,7 @@ def test_windows_of_the_next_micro_batch_are_read_ahead() -> None:
     def expected(first: int) -> torch.Tensor:
         return torch.from_numpy(windows.take(range(first, first + 2)))
 
-    ahead = Ahead(cast(Windows, Told()), Training(steps=9, batch=8, micro_batch=2), [1, 3], torch.device("cpu"))
+    ahead = Prefetcher(cast(Windows, Told()), Training(steps=9, batch=8, micro_batch=2), [1, 3], torch.device("cpu"))
     for step, place, first in ((0, 0, 2), (0, 1, 6), (1, 0, 10), (1, 1, 14), (2, 0, 18)):
         assert torch.equal(ahead.take(step, place), expected(first))
     with pytest.raises(ValueError, match="torn"):

@@ -20,14 +20,14 @@ from rollbench.diffusion.denoiser import Denoiser
 from rollbench.methods import Method, Regression, Rolling, Standard
 from rollbench.models.precision import computing
 from rollbench.models.uvit import UViT, UViTSize
-from rollbench.training.loop import Keeping, fit, load_final
+from rollbench.training.loop import CheckpointPolicy, fit, load_final
 from rollbench.training.run import NotFinite, Run, micro_seed
 from rollbench.training.settings import Training
 from tests.support.group import together
 
 SIZE = UViTSize((8, 16), (1, 1), ("conv", "full"), (0.0, 0.2), head_dim=8, embedding=16, grid=4, periodic=True)
 TRAINING = Training(steps=12, batch=8, micro_batch=4, learning_rate=3e-3, warmup=4)
-NEVER = Keeping(report=5, seconds=None)
+NEVER = CheckpointPolicy(report=5, seconds=None)
 
 
 def denoiser(seed: int = 0, size: UViTSize = SIZE, recompute: bool = False) -> Denoiser:
@@ -136,7 +136,7 @@ def test_activations_computed_again_are_the_same_bits(tmp_path: Path, uninterrup
     assert kept[1] < kept[0] / 2
 
 
-def interrupted(folder: Path, after: int, keeping: Keeping) -> None:
+def interrupted(folder: Path, after: int, keeping: CheckpointPolicy) -> None:
     def stop(path: Path | None, step: int) -> None:
         if step == after:
             raise KeyboardInterrupt
@@ -204,7 +204,9 @@ def test_checkpoints_of_another_run_are_not_taken_up(tmp_path: Path) -> None:
 
 def test_checkpoints_come_by_the_clock_too(tmp_path: Path) -> None:
     saved: list[int] = []
-    train(tmp_path, keeping=Keeping(report=5, seconds=0.0), on_checkpoint=lambda path, step: saved.append(step))
+    train(
+        tmp_path, keeping=CheckpointPolicy(report=5, seconds=0.0), on_checkpoint=lambda path, step: saved.append(step)
+    )
     assert saved == [5, 10]  # at reports; the end of the run is its own record
 
 
@@ -252,7 +254,7 @@ class Spoiled(Regression):
 
 def test_a_loss_that_is_no_number_stops_the_run_by_name_and_is_not_saved(tmp_path: Path) -> None:
     with pytest.raises(NotFinite, match="step 2: loss nan"):  # two micro-batches a step
-        train(tmp_path, method=Spoiled(1, 2), keeping=Keeping(report=12, steps=4))
+        train(tmp_path, method=Spoiled(1, 2), keeping=CheckpointPolicy(report=12, steps=4))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -270,7 +272,7 @@ def test_a_network_learns_what_can_be_known(tmp_path: Path, method: Method) -> N
         seed=0,
         folder=tmp_path,
         sink=lambda step, metrics: losses.append(metrics["loss"]),
-        keeping=Keeping(report=30),
+        keeping=CheckpointPolicy(report=30),
     )
     assert losses[-1] < 0.25 * losses[0], losses
 

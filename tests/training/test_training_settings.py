@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rollbench.config.canonical import key
-from rollbench.training.loop import Keeping
+from rollbench.training.loop import CheckpointPolicy
 from rollbench.training.settings import Training
 
 
@@ -52,4 +52,4 @@ def test_what_spares_memory_is_no_part_of_what_a_run_is() -> None:
 @pytest.mark.parametrize("words", [{"report": 0}, {"steps": 0}, {"keep": 0}])
 def test_a_run_that_would_keep_nothing_is_refused(words: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
-        Keeping(**words)
+        CheckpointPolicy(**words)

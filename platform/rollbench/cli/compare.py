@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from reports.format import bounds, numeral
 from rollbench.cli import track
-from rollbench.errors import BadInput, nearest
+from rollbench.errors import UserError, did_you_mean
 from rollbench.store.artifact import Store
 
 if TYPE_CHECKING:
-    from rollbench.tracking.client import Logged, Tracking
+    from rollbench.tracking.client import LoggedRun, Tracking
 
 HELP = "set recorded runs beside each other"
 PREFIX = re.compile(r"[0-9a-f]{4,32}")  # of an id: shorter ones would find half of all runs
@@ -54,33 +54,33 @@ def run(options: argparse.Namespace) -> int:
     uri = tracking_uri(options.tracking_uri, store, options.out)
     database = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and not database.is_file():
-        raise BadInput(f"nothing is recorded in {database}; name another --storage, or a server with --tracking-uri")
+        raise UserError(f"nothing is recorded in {database}; name another --storage, or a server with --tracking-uri")
     try:
         tracking = open_tracking(uri)
-        found = [run for asked in options.runs for run in resolve(tracking, asked)]
+        found = [run for resources_from in options.runs for run in resolve(tracking, resources_from)]
         once = list({run.run_id: run for run in found}.values())
         wanted = chosen(once, options.metric)
         whole = [tracking.read(run.run_id, with_intervals(wanted, run)) for run in once]
     except TrackingError as error:
-        raise BadInput(str(error)) from None
+        raise UserError(str(error)) from None
     print(json.dumps(as_json(whole, wanted), indent=1) if options.json else "\n".join(as_text(whole, wanted)))
     return 0
 
 
-def resolve(tracking: Tracking, asked: str) -> list[Logged]:
+def resolve(tracking: Tracking, resources_from: str) -> list[LoggedRun]:
     """The runs that a word of the user's stands for."""
     from rollbench.tracking.client import PARENT
 
-    found = _called(tracking, asked) or _begun(tracking, asked)
+    found = _called(tracking, resources_from) or _begun(tracking, resources_from)
     if not found:
         names = {name for run in tracking.search() for name in (run.tags.get("row"), run.tags.get("table")) if name}
-        near = nearest(asked, sorted(names)) if names else "nothing is recorded there"
-        raise BadInput(f"no run {asked!r} at {tracking.place}; {near}")
+        near = did_you_mean(resources_from, sorted(names)) if names else "nothing is recorded there"
+        raise UserError(f"no run {resources_from!r} at {tracking.place}; {near}")
     rows = [] if PARENT in found.tags else tracking.rows(found.run_id)
     return sorted(rows, key=lambda run: (run.tags.get("kind") != "method", run.recorded)) or [found]
 
 
-def _called(tracking: Tracking, name: str) -> Logged | None:
+def _called(tracking: Tracking, name: str) -> LoggedRun | None:
     """The newest run of a row, or of a table."""
     if "'" in name and '"' in name:
         return None  # mlflow's queries have no way to say it
@@ -90,37 +90,37 @@ def _called(tracking: Tracking, name: str) -> Logged | None:
     return next(chain(rows, tables, tracking.search(f"attributes.run_name = {text}")), None)
 
 
-def _begun(tracking: Tracking, start: str) -> Logged | None:
+def _begun(tracking: Tracking, start: str) -> LoggedRun | None:
     """The only run whose id begins so."""
     if not PREFIX.fullmatch(start):
         return None
     found = list(tracking.search(f"attributes.run_id LIKE '{start}%'"))
     if len(found) > 1:
         listed = ", ".join(f"{run.run_id} ({run.name})" for run in found[:3])
-        raise BadInput(f"{start!r} begins the ids of {len(found)} runs: {listed}; give more of it")
+        raise UserError(f"{start!r} begins the ids of {len(found)} runs: {listed}; give more of it")
     return found[0] if found else None
 
 
-def chosen(runs: Sequence[Logged], asked: Sequence[str] | None) -> list[str]:
+def chosen(runs: Sequence[LoggedRun], resources_from: Sequence[str] | None) -> list[str]:
     """The metrics to show: those asked for, else all results, in the order of names."""
     known = sorted({name for run in runs for name in run.metrics})
-    for name in asked or ():
+    for name in resources_from or ():
         if name not in known:
-            raise BadInput(f"no metric {name!r} in these runs; {nearest(name, results(runs) or known)}")
-    return list(dict.fromkeys(asked)) if asked else results(runs)
+            raise UserError(f"no metric {name!r} in these runs; {did_you_mean(name, results(runs) or known)}")
+    return list(dict.fromkeys(resources_from)) if resources_from else results(runs)
 
 
-def results(runs: Iterable[Logged]) -> list[str]:
+def results(runs: Iterable[LoggedRun]) -> list[str]:
     """The metrics that an evaluator made, as against what training or the work itself told."""
     return sorted({tag.removeprefix(EVALUATOR) for run in runs for tag in run.tags if tag.startswith(EVALUATOR)})
 
 
-def with_intervals(metrics: Iterable[str], run: Logged) -> list[str]:
+def with_intervals(metrics: Iterable[str], run: LoggedRun) -> list[str]:
     """The names under which MLflow holds these metrics of a run."""
     return [name for metric in metrics for name in (metric, metric + LOW, metric + HIGH) if name in run.metrics]
 
 
-def as_json(runs: Sequence[Logged], metrics: Sequence[str]) -> dict[str, Any]:
+def as_json(runs: Sequence[LoggedRun], metrics: Sequence[str]) -> dict[str, Any]:
     return {
         "differ": dict(differing(runs)),
         "runs": [
@@ -140,7 +140,7 @@ def as_json(runs: Sequence[Logged], metrics: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def number(run: Logged, metric: str, step: int) -> dict[str, float] | None:
+def number(run: LoggedRun, metric: str, step: int) -> dict[str, float] | None:
     """A run's number, with its interval where it has one."""
     found = {
         word: run.metrics[name][step]
@@ -150,11 +150,11 @@ def number(run: Logged, metric: str, step: int) -> dict[str, float] | None:
     return found or None
 
 
-def steps(runs: Iterable[Logged], metric: str) -> list[int]:
+def steps(runs: Iterable[LoggedRun], metric: str) -> list[int]:
     return sorted({step for run in runs for step in run.metrics.get(metric, ())})
 
 
-def differing(runs: Sequence[Logged]) -> list[tuple[str, list[str | None]]]:
+def differing(runs: Sequence[LoggedRun]) -> list[tuple[str, list[str | None]]]:
     """What is not the same in all runs: of what tells them apart, and of the parameters of methods (a trivial forecast has few)."""
     evaluators = sorted({tag for run in runs for tag in run.tags if tag.startswith((EVALUATOR, "n."))})
     params = list(dict.fromkeys(name for run in runs for name in run.params if name not in TOLD))
@@ -165,7 +165,7 @@ def differing(runs: Sequence[Logged]) -> list[tuple[str, list[str | None]]]:
     return lines + [(name, [run.params.get(name) for run in runs]) for name in apart]
 
 
-def as_text(runs: Sequence[Logged], metrics: Sequence[str]) -> list[str]:
+def as_text(runs: Sequence[LoggedRun], metrics: Sequence[str]) -> list[str]:
     """One table, a column for each run, under a list that says which is which."""
     letters = [_letter(place) for place in range(len(runs))]
     legend = [

@@ -8,16 +8,16 @@ from typing import Any
 
 from rollbench.config.table import Setting, Table
 from rollbench.datasets.ingested import Ingested, Serves
-from rollbench.errors import BadInput, nearest
+from rollbench.errors import UserError, did_you_mean
 from rollbench.pipeline import corpora
 from rollbench.store.artifact import Store
 
-Sides = tuple[dict[str, Any], dict[str, Any]]  # the manifests of the corpora of training and test clips
+ReferenceColumns = tuple[dict[str, Any], dict[str, Any]]  # the manifests of the corpora of training and test clips
 ENOUGH = 0.9  # of the training clips: mirrors of Kinetics lack some of its videos, and no two the same
 CHOICES = ("real", "stand-in", "fields:PATH", "folder:PATH", "corpora:TRAIN,TEST")
 
 
-def choose(table: Table, published: Table, source: str, store: Store, *, planning: bool = False) -> Table:
+def resolve_data(table: Table, published: Table, source: str, store: Store, *, planning: bool = False) -> Table:
     """`table`, which is `published` at some scale, with the data of every setting taken from `source`.
 
     "real" is what was ingested (what is simulated anyway is left alone), "stand-in" what a setting declares for machines without
@@ -29,7 +29,7 @@ def choose(table: Table, published: Table, source: str, store: Store, *, plannin
     """
     kind, _, path = source.partition(":")
     if not (source in CHOICES[:2] or (kind in ("fields", "folder", "corpora") and path)):
-        raise BadInput(f"--data {source!r} is no source; {nearest(source, CHOICES)}")
+        raise UserError(f"--data {source!r} is no source; {did_you_mean(source, CHOICES)}")
     uncapped = {setting.name: setting.data for setting in published.settings}
     settings = []
     for setting in table.settings:
@@ -58,7 +58,7 @@ def _real(setting: Setting, value: Any, store: Store, planning: bool) -> Setting
         return replace(setting, data=value, stand_in=None)
 
 
-def _with(setting: Setting, sides: Sides, serves: Serves = "real") -> Setting:
+def _with(setting: Setting, sides: ReferenceColumns, serves: Serves = "real") -> Setting:
     """The setting on ingested data, with no more clips than there are."""
     train, test = (int(side["clips"]) for side in sides)
     contexts = min(setting.sampling.contexts, test - setting.held_out, train)
@@ -75,7 +75,7 @@ def _with(setting: Setting, sides: Sides, serves: Serves = "real") -> Setting:
     )
 
 
-def _named(keys: str, store: Store) -> Sides:
+def _named(keys: str, store: Store) -> ReferenceColumns:
     """Two corpora, given by the beginnings of their keys."""
     there = list(corpora.manifests(store))
     found = []
@@ -83,12 +83,12 @@ def _named(keys: str, store: Store) -> Sides:
         alike = [m for m in there if m["key"].startswith(key)]
         if len(alike) != 1 or keys.count(",") != 1:
             listed = ", ".join(f"{m['key']} ({m['split']})" for m in there) or "none"
-            raise BadInput(f"--data corpora:{keys}: two corpora are needed, by their keys; there are {listed}")
+            raise UserError(f"--data corpora:{keys}: two corpora are needed, by their keys; there are {listed}")
         found += alike
     return found[0], found[1]
 
 
-def _of_files(setting: Setting, kind: str, path: Path, store: Store, planning: bool) -> Sides:
+def _of_files(setting: Setting, kind: str, path: Path, store: Store, planning: bool) -> ReferenceColumns:
     """Fields or videos of the user's own, cut into clips as long as the setting needs."""
     from rollbench.datasets.files.fields import Fields
     from rollbench.datasets.files.folder import Folder
@@ -98,8 +98,10 @@ def _of_files(setting: Setting, kind: str, path: Path, store: Store, planning: b
     if kind == "folder":
         value = Folder(frames=least, size=setting.data.frame_shape[-1])
     if planning:
-        train, test = (corpora.CorpusWork.of(replace(value, split=split), path) for split in ("train", value.tested[0]))
-        return train.stage(store).manifest() or train.expected(), test.stage(store).manifest() or test.expected()
+        train, test = (
+            corpora.CorpusStage.of(replace(value, split=split), path) for split in ("train", value.tested[0])
+        )
+        return train.artifact(store).manifest() or train.expected(), test.artifact(store).manifest() or test.expected()
     from rollbench.engine.ingest import ingest_splits
 
     return ingest_splits(value, path, store)

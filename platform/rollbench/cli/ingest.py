@@ -19,8 +19,8 @@ from rollbench.datasets.files.base import FromFiles
 from rollbench.datasets.files.fields import Fields
 from rollbench.datasets.files.folder import Folder
 from rollbench.datasets.files.kinetics import Kinetics600
-from rollbench.errors import BadInput
-from rollbench.pipeline.corpora import CorpusWork, summary
+from rollbench.errors import UserError
+from rollbench.pipeline.corpora import CorpusStage, summary
 from rollbench.store.artifact import Store
 
 HELP = "turn videos, records or fields on disk into verified shards"
@@ -64,35 +64,35 @@ def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -
 def run(options: argparse.Namespace) -> int:
     """Ingest the splits asked for, and say what they have become."""
     if options.workers is not None and options.workers < 1:
-        raise BadInput(f"--workers {options.workers} is below 1; the smallest is 1")
+        raise UserError(f"--workers {options.workers} is below 1; the smallest is 1")
     kind, store = DATA_SETS[options.data_set], Store(options.storage)
     given = {f.name: getattr(options, f.name) for f in dataclasses.fields(kind) if f.name != "split"}
     fields = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     values = [kind(split=split, **fields) for split in dict.fromkeys(options.split)]
-    works = [CorpusWork.of(value, options.source) for value in values]
+    stages = [CorpusStage.of(value, options.source) for value in values]
     if options.dry_run:
-        print("\n".join(_described(work, store) for work in works))
+        print("\n".join(_described(stage, store) for stage in stages))
         return 0
     from rollbench.engine.ingest import ingest  # ray: not for the sake of --help
     from rollbench.progress import Progress
 
-    for manifest in ingest(works, store, Progress(), options.workers, options.skip_bad):
+    for manifest in ingest(stages, store, Progress(), options.workers, options.skip_bad):
         print(summary(manifest))
     return 0
 
 
-def _described(work: CorpusWork, store: Store) -> str:
+def _described(stage: CorpusStage, store: Store) -> str:
     """What there is of a split, and what is to be done."""
-    source, stage, shards = work.source, work.stage(store), work.shards()
-    there = set(stage.receipts()) & {shard["name"] for shard in shards}
-    state = "finished" if stage.manifest() else f"{len(there)} of {len(shards)} shards are there"
-    size = work.item_bytes * len(source.items)
+    source, artifact, shards = stage.source, stage.artifact(store), stage.shards()
+    there = set(artifact.receipts()) & {shard["name"] for shard in shards}
+    state = "finished" if artifact.manifest() else f"{len(there)} of {len(shards)} shards are there"
+    size = stage.item_bytes * len(source.items)
     lines = [
-        f"{work.title}: {work.value.describe()}",
+        f"{stage.title}: {stage.value.describe()}",
         f"  source   {source.root}: {len(source.files):,} files of {sum(b for _, b in source.files) / 1e6:,.1f} MB",
         f"  clips    at most {len(source.items) * source.clips:,}, of {source.shape} (channels, y, x), {size / 1e6:,.1f} MB",
-        f"  corpus   {stage}: {state}",
-        *(f"  left out {fault.source}: {fault.reason}" for fault in source.absent[:SHOWN]),
-        *([f"  left out {len(source.absent) - SHOWN:,} more"] if len(source.absent) > SHOWN else []),
+        f"  corpus   {artifact}: {state}",
+        *(f"  left out {fault.source}: {fault.reason}" for fault in source.missing[:SHOWN]),
+        *([f"  left out {len(source.missing) - SHOWN:,} more"] if len(source.missing) > SHOWN else []),
     ]
     return "\n".join(lines)

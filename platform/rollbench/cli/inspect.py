@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from rollbench.cli.options import add_storage
-from rollbench.errors import BadInput, nearest
+from rollbench.errors import UserError, did_you_mean
 from rollbench.pipeline.corpora import KIND
 from rollbench.pipeline.graph import VERSIONS
-from rollbench.store.artifact import Stage, Store
+from rollbench.store.artifact import Artifact, Store
 from rollbench.store.tensors import tensor_of
 
 HELP = "show what a stage holds"
@@ -36,43 +36,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print what the stage holds; 1 if it is damaged."""
-    stage = _stage(Store(options.storage), options.key)
-    manifest = stage.manifest()
+    artifact = _artifact(Store(options.storage), options.key)
+    manifest = artifact.manifest()
     if manifest is None:
-        receipts = stage.receipts()
-        print(f"{stage}: unfinished, {len(receipts)} files so far, in {stage.path}")
+        receipts = artifact.receipts()
+        print(f"{artifact}: unfinished, {len(receipts)} files so far, in {artifact.path}")
         print("\n".join(_faults([fault for r in receipts.values() for fault in r.get("quarantined", [])])))
         return 0
-    damage = stage.damage()
-    print("\n".join(_lines(stage, manifest, damage)))
+    damage = artifact.damage()
+    print("\n".join(_lines(artifact, manifest, damage)))
     if options.sheet:
-        _draw(stage, manifest, Path(options.sheet))
+        _draw(artifact, manifest, Path(options.sheet))
         print(f"  sheet     {options.sheet}")
     return 1 if damage else 0
 
 
-def _stage(store: Store, key: str) -> Stage:
+def _artifact(store: Store, key: str) -> Artifact:
     """The only stage whose key begins so; `key` may have its kind in front, as in corpus/9f7c."""
     kind, _, start = key.rpartition("/")
-    stages = [store.stage(k, name) for k in KINDS if kind in ("", k) for name in store.keys(k)]
-    found = [stage for stage in stages if stage.key.startswith(start)]
+    stages = [store.artifact(k, name) for k in KINDS if kind in ("", k) for name in store.keys(k)]
+    found = [artifact for artifact in stages if artifact.key.startswith(start)]
     if len(found) == 1:
         return found[0]
     if found:
-        raise BadInput(f"{key!r} begins {len(found)} keys, {found[0]} and {found[1]} among them; give more of it")
-    close = nearest(start, [str(stage) for stage in stages][:LISTED]) if stages else "there is none at all"
-    raise BadInput(f"no stage {key!r} in storage {str(store)!r}; {close}")
+        raise UserError(f"{key!r} begins {len(found)} keys, {found[0]} and {found[1]} among them; give more of it")
+    close = did_you_mean(start, [str(artifact) for artifact in stages][:LISTED]) if stages else "there is none at all"
+    raise UserError(f"no stage {key!r} in storage {str(store)!r}; {close}")
 
 
-def _lines(stage: Stage, manifest: dict[str, Any], damage: dict[str, str]) -> Iterator[str]:
+def _lines(artifact: Artifact, manifest: dict[str, Any], damage: dict[str, str]) -> Iterator[str]:
     files, made = manifest["files"], manifest.get("made", {})
-    yield f"{stage}: {manifest.get('title', '')}"
-    yield f"  path      {stage.path}"
+    yield f"{artifact}: {manifest.get('title', '')}"
+    yield f"  path      {artifact.path}"
     if made:
         yield f"  made      in {made['seconds']} s on {made['device']}, commit {made['commit']}"
     yield f"  files     {len(files):,} of {sum(f['bytes'] for f in files) / 1e6:,.1f} MB in all, digest {manifest['digest']}"
     yield f"  intact    {'yes' if not damage else 'NO'}"
-    yield from (f"    {words}" for words in damage.values())
+    yield from (f"    {argv}" for argv in damage.values())
     if "corpus" in manifest:
         yield from _corpus_lines(manifest)
     else:
@@ -105,20 +105,20 @@ def _short(value: Any) -> str:
     return text if len(text) <= 160 else f"{text[:160]} …"
 
 
-def _draw(stage: Stage, manifest: dict[str, Any], out: Path) -> None:
+def _draw(artifact: Artifact, manifest: dict[str, Any], out: Path) -> None:
     """A contact sheet of clips that are evenly spread over the stage."""
     from reports.figures.contact_sheet import contact_sheet
 
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        contact_sheet(list(_strips(stage, manifest))).save(out)
+        contact_sheet(list(_strips(artifact, manifest))).save(out)
     except (OSError, ValueError) as error:
-        if isinstance(error, BadInput):
+        if isinstance(error, UserError):
             raise
-        raise BadInput(f"--sheet {out} cannot be written ({error}); use a name such as contact.png") from None
+        raise UserError(f"--sheet {out} cannot be written ({error}); use a name such as contact.png") from None
 
 
-def _strips(stage: Stage, manifest: dict[str, Any]) -> Iterator[Any]:
+def _strips(artifact: Artifact, manifest: dict[str, Any]) -> Iterator[Any]:
     from reports.figures.contact_sheet import Strip, field_strip
     from reports.figures.panels import evenly
 
@@ -131,7 +131,7 @@ def _strips(stage: Stage, manifest: dict[str, Any]) -> Iterator[Any]:
         first += file["rows"]
         if not rows:
             continue
-        table = stage.read_table(file)
+        table = artifact.read_table(file)
         if not {"frames", "clip_id"} <= set(table.column_names):
             break
         clips = tensor_of(table, "frames")
@@ -147,4 +147,4 @@ def _strips(stage: Stage, manifest: dict[str, Any]) -> Iterator[Any]:
                 title = manifest["channels"][i]["name"] if "channels" in manifest else f"channel {i}"
                 yield field_strip(f"{name}   {title}", clip[:, i], float(mean), float(std))
     if not wanted or not rows:
-        raise BadInput(f"{stage} holds no clips to draw; leave --sheet away")
+        raise UserError(f"{artifact} holds no clips to draw; leave --sheet away")

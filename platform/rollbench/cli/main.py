@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from rollbench.cli import compare, ingest, inspect, track
-from rollbench.cli.errors import _Parser, _refuse, guarded, words
-from rollbench.errors import BadInput, nearest
+from rollbench.cli.errors import _Parser, argv, fail, run_guarded
+from rollbench.errors import UserError, did_you_mean
 
 COMMANDS: dict[str, ModuleType] = {"ingest": ingest, "inspect": inspect, "compare": compare, "track": track}
 
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """`rollbench`: reproduce an experiment by name, ingest and inspect data, compare and send runs, score two folders of videos."""
     from evaluators import command as fvd
 
-    arguments = words(arguments)
+    arguments = argv(arguments)
     parser = _Parser(prog="rollbench", description="Experiments and benchmarks for generative models of sequences.")
     subparsers = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
     one = subparsers.add_parser(
@@ -60,15 +60,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if rest:
         parser.error(f"unknown arguments {' '.join(rest)}")
     if options.command == "fvd":
-        return guarded(lambda: fvd.run(options))
-    return guarded(lambda: COMMANDS[options.command].run(options))
+        return run_guarded(lambda: fvd.run(options))
+    return run_guarded(lambda: COMMANDS[options.command].run(options))
 
 
 def _reproduce(name: str, rest: Sequence[str]) -> int:
     if not name:
-        return _refuse(BadInput(f"reproduce needs the name of an experiment; {nearest(name, EXPERIMENTS)}"))
+        return fail(UserError(f"reproduce needs the name of an experiment; {did_you_mean(name, EXPERIMENTS)}"))
     if name not in EXPERIMENTS:
-        return _refuse(BadInput(f"unknown experiment {name!r}; {nearest(name, EXPERIMENTS)}"))
+        return fail(UserError(f"unknown experiment {name!r}; {did_you_mean(name, EXPERIMENTS)}"))
     return int(importlib.import_module(f"experiments.{name}").main(rest))
 
 

@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 from rollbench.cli.options import add_out, add_storage, add_tracking_uri
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 from rollbench.store.artifact import Store
 from rollbench.tracking.outbox import Outbox
 
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
                 outbox.drop(record)
                 sent[record.tags.get("table", record.name)] += 1
     except Unavailable as error:
-        raise BadInput(f"{error}; {sent.total()} of {len(waiting)} runs sent, the others wait in {outbox}") from None
+        raise UserError(f"{error}; {sent.total()} of {len(waiting)} runs sent, the others wait in {outbox}") from None
     for table, count in sorted(sent.items()):
         print(f"{table}: {count} {'run' if count == 1 else 'runs'} sent to {tracking.place}")
     for fault in faults:

@@ -11,26 +11,26 @@ from contextlib import contextmanager, suppress
 from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 
 OFFERED = 4  # paths near one that is unknown
 LONGEST = 80  # characters of a path that are compared with known ones
 
 
 @contextmanager
-def own_rules() -> Iterator[None]:
+def as_user_error() -> Iterator[None]:
     """What the values' own rules refuse within this context, as BadInput."""
     try:
         yield
     except ValueError as error:
-        raise error if isinstance(error, BadInput) else BadInput(str(error)) from None
+        raise error if isinstance(error, UserError) else UserError(str(error)) from None
 
 
 def assignment(change: str) -> tuple[str, str]:
     """The field's path and the text of "FIELD=VALUE"."""
     path, separator, text = change.partition("=")
     if not separator:
-        raise BadInput(f"--set {change!r} has no '='; write FIELD=VALUE, e.g. training.steps=500")
+        raise UserError(f"--set {change!r} has no '='; write FIELD=VALUE, e.g. training.steps=500")
     return path, text
 
 
@@ -43,7 +43,7 @@ def with_field(value: Any, path: str, text: str, also: Iterable[str] = ()) -> An
     try:
         return _with(value, path.split("."), text, path)
     except KeyError:
-        raise BadInput(f"no field {path!r}; {_advice(path, [*also, *leaves(value)])}") from None
+        raise UserError(f"no field {path!r}; {_advice(path, [*also, *leaves(value)])}") from None
 
 
 def leaves(value: Any, prefix: str = "") -> Iterator[str]:
@@ -74,7 +74,7 @@ def _with(value: Any, names: Sequence[str], text: str, path: str) -> Any:
         raise KeyError(name)
     old = getattr(value, name)
     new = _with(old, rest, text, path) if rest else _read(get_type_hints(type(value))[name], text, path, old)
-    with own_rules():
+    with as_user_error():
         return dataclasses.replace(value, **{name: new})
 
 
@@ -87,32 +87,32 @@ def _read(kind: Any, text: str, path: str, old: Any) -> Any:
     except (ValueError, RecursionError):
         if str not in get_args(kind):
             shown = _short(text)
-            raise BadInput(f"{path}={shown} cannot be read; the present value is {old!r}, write one like it") from None
+            raise UserError(f"{path}={shown} cannot be read; the present value is {old!r}, write one like it") from None
         value = text
     try:
-        return _fit(value, kind)
+        return coerce(value, kind)
     except TypeError:
         if dataclasses.is_dataclass(old):
             one = next(leaves(old, f"{path}."))
-            raise BadInput(
+            raise UserError(
                 f"{path}={_short(text)}: {path} is no single value; set one of its fields, e.g. {one}"
             ) from None
-        raise BadInput(
+        raise UserError(
             f"{path}={_short(text)} is of another kind than the present value {old!r}; write one like it"
         ) from None
 
 
-def _fit(value: Any, kind: Any) -> Any:
+def coerce(value: Any, kind: Any) -> Any:
     """A value of JSON as one of the type `kind`. Raises TypeError where it is none."""
     inner = get_args(kind)
     if get_origin(kind) in (Union, UnionType):
         for one in inner:
             with suppress(TypeError):
-                return _fit(value, one)
+                return coerce(value, one)
     elif get_origin(kind) is tuple and isinstance(value, list):
         kinds = inner[:1] * len(value) if inner[-1] is Ellipsis else inner
         if len(kinds) == len(value):
-            return tuple(map(_fit, value, kinds))
+            return tuple(map(coerce, value, kinds))
     elif kind is float and type(value) in (int, float):
         with suppress(OverflowError):
             if math.isfinite(value):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
-from rollbench.errors import BadInput, nearest
+from rollbench.errors import UserError, did_you_mean
 
 CALLS = re.compile(r"-?\d{1,9}(/\d{1,9})?", re.ASCII)  # no exponent: 1e999999999 is a number that no memory holds
 
@@ -27,7 +27,7 @@ class Degradation:
 
     def __post_init__(self) -> None:
         if not (0 <= self.noise < math.inf and self.dropped >= 0):
-            raise BadInput(
+            raise UserError(
                 f"noise = {self.noise}, dropped = {self.dropped}: neither can be negative; 0 leaves the context alone"
             )
 
@@ -56,25 +56,25 @@ class Sampling:
     def __post_init__(self) -> None:
         for name, choices in (("accounting", ("steady", "total")), ("precision", ("fp32", "bf16"))):
             if getattr(self, name) not in choices:
-                raise BadInput(f"unknown {name} {getattr(self, name)!r}; {nearest(getattr(self, name), choices)}")
+                raise UserError(f"unknown {name} {getattr(self, name)!r}; {did_you_mean(getattr(self, name), choices)}")
         for name in ("horizon", "contexts", "group", "samples"):
             if getattr(self, name) < 1:
-                raise BadInput(f"{name} = {getattr(self, name)} is below 1: a film needs at least one of each")
+                raise UserError(f"{name} = {getattr(self, name)} is below 1: a film needs at least one of each")
         try:
             if not CALLS.fullmatch(str(self.calls_per_frame)):
                 raise ValueError
             calls = Fraction(self.calls_per_frame)
         except (ValueError, ZeroDivisionError):
             shown = repr(self.calls_per_frame)[:40]
-            raise BadInput(f"calls_per_frame = {shown} is no number of calls; write 32 or 100/11") from None
+            raise UserError(f"calls_per_frame = {shown} is no number of calls; write 32 or 100/11") from None
         if calls <= 0:
-            raise BadInput(
+            raise UserError(
                 f"calls_per_frame = {self.calls_per_frame} is not positive; a frame of a diffusion costs 1 or more"
             )
         if self.sampler not in SAMPLERS:
-            raise BadInput(f"unknown sampler {self.sampler!r}; {nearest(self.sampler, SAMPLERS)}")
+            raise UserError(f"unknown sampler {self.sampler!r}; {did_you_mean(self.sampler, SAMPLERS)}")
         if self.contexts < 2:
-            raise BadInput(f"contexts = {self.contexts}: a distance between distributions needs at least 2 films")
+            raise UserError(f"contexts = {self.contexts}: a distance between distributions needs at least 2 films")
 
     @property
     def calls(self) -> Fraction:

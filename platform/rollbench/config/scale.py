@@ -19,7 +19,7 @@ from rollbench.config.canonical import canonical
 from rollbench.config.sampling import Sampling
 from rollbench.config.search import Search
 from rollbench.config.table import Setting, Table
-from rollbench.errors import BadInput, nearest
+from rollbench.errors import UserError, did_you_mean
 
 NO_CAP = 2**62
 
@@ -62,7 +62,7 @@ class Scale:
     def __post_init__(self) -> None:
         for field in fields(self):
             if field.default == NO_CAP and getattr(self, field.name) < 1:
-                raise BadInput(f"scale {self.name!r}: {field.name} = {getattr(self, field.name)} is below 1")
+                raise UserError(f"scale {self.name!r}: {field.name} = {getattr(self, field.name)} is below 1")
 
 
 # fmt: off
@@ -104,7 +104,7 @@ SCALES = {
 def scale(name: str) -> Scale:
     """The named scale; BadInput with the nearest name otherwise."""
     if name not in SCALES:
-        raise BadInput(f"unknown scale {name!r}; {nearest(name, SCALES)}")
+        raise UserError(f"unknown scale {name!r}; {did_you_mean(name, SCALES)}")
     return SCALES[name]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from rollbench.config.sampling import Sampling
 from rollbench.config.table import Row, Setting, Table
-from rollbench.errors import BadInput, nearest
+from rollbench.errors import UserError, did_you_mean
 
 DIGITS = 1000  # places between the ends of a range
 
@@ -74,18 +74,18 @@ class Search:
 
     def __post_init__(self) -> None:
         if len(self.table.settings) != 1:
-            raise BadInput(f"{self.name}: a search has one setting, its table has {len(self.table.settings)}")
+            raise UserError(f"{self.name}: a search has one setting, its table has {len(self.table.settings)}")
         known = [field.name for field in fields(self.base)]
         for axis in self.space:
             if axis.field not in known:
-                raise BadInput(f"{self.name} searches {axis.field!r}; {nearest(axis.field, known)}")
+                raise UserError(f"{self.name} searches {axis.field!r}; {did_you_mean(axis.field, known)}")
         for name, least in (("trials", 2), ("rungs", 1), ("reduction", 2), ("seed", 0)):
             if getattr(self, name) < least:
-                raise BadInput(f"{name} = {getattr(self, name)} is below {least}; choose at least that")
+                raise UserError(f"{name} = {getattr(self, name)} is below {least}; choose at least that")
         if not 0 < self.share < 1:
-            raise BadInput(f"share = {self.share}: the last rung lies within the training; choose 0.5")
+            raise UserError(f"share = {self.share}: the last rung lies within the training; choose 0.5")
         if self.proxy.samples < 2:
-            raise BadInput(f"proxy.samples = {self.proxy.samples}: the CRPS of one film is blind to spread; choose 2")
+            raise UserError(f"proxy.samples = {self.proxy.samples}: the CRPS of one film is blind to spread; choose 2")
 
     @property
     def setting(self) -> Setting:
@@ -111,7 +111,7 @@ class Search:
         try:
             method = replace(self.base, **found)
         except ValueError as error:
-            raise BadInput(f"{self.name}: candidate {number} breaks a rule: {error}") from None
+            raise UserError(f"{self.name}: candidate {number} breaks a rule: {error}") from None
         return Row(self.called.format(label=method.label, **found), method, priority=1)
 
     def steps(self, training_steps: int) -> tuple[int, ...]:
@@ -121,10 +121,10 @@ class Search:
         first = last // self.reduction**lower
         return tuple(first * self.reduction**k for k in range(lower + 1))
 
-    def entered(self) -> Table:
+    def with_candidates(self) -> Table:
         """The table with all candidates as rows, and test clips held out for the proxy."""
         if self.proxy.horizon > self.setting.sampling.horizon:
-            raise BadInput(
+            raise UserError(
                 f"proxy.horizon = {self.proxy.horizon} exceeds the table's of {self.setting.sampling.horizon} frames; "
                 "a proxy's films are the shorter ones"
             )

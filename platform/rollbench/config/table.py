@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rollbench.config.sampling import Sampling
-from rollbench.errors import BadInput, nearest
+from rollbench.errors import UserError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Claim:
 
     def __post_init__(self) -> None:
         if self.relation not in ("<", ">", "≈"):
-            raise BadInput(f"relation {self.relation!r} is not one of '<', '>', '≈'")
+            raise UserError(f"relation {self.relation!r} is not one of '<', '>', '≈'")
 
 
 @dataclass(frozen=True)
@@ -79,24 +79,24 @@ class Setting:
     def __post_init__(self) -> None:
         frames, horizon = self.data.frames, self.sampling.horizon
         if not self.rows:
-            raise BadInput(f"setting {self.name!r} has no rows: give at least one")
+            raise UserError(f"setting {self.name!r} has no rows: give at least one")
         for row in self.rows:
             window, clean = row.method.window, row.method.clean
             if window > frames:
-                raise BadInput(
+                raise UserError(
                     f"row {row.name!r}: a window of {window} frames is larger than the clip of {frames}; "
                     f"use data.frames >= {window} or a smaller window"
                 )
             if clean + horizon > frames:
-                raise BadInput(
+                raise UserError(
                     f"row {row.name!r}: {clean} context frames + a horizon of {horizon} exceed the clip of {frames} "
                     f"frames; the longest horizon that fits is {frames - clean}"
                 )
         if self.leads and not 1 <= min(self.leads) <= max(self.leads) <= horizon:
-            raise BadInput(f"leads {self.leads} must lie between 1 and the horizon of {horizon} frames")
+            raise UserError(f"leads {self.leads} must lie between 1 and the horizon of {horizon} frames")
         films = self.sampling.contexts * self.sampling.samples
         if self.train_clips < films:
-            raise BadInput(
+            raise UserError(
                 f"train_clips = {self.train_clips} is below the {films} films of a row: the real-vs-real floor sets as many "
                 f"training clips against the test split; use train_clips >= {films}, or fewer sampling.contexts or samples"
             )
@@ -140,11 +140,11 @@ class Table:
 
     def __post_init__(self) -> None:
         if not self.settings:
-            raise BadInput(f"{self.name} has no settings: give at least one")
+            raise UserError(f"{self.name} has no settings: give at least one")
         names = [row.name for row in self.rows]
         twice = [name for name in names if names.count(name) > 1]
         if twice:
-            raise BadInput(f"{self.name} has two rows {twice[0]!r}: a row's name tells it from all others")
+            raise UserError(f"{self.name} has two rows {twice[0]!r}: a row's name tells it from all others")
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -155,7 +155,7 @@ class Table:
         for row in self.rows:
             if row.name == name:
                 return row
-        raise BadInput(f"unknown row {name!r}; {nearest(name, [r.name for r in self.rows])}")
+        raise UserError(f"unknown row {name!r}; {did_you_mean(name, [r.name for r in self.rows])}")
 
 
 @dataclass(frozen=True)

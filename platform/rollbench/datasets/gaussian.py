@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rollbench.datasets.base import Simulated
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 
 Array = NDArray[np.float64]
 
@@ -60,9 +60,11 @@ class Gaussian:
         for name in ("slope", "fading"):
             self._require(name, 0 <= getattr(self, name) < math.inf, "must be finite and not negative", 0.0)
 
-    def _require(self, name: str, holds: bool, rule: str, nearest: Any) -> None:
+    def _require(self, name: str, holds: bool, rule: str, did_you_mean: Any) -> None:
         if not holds:
-            raise BadInput(f"Gaussian {name} = {getattr(self, name)!r} {rule}; the nearest right choice is {nearest!r}")
+            raise UserError(
+                f"Gaussian {name} = {getattr(self, name)!r} {rule}; the nearest right choice is {did_you_mean!r}"
+            )
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 
 Serves = Literal["real", "part", "own"]
 
@@ -36,7 +36,7 @@ class Ingested:
         """The data set of two finished corpora, given by their manifests."""
         for name in ("kind", "frame_shape", "frames", "channels"):
             if train[name] != test[name]:
-                raise BadInput(
+                raise UserError(
                     f"corpus {test['key']} has {name} {test[name]} where corpus {train['key']} has {train[name]}: the clips "
                     "that a model is tested on must be like those it was trained on; ingest both alike"
                 )

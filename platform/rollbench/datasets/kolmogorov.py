@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rollbench.datasets.base import Simulated
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 
 Drawn = tuple[float, float, NDArray[np.complex128]]  # viscosity, density, initial vorticity
 
@@ -63,8 +63,10 @@ class Kolmogorov:
     def __post_init__(self) -> None:
         for name in ("trajectories", "grid", "frame_grid", "frames", "wavenumber", "lanes"):
             value = getattr(self, name)
-            nearest = 1 if isinstance(value, int) else getattr(Kolmogorov, name)
-            self._require(name, isinstance(value, int) and value >= 1, "must be a whole number of at least 1", nearest)
+            did_you_mean = 1 if isinstance(value, int) else getattr(Kolmogorov, name)
+            self._require(
+                name, isinstance(value, int) and value >= 1, "must be a whole number of at least 1", did_you_mean
+            )
         for name in ("frame_interval", "max_velocity", "cfl", "max_dt", "peak_wavenumber"):
             positive = 0 < getattr(self, name) < math.inf
             self._require(name, positive, "must be positive and finite", getattr(Kolmogorov, name))
@@ -86,18 +88,18 @@ class Kolmogorov:
     def _check_grids(self) -> None:
         smallest = 2 * (3 * self.wavenumber // 2 + 1)
         rule = f"must be even and exceed 3 * wavenumber = {3 * self.wavenumber}, or it cannot carry the forcing"
-        nearest = max(smallest, self.grid + self.grid % 2)
-        self._require("grid", self.grid == nearest, rule, nearest)
+        did_you_mean = max(smallest, self.grid + self.grid % 2)
+        self._require("grid", self.grid == did_you_mean, rule, did_you_mean)
         fitting = [n for n in range(2, self.grid + 1, 2) if self.grid % n == 0]
         rule = f"must be even and divide the simulation's grid of {self.grid}"
         self._require(
             "frame_grid", self.frame_grid in fitting, rule, min(fitting, key=lambda n: abs(n - self.frame_grid))
         )
 
-    def _require(self, name: str, holds: bool, rule: str, nearest: Any) -> None:
+    def _require(self, name: str, holds: bool, rule: str, did_you_mean: Any) -> None:
         if not holds:
             value = getattr(self, name)
-            raise BadInput(f"Kolmogorov {name} = {value!r} {rule}; the nearest right choice is {nearest!r}")
+            raise UserError(f"Kolmogorov {name} = {value!r} {rule}; the nearest right choice is {did_you_mean!r}")
 
     @property
     def channels(self) -> int:

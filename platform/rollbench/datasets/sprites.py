@@ -22,7 +22,7 @@ import numpy as np
 
 from rollbench.datasets.base import Simulated
 from rollbench.datasets.drawing import GROUND, Array, Ground, draw
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 
 RADIUS = (0.10, 0.17)  # of a shape, in sides of the square
 SHRINKING = 0.2  # s that a shape takes to vanish, and to come back
@@ -63,9 +63,11 @@ class Sprites:
             value, rule = getattr(self, name), f"must be from 0 to {most:g}, {why}"
             self._require(name, 0 <= value <= most, rule, min(max(0.0, value), most))
 
-    def _require(self, name: str, holds: bool, rule: str, nearest: Any) -> None:
+    def _require(self, name: str, holds: bool, rule: str, did_you_mean: Any) -> None:
         if not holds:
-            raise BadInput(f"Sprites {name} = {getattr(self, name)!r} {rule}; the nearest right choice is {nearest!r}")
+            raise UserError(
+                f"Sprites {name} = {getattr(self, name)!r} {rule}; the nearest right choice is {did_you_mean!r}"
+            )
 
     @property
     def frame_interval(self) -> float:

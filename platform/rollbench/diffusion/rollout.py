@@ -97,7 +97,7 @@ def _follow(
     window = torch.cat([context, noise.fresh(plan.generated)], 1)
     for now, move in zip(plan.steps, moves, strict=True):
         x_hat = denoiser(window, move.logsnr.expand(len(context), -1))
-        eps = noise.stirring(plan.generated, move.stirred) if move.stirred else 0.0
+        eps = noise.step_noise(plan.generated, move.stirred) if move.stirred else 0.0
         window = torch.cat([window[:, :n], step(window[:, n:], x_hat[:, n:], eps, move.by)], 1)
         if now.emit:
             films[:, done : done + now.emit] = window[:, n : n + now.emit]
@@ -155,7 +155,7 @@ class FilmNoise:
         """Frames at time 1, as they enter the window."""
         return self.draw(frames) if self.start == 1 else self.start * self.draw(frames)
 
-    def stirring(self, generated: int, stirred: slice) -> Tensor:
+    def step_noise(self, generated: int, stirred: slice) -> Tensor:
         """Noise for the generated frames that a step stirs, zero for the others."""
         drawn = self.draw(stirred.stop - stirred.start)
         if stirred == slice(0, generated):

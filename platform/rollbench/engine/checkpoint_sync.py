@@ -17,8 +17,8 @@ from pathlib import Path
 
 from pyarrow import fs as pafs
 
-from rollbench.store.artifact import Stage
-from rollbench.store.tempfiles import abandoned, owned
+from rollbench.store.artifact import Artifact
+from rollbench.store.tempfiles import orphans, owned_name
 from rollbench.training.checkpoint import FINAL, SUMS, sweep
 
 STEPS, PREFIX = "step-", "rollbench-"
@@ -28,21 +28,21 @@ STEPS, PREFIX = "step-", "rollbench-"
 class Scratch:
     """path: the folder that the loop reads and writes."""
 
-    stage: Stage
+    artifact: Artifact
     path: Path
 
     @property
     def shared(self) -> bool:
-        return self.stage.store.local
+        return self.artifact.store.local
 
     def send(self, checkpoint: Path | None, step: int) -> None:
         """Bring a checkpoint to storage, and let go there of those that the loop has let go of."""
         if self.shared or checkpoint is None:
             return
-        filesystem = self.stage.store.filesystem
+        filesystem = self.artifact.store.filesystem
         for file in sorted(checkpoint.iterdir(), key=lambda file: file.name == SUMS):
-            target = f"{self.stage.path}/{checkpoint.name}/{file.name}"
-            with self.stage.store.telling("write", target, file.stat().st_size):
+            target = f"{self.artifact.path}/{checkpoint.name}/{file.name}"
+            with self.artifact.store.wrap_errors("write", target, file.stat().st_size):
                 pafs.copy_files(str(file), target, pafs.LocalFileSystem(), filesystem)
         for name in set(self._sent()) - {folder.name for folder in self.path.glob(f"{STEPS}*")}:
             self._drop(name)
@@ -59,39 +59,42 @@ class Scratch:
     def fetch(self) -> None:
         """Bring the checkpoints of an earlier run to this machine."""
         for name in self._sent():
-            source = f"{self.stage.path}/{name}"
-            with self.stage.store.telling("read", source):
+            source = f"{self.artifact.path}/{name}"
+            with self.artifact.store.wrap_errors("read", source):
                 (self.path / name).mkdir()
-                pafs.copy_files(source, str(self.path / name), self.stage.store.filesystem, pafs.LocalFileSystem())
+                pafs.copy_files(source, str(self.path / name), self.artifact.store.filesystem, pafs.LocalFileSystem())
 
     def _sent(self) -> list[str]:
-        selector = pafs.FileSelector(self.stage.path, allow_not_found=True)
-        with self.stage.store.telling("list", self.stage.path):
-            found = self.stage.store.filesystem.get_file_info(selector)
+        selector = pafs.FileSelector(self.artifact.path, allow_not_found=True)
+        with self.artifact.store.wrap_errors("list", self.artifact.path):
+            found = self.artifact.store.filesystem.get_file_info(selector)
         return sorted(i.base_name for i in found if i.type == pafs.FileType.Directory and i.base_name.startswith(STEPS))
 
     def _drop(self, name: str) -> None:
-        with self.stage.store.telling("delete", f"{self.stage.path}/{name}"), contextlib.suppress(FileNotFoundError):
-            self.stage.store.filesystem.delete_dir(f"{self.stage.path}/{name}")
+        with (
+            self.artifact.store.wrap_errors("delete", f"{self.artifact.path}/{name}"),
+            contextlib.suppress(FileNotFoundError),
+        ):
+            self.artifact.store.filesystem.delete_dir(f"{self.artifact.path}/{name}")
 
 
-def newest(stage: Stage) -> int:
+def newest(artifact: Artifact) -> int:
     """The step of the newest checkpoint that a stage holds, 0 where it holds none."""
-    return max((int(name.removeprefix(STEPS)) for name in Scratch(stage, Path())._sent()), default=0)
+    return max((int(name.removeprefix(STEPS)) for name in Scratch(artifact, Path())._sent()), default=0)
 
 
 @contextlib.contextmanager
-def scratch(stage: Stage, rank: int) -> Iterator[Scratch]:
+def scratch(artifact: Artifact, rank: int) -> Iterator[Scratch]:
     """The folder of one worker. The first one's holds what an earlier run left; the others resume from what the first tells them."""
-    if stage.store.local:
-        path = Path(stage.path)
+    if artifact.store.local:
+        path = Path(artifact.path)
         path.mkdir(parents=True, exist_ok=True)
-        yield Scratch(stage, path)
+        yield Scratch(artifact, path)
         return
-    for left in abandoned(Path(tempfile.gettempdir()), PREFIX):
+    for left in orphans(Path(tempfile.gettempdir()), PREFIX):
         shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=owned(PREFIX)) as folder:
-        made = Scratch(stage, Path(folder))
+    with tempfile.TemporaryDirectory(prefix=owned_name(PREFIX)) as folder:
+        made = Scratch(artifact, Path(folder))
         if rank == 0:
             made.fetch()
         yield made

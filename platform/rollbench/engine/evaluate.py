@@ -17,16 +17,16 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from evaluators import weights
-from rollbench.engine.actor_pool import Crew
+from rollbench.engine.actor_pool import ActorPool
 from rollbench.engine.cluster import call
 from rollbench.engine.model import own_device
 from rollbench.engine.rollout import groups
-from rollbench.engine.run_stage import Product, write_missing
+from rollbench.engine.run_stage import StageOutput, write_missing
 from rollbench.pipeline.frames import clips_of, is_video, loaded, read_range
-from rollbench.pipeline.graph import Work
-from rollbench.pipeline.measures import Seen
+from rollbench.pipeline.graph import Stage
+from rollbench.pipeline.measures import EvalBatch
 from rollbench.progress import Progress
-from rollbench.store.artifact import Stage, Store
+from rollbench.store.artifact import Artifact, Store
 from rollbench.store.tensors import tensor_column, tensor_of
 
 WEIGHTS, MEAN = "i3d.safetensors", "mean-frame.arrow"
@@ -43,19 +43,19 @@ MEAN_CLIPS = 1024  # training clips behind the mean frame: its own error is then
 class Evaluator:
     """Holds the networks of all measures and turns shards of films into shards of columns."""
 
-    def __init__(self, work: Work, store: Store) -> None:
-        self.work, self.store, self.stage = work, store, work.stage(store)
-        self.tested, self.horizon = work.needs[-1], work.made_from["horizon"]
+    def __init__(self, stage: Stage, store: Store) -> None:
+        self.stage, self.store, self.artifact = stage, store, stage.artifact(store)
+        self.tested, self.horizon = stage.needs[-1], stage.made_from["horizon"]
         self.video = is_video(self.tested)
         with network_weights(store) as path:
-            self.reducers = [measure.reducer(path, str(own_device())) for measure in work.made_from["measures"]]
+            self.reducers = [measure.reducer(path, str(own_device())) for measure in stage.made_from["measures"]]
 
     def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
         ids, films, truth, past = self.films(item)
-        seen = Seen(films, truth, past, self.video)
+        seen = EvalBatch(films, truth, past, self.video)
         columns = {name: column for reduce in self.reducers for name, column in reduce(seen).items()}
         tensors = {name: tensor_column(column) for name, column in columns.items()}
-        return self.stage.write_table(item["name"], pa.table({"clip_id": ids, **tensors}))
+        return self.artifact.write_table(item["name"], pa.table({"clip_id": ids, **tensors}))
 
     def films(self, item: dict[str, Any]) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
         raise NotImplementedError
@@ -67,13 +67,13 @@ class Evaluator:
         return list(found.ids), clips[:, -self.horizon :], clips[:, : clips.shape[1] - self.horizon]
 
 
-class OfFilms(Evaluator):
+class RolloutFeatures(Evaluator):
     """Of a row's films."""
 
     def films(self, item: dict[str, Any]) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
-        clips = self.work.needs[0]
+        clips = self.stage.needs[0]
         receipt = {"name": item["name"], "bytes": item["bytes"], "sha256": item["sha256"]}
-        films = loaded(tensor_of(clips.stage(self.store).read_table(receipt), "frames"), self.video)
+        films = loaded(tensor_of(clips.artifact(self.store).read_table(receipt), "frames"), self.video)
         sampling = clips.made_from["sampling"]
         films = _by_clip(films, sampling.samples)
         first = int(item["name"].split("-")[1].removesuffix(".arrow")) * sampling.group
@@ -81,20 +81,20 @@ class OfFilms(Evaluator):
         return ids, films, truth, past[:, None]
 
 
-class OfTruth(Evaluator):
+class ReferenceFeatures(Evaluator):
     """Of the truth, of other real clips, as many as a row has films (the floor), and of the trivial forecasts, one film of a clip."""
 
-    def __init__(self, work: Work, store: Store) -> None:
-        super().__init__(work, store)
-        (self.mean,) = tensor_of(self.stage.read_table(self.stage.receipts()[MEAN]), "mean")
+    def __init__(self, stage: Stage, store: Store) -> None:
+        super().__init__(stage, store)
+        (self.mean,) = tensor_of(self.artifact.read_table(self.artifact.receipts()[MEAN]), "mean")
 
     def films(self, item: dict[str, Any]) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
-        group, part = self.work.made_from["group"], item["part"]
+        group, part = self.stage.made_from["group"], item["part"]
         first = item["group"] * group
-        count = min(group, self.work.made_from["contexts"] - first)
+        count = min(group, self.stage.made_from["contexts"] - first)
         ids, truth, past = self.real("test", first, count)
         if part == "floor":
-            samples = self.work.made_from["samples"]
+            samples = self.stage.made_from["samples"]
             _, films, past = self.real("train", first * samples, count * samples)
             return ids, _by_clip(films, samples), truth, _by_clip(past, samples)
         films = {
@@ -110,63 +110,63 @@ def _by_clip(films: np.ndarray, samples: int) -> np.ndarray:
     return films.reshape(-1, samples, *films.shape[1:])
 
 
-def refer(work: Work, store: Store, progress: Progress, crew: Crew) -> Product:
+def evaluate_reference(stage: Stage, store: Store, progress: Progress, pool: ActorPool) -> StageOutput:
     """Columns of the real side and of the trivial forecasts, once for all rows of a setting."""
-    (tested,) = work.needs
+    (tested,) = stage.needs
     items = [
         {**group, "name": f"{part}-{group['name']}", "part": part}
         for part in PARTS
-        for group in groups(work.made_from["contexts"], work.made_from["group"])
+        for group in groups(stage.made_from["contexts"], stage.made_from["group"])
     ]
-    stage = work.stage(store)
-    mean = stage.receipts().get(MEAN) or call(_write_mean_frame, tested, stage, store)
-    write = crew.write(OfTruth, work, store)
-    return Product([mean, *write_missing(stage, items, progress, "evaluate the truth", "groups", write)])
+    artifact = stage.artifact(store)
+    mean = artifact.receipts().get(MEAN) or call(_write_mean_frame, tested, artifact, store)
+    write = pool.write(ReferenceFeatures, stage, store)
+    return StageOutput([mean, *write_missing(artifact, items, progress, "evaluate the truth", "groups", write)])
 
 
-def extract(work: Work, store: Store, progress: Progress, crew: Crew) -> Product:
+def extract(stage: Stage, store: Store, progress: Progress, pool: ActorPool) -> StageOutput:
     """Columns of a row's films."""
-    films = (work.needs[0].stage(store).manifest() or {"files": []})["files"]
+    films = (stage.needs[0].artifact(store).manifest() or {"files": []})["files"]
     items = [{name: film[name] for name in ("name", "bytes", "sha256")} for film in films]
-    label, write = f"evaluate {work.title}", crew.write(OfFilms, work, store)
-    return Product(write_missing(work.stage(store), items, progress, label, "groups", write))
+    label, write = f"evaluate {stage.title}", pool.write(RolloutFeatures, stage, store)
+    return StageOutput(write_missing(stage.artifact(store), items, progress, label, "groups", write))
 
 
-def _write_mean_frame(data: Work, stage: Stage, store: Store) -> dict[str, Any]:
+def _write_mean_frame(data: Stage, artifact: Artifact, store: Store) -> dict[str, Any]:
     """The mean frame [c, y, x] of the training split: what a forecast without information says. Of pixels, whole numbers."""
     clips = clips_of(data, store, "train", MEAN_CLIPS)
     mean = sum(clip.mean(0, dtype=np.float64) for clip in clips) / len(clips)
     frame = np.rint(mean).astype(np.uint8) if is_video(data) else mean
-    return stage.write_table(MEAN, pa.table({"mean": tensor_column(np.stack([frame]))}))
+    return artifact.write_table(MEAN, pa.table({"mean": tensor_column(np.stack([frame]))}))
 
 
 # --- the network of the video distance --------------------------------------------------------------------------------------------
-def keep_weights(store: Store) -> None:
+def cache_i3d_weights(store: Store) -> None:
     """Find or fetch the weights of the video distance and keep them in storage, for actors on machines that reach nothing else;
     again where those in storage are damaged.
 
     Raises evaluators.base.BadInput where they cannot be had.
     """
-    stage = _weights_stage(store)
-    if stage.damage():
-        stage.publish([stage.write(WEIGHTS, weights.export().read_bytes())], title=weights.IDENTITY)
+    artifact = _weights_stage(store)
+    if artifact.damage():
+        artifact.commit([artifact.write(WEIGHTS, weights.export().read_bytes())], title=weights.IDENTITY)
 
 
 @contextlib.contextmanager
 def network_weights(store: Store) -> Iterator[str | None]:
     """A path of the weights kept in storage; None where no table needed them."""
-    stage = _weights_stage(store)
-    manifest = stage.manifest()
+    artifact = _weights_stage(store)
+    manifest = artifact.manifest()
     if manifest is None:
         yield None
     elif store.local:
-        yield f"{stage.path}/{WEIGHTS}"
+        yield f"{artifact.path}/{WEIGHTS}"
     else:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / WEIGHTS
-            path.write_bytes(stage.read(manifest["files"][0]))
+            path.write_bytes(artifact.read(manifest["files"][0]))
             yield str(path)
 
 
-def _weights_stage(store: Store) -> Stage:
-    return store.stage("weights", weights.IDENTITY.replace(":", "-"))
+def _weights_stage(store: Store) -> Artifact:
+    return store.artifact("weights", weights.IDENTITY.replace(":", "-"))

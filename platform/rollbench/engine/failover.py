@@ -15,15 +15,15 @@ from ray.exceptions import NodeDiedError, ObjectLostError, OutOfMemoryError, Ray
 
 T = TypeVar("T")
 
-RESTARTS = 3  # in a row with nothing new made
-GONE = (RayActorError, WorkerCrashedError, NodeDiedError, OutOfMemoryError, ObjectLostError)
+MAX_RETRIES = 3  # in a row with nothing new made
+ACTOR_DIED = (RayActorError, WorkerCrashedError, NodeDiedError, OutOfMemoryError, ObjectLostError)
 
 
-def persist(
+def retry_while_progress(
     run: Callable[[], T],
     made: Callable[[], Any] = lambda: None,
-    restarts: int = RESTARTS,
-    gone: tuple[type[Exception], ...] = GONE,
+    restarts: int = MAX_RETRIES,
+    gone: tuple[type[Exception], ...] = ACTOR_DIED,
 ) -> T:
     """`run()`, and again each time it dies, until that has happened more than `restarts` times with nothing new made.
 
@@ -40,7 +40,7 @@ def persist(
                 raise
 
 
-class Sharing:
+class Dispatcher:
     """Parts shared out among actors, of which some may find no room, or find it late, or die.
 
     Only an actor that has answered is given a part, so none waits for room that never comes. The part of one that died goes to
@@ -52,61 +52,61 @@ class Sharing:
     def __init__(
         self,
         parts: Sequence[Any],
-        hands: list[Any],
-        hire: Callable[[], Any],
+        workers: list[Any],
+        wait_ready: Callable[[], Any],
         give: Callable[[Any, Any], Any],
         keep: bool = False,
     ) -> None:
-        self.queue, self.left, self.hands = deque(parts), len(parts), hands
-        self.hire, self.give, self.keep = hire, give, keep
+        self.queue, self.left, self.workers = deque(parts), len(parts), workers
+        self.wait_ready, self.give, self.keep = wait_ready, give, keep
         self.free: list[Any] = []
         # A call → its actor, and its part; None where it only has to answer.
         self.doing: dict[Any, tuple[Any, Any]] = {}
 
     def results(self) -> Iterator[Any]:
         """What the calls return, as they come."""
-        for hand in self.hands:
-            self._greet(hand)
+        for worker in self.workers:
+            self._ping(worker)
         deaths = 0
         while self.left:
             (call,), _ = ray.wait(list(self.doing), num_returns=1)
-            hand, part = self.doing.pop(call)
+            worker, part = self.doing.pop(call)
             try:
                 result = ray.get(call)
-            except GONE:
+            except ACTOR_DIED:
                 deaths += 1
-                if deaths > RESTARTS * len(self.hands):  # a node that goes takes several with it
+                if deaths > MAX_RETRIES * len(self.workers):  # a node that goes takes several with it
                     raise
-                self._replace(hand, part)
+                self._respawn(worker, part)
                 continue
-            self.free.append(hand)
-            self._hand_out()
+            self.free.append(worker)
+            self._assign()
             if part is not None:
                 deaths, self.left = 0, self.left - 1
                 yield result
 
-    def _greet(self, hand: Any) -> None:
-        self.doing[hand.listen.remote()] = hand, None
+    def _ping(self, worker: Any) -> None:
+        self.doing[worker.poll.remote()] = worker, None
 
-    def _hand_out(self) -> None:
+    def _assign(self) -> None:
         while self.queue and self.free:
-            hand, part = self.free.pop(), self.queue.popleft()
-            self.doing[self.give(hand, part)] = hand, part
+            worker, part = self.free.pop(), self.queue.popleft()
+            self.doing[self.give(worker, part)] = worker, part
         if not self.queue:
             for call in [call for call, (_, part) in self.doing.items() if part is None]:
                 self._dismiss(self.doing.pop(call)[0])
             while self.free and not self.keep:
                 self._dismiss(self.free.pop())
 
-    def _replace(self, hand: Any, part: Any) -> None:
+    def _respawn(self, worker: Any, part: Any) -> None:
         """Another actor for one that died, whose part waits for whoever is free first, behind the parts that killed nobody."""
-        self._dismiss(hand)
+        self._dismiss(worker)
         if part is not None:
             self.queue.append(part)
-        self.hands.append(self.hire())
-        self._greet(self.hands[-1])
-        self._hand_out()
+        self.workers.append(self.wait_ready())
+        self._ping(self.workers[-1])
+        self._assign()
 
-    def _dismiss(self, hand: Any) -> None:
-        self.hands.remove(hand)
-        ray.kill(hand)
+    def _dismiss(self, worker: Any) -> None:
+        self.workers.remove(worker)
+        ray.kill(worker)

@@ -12,7 +12,7 @@ from ray.train.torch import TorchConfig
 from ray.train.torch.config import _TorchBackend
 
 
-def use_the_node_s_address() -> None:
+def bind_gloo_to_node_ip() -> None:
     """Make Gloo listen where Ray reaches this node.
 
     By itself it listens at the address that the host's own name stands for. On many hosts, Debian's among them, that is a loopback
@@ -31,12 +31,12 @@ def interface(address: str) -> str | None:
 
 class _Reachable(_TorchBackend):
     def on_start(self, worker_group: Any, backend_config: TorchConfig) -> None:
-        worker_group.execute(use_the_node_s_address)
+        worker_group.execute(bind_gloo_to_node_ip)
         super().on_start(worker_group, backend_config)
 
 
 @dataclass
-class Reachable(TorchConfig):
+class NodeIPTorchConfig(TorchConfig):
     """Ray Train's set-up of torch.distributed, for hosts whose names stand for loopback addresses too."""
 
     @property

@@ -21,16 +21,16 @@ import ray.data
 import ray.exceptions
 
 from rollbench.config.canonical import plain
-from rollbench.datasets.files.base import Clip, FromFiles, Item, Quarantined
+from rollbench.datasets.files.base import Clip, FromFiles, Item, SkippedItem
 from rollbench.engine.cluster import cluster
 from rollbench.engine.nodes import check_shared
-from rollbench.engine.run_stage import plainly, write_shards
-from rollbench.errors import BadInput
-from rollbench.pipeline.corpora import CorpusWork
+from rollbench.engine.run_stage import unwrap_ray_error, write_shards
+from rollbench.errors import UserError
+from rollbench.pipeline.corpora import CorpusStage
 from rollbench.progress import Progress
-from rollbench.store.artifact import Damaged, Stage, Store, sha256
+from rollbench.store.artifact import Artifact, Damaged, Store, sha256
 from rollbench.store.filesystem import StorageError
-from rollbench.store.lease import check_seen, claimed
+from rollbench.store.lease import check_node_sees, hold_lease
 from rollbench.store.provenance import made
 from rollbench.store.tensors import tensor_column
 
@@ -45,13 +45,13 @@ def ingest_splits(
     value: FromFiles, source: str | Path, store: Store, progress: Progress | None = None, workers: int | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The manifests of the training and the test corpus of a data set and a source, ingested now unless they were before."""
-    works = [CorpusWork.of(replace(value, split=split), source) for split in ("train", value.tested[0])]
-    train, test = ingest(works, store, progress or Progress(), workers)
+    stages = [CorpusStage.of(replace(value, split=split), source) for split in ("train", value.tested[0])]
+    train, test = ingest(stages, store, progress or Progress(), workers)
     return train, test
 
 
 def ingest(
-    works: Sequence[CorpusWork], store: Store, progress: Progress, workers: int | None = None, skip_bad: bool = False
+    stages: Sequence[CorpusStage], store: Store, progress: Progress, workers: int | None = None, skip_bad: bool = False
 ) -> list[dict[str, Any]]:
     """The manifests of corpora, what is missing of them ingested. workers: shards made at a time, by default one a CPU.
 
@@ -59,102 +59,108 @@ def ingest(
     has a fault that its data set calls fatal. Shards without a fault are kept, so that a second run reads the others alone.
     """
     try:
-        todo = [work for work in works if not _finished(work.stage(store))]
+        pending = [stage for stage in stages if not _finished(stage.artifact(store))]
     except StorageError:
         store.check_writable()  # says it to the user, if that is why
         raise
-    for work in todo:
-        _refuse(work.source.absent, work, skip_bad)
-    if todo:
+    for stage in pending:
+        _refuse(stage.source.missing, stage, skip_bad)
+    if pending:
         store.check_writable()
-        store.check_space(sum(_missing_bytes(work, store) for work in todo))
+        store.check_space(sum(_missing_bytes(stage, store) for stage in pending))
         with cluster():
-            check_shared(store, *{work.source.root for work in todo})
-            for work in todo:
-                _ingest(work, work.stage(store), progress, workers, skip_bad)
-    return [work.stage(store).manifest() or {} for work in works]
+            check_shared(store, *{stage.source.root for stage in pending})
+            for stage in pending:
+                _ingest(stage, stage.artifact(store), progress, workers, skip_bad)
+    return [stage.artifact(store).manifest() or {} for stage in stages]
 
 
-def _missing_bytes(work: CorpusWork, store: Store) -> int:
+def _missing_bytes(stage: CorpusStage, store: Store) -> int:
     """What is still to be written of a corpus, at most."""
-    there = sum(receipt["bytes"] for receipt in work.stage(store).receipts().values())
-    return max(0, work.item_bytes * len(work.source.items) - there)
+    there = sum(receipt["bytes"] for receipt in stage.artifact(store).receipts().values())
+    return max(0, stage.item_bytes * len(stage.source.items) - there)
 
 
-def _finished(stage: Stage) -> bool:
+def _finished(artifact: Artifact) -> bool:
     """Whether a corpus is there as it was made; what is damaged of it makes room."""
-    if stage.manifest() is None:
+    if artifact.manifest() is None:
         return False
-    damage = stage.damage()
+    damage = artifact.damage()
     if damage:
-        stage.reopen(damage)
+        artifact.invalidate(damage)
     return not damage
 
 
-def _ingest(work: CorpusWork, stage: Stage, progress: Progress, workers: int | None, skip_bad: bool) -> None:
-    with claimed(stage, progress.line) as ours:
+def _ingest(stage: CorpusStage, artifact: Artifact, progress: Progress, workers: int | None, skip_bad: bool) -> None:
+    with hold_lease(artifact, progress.line) as ours:
         if ours:
             start = time.monotonic()
-            receipts = _receipts(work, stage, progress, workers)
-            publish(work, stage, receipts, time.monotonic() - start, skip_bad)
-            progress.finished(stage.kind, work.title, time.monotonic() - start, stage.path)
+            receipts = _receipts(stage, artifact, progress, workers)
+            commit(stage, artifact, receipts, time.monotonic() - start, skip_bad)
+            progress.finished(artifact.kind, stage.title, time.monotonic() - start, artifact.path)
 
 
-def _refuse(bad: Sequence[Quarantined], work: CorpusWork, skip_bad: bool) -> None:
+def _refuse(bad: Sequence[SkippedItem], stage: CorpusStage, skip_bad: bool) -> None:
     """Raise BadInput for faults that are fatal."""
     fatal = [fault for fault in bad if fault.fatal]
     if fatal and not skip_bad:
         them = "it" if len(fatal) == 1 else "them"
-        raise BadInput(
-            f"{len(fatal)} of the {len(work.source.items) + len(work.source.absent)} clips or files of the source cannot be used, "
+        raise UserError(
+            f"{len(fatal)} of the {len(stage.source.items) + len(stage.source.missing)} clips or files of the source cannot be used, "
             f"first {fatal[0].source}: {fatal[0].reason}; mend {them}, or --skip-bad leaves {them} out and lists {them}"
         )
 
 
-def _receipts(work: CorpusWork, stage: Stage, progress: Progress, workers: int | None) -> list[dict[str, Any]]:
+def _receipts(stage: CorpusStage, artifact: Artifact, progress: Progress, workers: int | None) -> list[dict[str, Any]]:
     """The receipts of all shards, in their order, those that are missing written now."""
-    shards = work.shards()
-    todo = {shard["name"] for shard in shards} - set(stage.receipts(*FACTS))
-    if todo:
-        compute = ray.data.TaskPoolStrategy(size=min(workers, len(todo)) if workers else None)
-        how = {"fn_kwargs": {"value": work.value, "root": work.source.root, "stage": stage}, "num_cpus": 1}
+    shards = stage.shards()
+    pending = {shard["name"] for shard in shards} - set(artifact.receipts(*FACTS))
+    if pending:
+        compute = ray.data.TaskPoolStrategy(size=min(workers, len(pending)) if workers else None)
+        how = {"fn_kwargs": {"value": stage.value, "root": stage.source.root, "stage": artifact}, "num_cpus": 1}
         try:
             pipeline = partial(ray.data.Dataset.map, fn=write_shard, compute=compute, **how)
-            write_shards(stage, shards, progress, work.title, "shards", pipeline, FACTS)
+            write_shards(artifact, shards, progress, stage.title, "shards", pipeline, FACTS)
         except ray.exceptions.RayError as error:
-            raise plainly(error) from None
-    found = stage.receipts(*FACTS)
+            raise unwrap_ray_error(error) from None
+    found = artifact.receipts(*FACTS)
     if lost := [shard["name"] for shard in shards if shard["name"] not in found]:
-        raise Damaged(f"{stage.path}/{lost[0]} is gone since it was written; run the same command to write it again")
+        raise Damaged(f"{artifact.path}/{lost[0]} is gone since it was written; run the same command to write it again")
     return [found[shard["name"]] for shard in shards]
 
 
-def publish(work: CorpusWork, stage: Stage, receipts: list[dict[str, Any]], seconds: float, skip_bad: bool) -> None:
+def commit(
+    stage: CorpusStage, artifact: Artifact, receipts: list[dict[str, Any]], seconds: float, skip_bad: bool
+) -> None:
     """Write the manifest, or raise BadInput if the corpus cannot be published as it is."""
-    bad = [Quarantined(**fault) for receipt in receipts for fault in receipt["quarantined"]] + list(work.source.absent)
+    bad = [SkippedItem(**fault) for receipt in receipts for fault in receipt["quarantined"]] + list(
+        stage.source.missing
+    )
     faulty = {fault.source for fault in bad if fault.fatal}
     if faulty and not skip_bad:  # the source may be mended: all that such files have given is read again then
-        stage.reopen(s["name"] for s in work.shards() if any(name in faulty for name, *_ in json.loads(s["items"])))
-    _refuse(bad, work, skip_bad)
+        artifact.invalidate(
+            s["name"] for s in stage.shards() if any(name in faulty for name, *_ in json.loads(s["items"]))
+        )
+    _refuse(bad, stage, skip_bad)
     if not any(receipt["rows"] for receipt in receipts):
-        stage.remove()
-        raise BadInput(f"the source gives no clip, first {bad[0].source}: {bad[0].reason}")
+        artifact.remove()
+        raise UserError(f"the source gives no clip, first {bad[0].source}: {bad[0].reason}")
     files = [{name: receipt[name] for name in FILE_FACTS} for receipt in receipts if receipt["rows"]]
-    command = work.value.command_for(shlex.quote(str(work.source.root)), work.value.split)
-    facts = {"command": command + (" --skip-bad" if faulty else ""), **_facts(work, receipts, bad)}
-    stage.publish(files, title=work.value.describe(), made=made(seconds), **facts)
+    command = stage.value.command_for(shlex.quote(str(stage.source.root)), stage.value.split)
+    facts = {"command": command + (" --skip-bad" if faulty else ""), **_facts(stage, receipts, bad)}
+    artifact.commit(files, title=stage.value.describe(), made=made(seconds), **facts)
 
 
-def write_shard(shard: dict[str, Any], value: FromFiles, root: Path, stage: Stage) -> dict[str, Any]:
+def write_shard(shard: dict[str, Any], value: FromFiles, root: Path, artifact: Artifact) -> dict[str, Any]:
     """The map of the pipeline: one shard's items in, its receipt's name out."""
-    check_seen(stage, root)
+    check_node_sees(artifact, root)
     items = [Item(name, tuple(at)) for name, *at in json.loads(shard["items"])]
     clips: list[Clip] = []
-    bad: list[Quarantined] = []
+    bad: list[SkippedItem] = []
     for found in value.read(root, items):
         clips.append(found) if isinstance(found, Clip) else bad.append(found)
     facts: dict[str, Any] = {"quarantined": [vars(fault) for fault in bad], "dt": [clip.dt for clip in clips]}
-    stage.write_table(shard["name"], _table(clips), **facts, **_moments(clips))
+    artifact.write_table(shard["name"], _table(clips), **facts, **_moments(clips))
     return {"name": shard["name"]}
 
 
@@ -212,25 +218,25 @@ def _merged(a: Moments, b: Moments) -> Moments:
     return count, a[1] + apart * (b[0] / count), a[2] + b[2] + np.square(apart) * (a[0] * b[0] / count)
 
 
-def _facts(work: CorpusWork, receipts: list[dict[str, Any]], bad: list[Quarantined]) -> dict[str, Any]:
+def _facts(stage: CorpusStage, receipts: list[dict[str, Any]], bad: list[SkippedItem]) -> dict[str, Any]:
     """What the manifest says beside the files."""
     each = [(r["count"], np.array(r["mean"]), np.array(r["m2"])) for r in receipts if r["count"]]
-    (count, mean, m2), value = reduce(_merged, each, NOTHING), work.value
+    (count, mean, m2), value = reduce(_merged, each, NOTHING), stage.value
     return {
         "corpus": plain(value),
         "description": value.describe(),
-        "source": str(work.source.root),
-        "listing": work.listing,
-        "items": len(work.source.items),
+        "source": str(stage.source.root),
+        "listing": stage.listing,
+        "items": len(stage.source.items),
         "split": value.split,
         "clips": sum(receipt["rows"] for receipt in receipts),
         "quarantined": [{"source": fault.source, "reason": fault.reason} for fault in bad],
         "kind": value.kind,
         "layout": "tyxc" if value.kind == "video" else "tcyx",
-        "frame_shape": list(work.source.shape),
+        "frame_shape": list(stage.source.shape),
         "frames": value.frames,
         "frame_interval": float(np.median([dt for receipt in receipts for dt in receipt["dt"]])),
-        "channels": [{"name": name, "unit": unit} for name, unit in work.source.channels],
+        "channels": [{"name": name, "unit": unit} for name, unit in stage.source.channels],
         "mean": mean.tolist(),
         "std": np.sqrt(m2 / count).tolist(),
     }

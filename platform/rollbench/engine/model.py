@@ -11,8 +11,8 @@ import torch
 
 from rollbench.diffusion.denoiser import Denoiser
 from rollbench.models.uvit import UViT
-from rollbench.pipeline.graph import Work
-from rollbench.store.artifact import Damaged, Stage, Store
+from rollbench.pipeline.graph import Stage
+from rollbench.store.artifact import Artifact, Damaged, Store
 
 WEIGHTS = "weights.safetensors"
 
@@ -22,7 +22,7 @@ def own_device() -> torch.device:
     return torch.device("cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu")
 
 
-def build_denoiser(model: Work, *, recompute: bool = False) -> Denoiser:
+def build_denoiser(model: Stage, *, recompute: bool = False) -> Denoiser:
     """The network of a model stage, its weights drawn from the stage's seed, read in the parametrisation that its method asks for."""
     made_from, (data,) = model.made_from, model.needs
     method = made_from["method"]
@@ -34,18 +34,18 @@ def build_denoiser(model: Work, *, recompute: bool = False) -> Denoiser:
     return Denoiser(network, parametrisation=method.parametrisation)
 
 
-def load_denoiser(model: Work, store: Store) -> Denoiser:
+def load_denoiser(model: Stage, store: Store) -> Denoiser:
     """The trained denoiser of a finished model stage, averaged weights, ready to sample. Raises Damaged."""
-    stage = model.stage(store)
-    manifest = stage.manifest()
+    artifact = model.artifact(store)
+    manifest = artifact.manifest()
     if manifest is None:
-        raise Damaged(f"{stage} is unfinished")
+        raise Damaged(f"{artifact} is unfinished")
     (weights,) = (f for f in manifest["files"] if f["name"] == WEIGHTS)
-    return with_weights(model, stage, weights)
+    return with_weights(model, artifact, weights)
 
 
-def with_weights(model: Work, stage: Stage, receipt: Mapping[str, Any]) -> Denoiser:
-    """The denoiser of a model stage with the weights in a file of `stage`."""
+def with_weights(model: Stage, artifact: Artifact, receipt: Mapping[str, Any]) -> Denoiser:
+    """The denoiser of a model stage with the weights in a file of `artifact`."""
     denoiser = build_denoiser(model)
-    denoiser.load_state_dict(safetensors.torch.load(stage.read(receipt).to_pybytes()))
+    denoiser.load_state_dict(safetensors.torch.load(artifact.read(receipt).to_pybytes()))
     return denoiser.eval()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 from rollbench.store.artifact import Store
 
 # File systems of one machine, as Linux calls them.
@@ -23,18 +23,18 @@ NEEDS = {
 def check_shared(store: Store, *sources: Path) -> None:
     """Refuse a folder, as storage or as a source, that not every node of the cluster sees, or that those to come will not see.
 
-    What one worker wrote there another would miss. A node that joins later by hand is asked when it gets work (`claim.check_seen`).
+    What one worker wrote there another would miss. A node that joins later by hand is asked when it gets work (`claim.check_node_sees`).
     """
     import ray
 
     folders = {f"--source {source}": str(source) for source in sources}
     nodes = [node for node in ray.nodes() if node["Alive"]]
-    if len(nodes) < 2 and not may_grow(len(nodes)):
+    if len(nodes) < 2 and not can_scale_up(len(nodes)):
         return
     if not store.local:
         _check_looks(nodes, folders)
         return
-    mark = store.stage("probe", os.urandom(8).hex())
+    mark = store.artifact("probe", os.urandom(8).hex())
     mark.put("here", b"")
     try:
         _check_looks(nodes, {f"storage {str(store)!r}": mark.path, **folders})
@@ -48,8 +48,8 @@ def _check_looks(nodes: list[dict[str, Any]], folders: dict[str, str]) -> None:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     for words, path in folders.items():
-        if may_grow(len(nodes)) and (disk := own_disk(path)):
-            raise BadInput(
+        if can_scale_up(len(nodes)) and (disk := own_disk(path)):
+            raise UserError(
                 f"{words} is on a disk of this node ({disk}), which the nodes that the cluster may still start do not see; "
                 f"{NEEDS[words.split()[0]]}"
             )
@@ -61,7 +61,7 @@ def _check_looks(nodes: list[dict[str, Any]], folders: dict[str, str]) -> None:
     for words, path in folders.items():
         blind = [n["NodeManagerHostname"] for n, paths in zip(nodes, missing, strict=True) if path in paths]
         if blind:
-            raise BadInput(
+            raise UserError(
                 f"{words} is not seen by {len(blind)} of the cluster's {len(nodes)} nodes, first {blind[0]}; "
                 f"{NEEDS[words.split()[0]]}"
             )
@@ -106,7 +106,7 @@ def _nodes() -> Iterable[dict[str, float]]:
     return possible if len(possible) > len(present) else present
 
 
-def may_grow(present: int) -> bool:
+def can_scale_up(present: int) -> bool:
     """Whether an autoscaler may start more nodes than are there now."""
     return len(_possible()) > present
 
@@ -116,10 +116,10 @@ def _possible() -> list[dict[str, float]]:
     book = Path(BOOTSTRAP).expanduser()
     if not os.environ.get("RAY_ADDRESS") or not book.is_file():
         return []
-    return growing(book.read_text())
+    return autoscaler_nodes(book.read_text())
 
 
-def growing(text: str) -> list[dict[str, float]]:
+def autoscaler_nodes(text: str) -> list[dict[str, float]]:
     """The resources of each node that a cluster of this configuration may have."""
     import yaml
 

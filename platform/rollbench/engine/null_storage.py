@@ -16,19 +16,19 @@ from pyarrow import fs as pafs
 MARKER, SNAPSHOT = ".validate_storage_marker", "experiment_state-.json"
 
 
-def nowhere() -> dict[str, Any]:
+def discard_experiment_state() -> dict[str, Any]:
     """The words of a `RunConfig` that say where Ray keeps its notes."""
-    return {"storage_path": "nowhere", "storage_filesystem": pafs.PyFileSystem(_Nowhere())}
+    return {"storage_path": "nowhere", "storage_filesystem": pafs.PyFileSystem(NullFileSystem())}
 
 
-class _Nowhere(pafs.FileSystemHandler):
+class NullFileSystem(pafs.FileSystemHandler):
     """A file system that takes all and has nothing, but what Ray looks for without opening it."""
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Nowhere)
+        return isinstance(other, NullFileSystem)
 
     def __hash__(self) -> int:
-        return hash(_Nowhere)
+        return hash(NullFileSystem)
 
     def get_type_name(self) -> str:
         return "nowhere"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from rollbench.engine.nodes import _nodes, room
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 
 # A row takes whole cores: its workers compute, and its trial waits. So little for a trial that those of several drivers on one cluster,
 # waiting for one another, always leave room for a worker. Seven eighths, since Ray divides sums of it to count elastic workers:
@@ -22,13 +22,13 @@ def bounds(text: str) -> tuple[int, int]:
     """The least and the most workers, of "2" or "2-4". Raises BadInput."""
     found = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", text, re.ASCII)
     if found is None:
-        raise BadInput(f"--workers {text!r}: a number, or the least and the most, e.g. --workers 2-4")
-    least, most = int(found[1]), int(found[2] or found[1])
+        raise UserError(f"--workers {text!r}: a number, or the least and the most, e.g. --workers 2-4")
+    least, max_workers = int(found[1]), int(found[2] or found[1])
     if least < 1:
-        raise BadInput(f"--workers {text} is below 1; the smallest is 1, e.g. --workers 1")
-    if least > most:
-        raise BadInput(f"--workers {text} falls; the least comes first, e.g. --workers {most}-{least}")
-    return least, most
+        raise UserError(f"--workers {text} is below 1; the smallest is 1, e.g. --workers 1")
+    if least > max_workers:
+        raise UserError(f"--workers {text} falls; the least comes first, e.g. --workers {max_workers}-{least}")
+    return least, max_workers
 
 
 @dataclass(frozen=True)
@@ -42,29 +42,31 @@ class Resources:
     """
 
     workers: int = 1
-    most: int = 1
+    max_workers: int = 1
     batch: int = 1
     gpus: float | None = None
 
     def __post_init__(self) -> None:
-        if not 1 <= self.workers <= self.most or self.batch < 1:
-            raise BadInput(f"{self}: needs 1 <= workers <= most and batch >= 1; choose Resources()")
+        if not 1 <= self.workers <= self.max_workers or self.batch < 1:
+            raise UserError(f"{self}: needs 1 <= workers <= most and batch >= 1; choose Resources()")
         share = self.gpus or 0.0
         if not 0 <= share < 1e6 or (share > 1 and share % 1):
             near = max(0, round(share)) if abs(share) < 1e6 else 1
-            raise BadInput(f"--gpus-per-worker {share:g}: a part of one GPU or a whole number of them; choose {near}")
+            raise UserError(f"--gpus-per-worker {share:g}: a part of one GPU or a whole number of them; choose {near}")
 
-        if self.most > self.workers and share * 1024 % 1:  # Ray divides sums of it, and such a sum would be inexact
+        if (
+            self.max_workers > self.workers and share * 1024 % 1
+        ):  # Ray divides sums of it, and such a sum would be inexact
             exact = max(1, round(share * 16)) / 16
-            raise BadInput(f"--gpus-per-worker {share:g}: with bounds on workers, halves of halves; choose {exact:g}")
+            raise UserError(f"--gpus-per-worker {share:g}: with bounds on workers, halves of halves; choose {exact:g}")
 
-    def settled(self) -> Resources:
+    def resolve(self) -> Resources:
         """The same with the GPUs of this cluster. Raises BadInput where a row could never start on it."""
         nodes = list(_nodes())
         gpus = float(any(node.get("GPU", 0) >= 1 for node in nodes)) if self.gpus is None else self.gpus
-        settled = replace(self, gpus=gpus)
-        settled.check(nodes)
-        return settled
+        resolve = replace(self, gpus=gpus)
+        resolve.check(nodes)
+        return resolve
 
     def check(self, nodes: Iterable[dict[str, float]]) -> None:
         """Refuse a row that nodes with these resources have no room for, instead of waiting for ever."""
@@ -74,19 +76,19 @@ class Resources:
             return
         each = "a CPU" + (f" and {self.gpus:g} GPUs" if self.gpus else "")
         if there:
-            raise BadInput(
+            raise UserError(
                 f"--workers {self.workers}: each takes {each} of one node, and the cluster has room for {there}; "
                 f"the most is {there}"
             )
         words = ", ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes[:8])
         choose = f"choose --gpus-per-worker {int(any(room([n], 1) for n in nodes))}" if self.gpus else "add a node"
-        raise BadInput(f"a worker takes {each} of one node, and no node has that ({words}); {choose}")
+        raise UserError(f"a worker takes {each} of one node, and no node has that ({words}); {choose}")
 
     def evaluators(self) -> int:
         """Evaluators that fit at once."""
         return max(1, room(_nodes(), min(self.gpus or 0.0, EVALUATOR_GPUS)))
 
     @property
-    def side_by_side(self) -> int:
+    def concurrent_trials(self) -> int:
         """Trials that fit at once."""
-        return max(1, room(_nodes(), self.gpus or 0.0) // self.most)
+        return max(1, room(_nodes(), self.gpus or 0.0) // self.max_workers)

@@ -16,23 +16,23 @@ import torch
 from rollbench.config.sampling import Degradation
 from rollbench.diffusion.denoiser import Denoiser
 from rollbench.diffusion.rollout import rollout
-from rollbench.engine.actor_pool import Crew
+from rollbench.engine.actor_pool import ActorPool
 from rollbench.engine.model import load_denoiser, own_device
-from rollbench.engine.run_stage import Product, write_missing
+from rollbench.engine.run_stage import StageOutput, write_missing
 from rollbench.models.precision import computing
 from rollbench.pipeline.frames import Normalisation, Split, read_range, stored
-from rollbench.pipeline.graph import Work
+from rollbench.pipeline.graph import Stage
 from rollbench.progress import Progress
 from rollbench.store.artifact import Store
 from rollbench.store.tensors import tensor_column
 
 
-def generate(work: Work, store: Store, progress: Progress, crew: Crew) -> Product:
+def generate(stage: Stage, store: Store, progress: Progress, pool: ActorPool) -> StageOutput:
     """Roll out the groups that are not there yet."""
-    sampling = work.made_from["sampling"]
-    todo, label = groups(sampling.contexts, sampling.group), f"roll out {work.title}"
-    write = crew.write(Roller, work, store)
-    return Product(write_missing(work.stage(store), todo, progress, label, "groups", write))
+    sampling = stage.made_from["sampling"]
+    pending, label = groups(sampling.contexts, sampling.group), f"roll out {stage.title}"
+    write = pool.write(RolloutWriter, stage, store)
+    return StageOutput(write_missing(stage.artifact(store), pending, progress, label, "groups", write))
 
 
 def groups(contexts: int, group: int) -> list[dict[str, Any]]:
@@ -40,34 +40,34 @@ def groups(contexts: int, group: int) -> list[dict[str, Any]]:
     return [{"name": f"part-{g:05d}.arrow", "group": g} for g in range(-(-contexts // group))]
 
 
-class Roller:
+class RolloutWriter:
     """Holds one model and turns group numbers into shards of films. denoiser: the model, where it is not the finished stage's."""
 
-    def __init__(self, work: Work, store: Store, denoiser: Denoiser | None = None) -> None:
-        model, self.tested = work.needs
+    def __init__(self, stage: Stage, store: Store, denoiser: Denoiser | None = None) -> None:
+        model, self.tested = stage.needs
         (trained_on,) = model.needs
-        self.work, self.store, self.stage = work, store, work.stage(store)
+        self.stage, self.store, self.artifact = stage, store, stage.artifact(store)
         self.normalisation = Normalisation.of(trained_on, store)
         self.device = own_device()
         self.denoiser = (denoiser or load_denoiser(model, store)).to(self.device)
 
     def __call__(self, shard: dict[str, Any]) -> dict[str, Any]:
-        sampling = self.work.made_from["sampling"]
+        sampling = self.stage.made_from["sampling"]
         split, films = self.films(shard["group"])
         frames = stored(films.reshape(-1, *films.shape[2:]), self.normalisation.video)
         ids = [name for name in split.ids for _ in range(sampling.samples)]
         samples = list(range(sampling.samples)) * len(split.ids)
-        return self.stage.write_table(
+        return self.artifact.write_table(
             shard["name"], pa.table({"clip_id": ids, "sample": samples, "frames": tensor_column(frames)})
         )
 
     def films(self, group: int) -> tuple[Split, np.ndarray]:
         """The real clips of a group, and films [k, samples, horizon, c, y, x] from their contexts."""
-        sampling, passed = self.work.made_from["sampling"], self.work.made_from.get("first", 0)
+        sampling, passed = self.stage.made_from["sampling"], self.stage.made_from.get("first", 0)
         first = group * sampling.group
         count = min(sampling.group, sampling.contexts - first)
         split = read_range(self.tested, self.store, "test", passed + first, count)
-        past = np.stack([context(clip, self.work.made_from["method"].clean, sampling.horizon) for clip in split.clips])
+        past = np.stack([context(clip, self.stage.made_from["method"].clean, sampling.horizon) for clip in split.clips])
         seen = self.normalisation.apply(past)
         if sampling.degradation is not None:
             seen = degraded(seen, split.ids, sampling.degradation)
@@ -76,7 +76,7 @@ class Roller:
 
     def _sample(self, seen: np.ndarray, ids: Any, sample: int) -> np.ndarray:
         """One film [k, horizon, c, y, x] of each context, in the data's units."""
-        sampling, method = self.work.made_from["sampling"], self.work.made_from["method"]
+        sampling, method = self.stage.made_from["sampling"], self.stage.made_from["method"]
         with torch.inference_mode(), computing(sampling.precision, self.device):
             films = rollout(
                 self.denoiser,
@@ -84,7 +84,7 @@ class Roller:
                 torch.from_numpy(seen).to(self.device),
                 sampling.horizon,
                 sampling.calls_of(method),
-                seed=self.work.made_from["seed"],
+                seed=self.stage.made_from["seed"],
                 ids=ids,
                 sample=sample,
                 sampler=sampling.sampler,

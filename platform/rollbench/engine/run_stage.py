@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import ray.exceptions
 
-from rollbench.errors import BadInput
-from rollbench.pipeline.graph import Work
+from rollbench.errors import UserError
+from rollbench.pipeline.graph import Stage
 from rollbench.progress import Progress
-from rollbench.store.artifact import Stage, Store
-from rollbench.store.lease import claimed
+from rollbench.store.artifact import Artifact, Store
+from rollbench.store.lease import hold_lease
 from rollbench.store.provenance import made
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Product:
+class StageOutput:
     """What a stage has written: the receipts of its files, and facts for its manifest."""
 
     receipts: Iterable[dict[str, Any]]
@@ -30,7 +30,7 @@ class Product:
 
 
 def write_shards(
-    stage: Stage,
+    artifact: Artifact,
     shards: list[dict[str, Any]],
     progress: Progress,
     label: str,
@@ -45,14 +45,14 @@ def write_shards(
     """
     import ray.data
 
-    def write(todo: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-        return pipeline(ray.data.from_items(todo, override_num_blocks=len(todo))).iter_rows()
+    def write(pending: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+        return pipeline(ray.data.from_items(pending, override_num_blocks=len(pending))).iter_rows()
 
-    return write_missing(stage, shards, progress, label, unit, write, facts)
+    return write_missing(artifact, shards, progress, label, unit, write, facts)
 
 
 def write_missing(
-    stage: Stage,
+    artifact: Artifact,
     shards: list[dict[str, Any]],
     progress: Progress,
     label: str,
@@ -62,22 +62,22 @@ def write_missing(
 ) -> list[dict[str, Any]]:
     """Have `write` make the shards that are not there yet, from their items to their receipts as they come; the receipts of all."""
     names = {shard["name"] for shard in shards}
-    receipts = {name: receipt for name, receipt in stage.receipts(*facts).items() if name in names}
-    todo = [shard for shard in shards if shard["name"] not in receipts]
+    receipts = {name: receipt for name, receipt in artifact.receipts(*facts).items() if name in names}
+    pending = [shard for shard in shards if shard["name"] not in receipts]
     with progress.bar(label, len(shards), len(receipts), unit) as advance:
-        if todo:
-            for receipt in write(todo):
+        if pending:
+            for receipt in write(pending):
                 receipts[receipt["name"]] = dict(receipt)
                 advance()
     return list(receipts.values())
 
 
 def make(
-    work: Work,
-    todo: set[Work],
+    stage: Stage,
+    pending: set[Stage],
     store: Store,
     progress: Progress,
-    run: Callable[[Work], Product],
+    run: Callable[[Stage], StageOutput],
     idle: Callable[[], None] = lambda: None,
 ) -> None:
     """Run `run(work)` if the stage is among those to do and nobody has made it meanwhile; wait for one who is about to.
@@ -85,31 +85,31 @@ def make(
     idle: called before we wait, to let go of what the other may need of the same cluster.
     Raises what the stage raised, in one line: BadInput if it was that, wherever it was raised, else RuntimeError.
     """
-    stage = work.stage(store)
-    if work not in todo or stage.manifest() is not None:
+    artifact = stage.artifact(store)
+    if stage not in pending or artifact.manifest() is not None:
         return
 
     def wait(why: str) -> None:
         idle()
         progress.line(why)
 
-    with claimed(stage, wait) as ours:
+    with hold_lease(artifact, wait) as ours:
         if not ours:
-            progress.line(f"  {work.kind:<10} {work.title:<44} {'made by another':>12}   {stage.path}")
+            progress.line(f"  {stage.kind:<10} {stage.title:<44} {'made by another':>12}   {artifact.path}")
             return
         start = time.monotonic()
         try:
-            product = run(work)
+            product = run(stage)
         except Exception as error:
             if type(error).__module__.startswith("ray."):
-                raise plainly(error) from None
+                raise unwrap_ray_error(error) from None
             raise
         seconds = time.monotonic() - start
-        stage.publish(product.receipts, title=work.title, made=made(seconds), **product.facts)
-    progress.finished(work.kind, work.title, seconds, stage.path)
+        artifact.commit(product.receipts, title=stage.title, made=made(seconds), **product.facts)
+    progress.finished(stage.kind, stage.title, seconds, artifact.path)
 
 
-def plainly(error: Exception) -> BadInput | RuntimeError:
+def unwrap_ray_error(error: Exception) -> UserError | RuntimeError:
     """An error that travelled through Ray, in the words of ours: Ray Data hands over its type and its text as text alone."""
     text = re.sub(r"\x1b\[\d+m", "", str(error))
     causes = [
@@ -118,6 +118,6 @@ def plainly(error: Exception) -> BadInput | RuntimeError:
     if not causes:
         return RuntimeError(" ".join(f"{type(error).__name__}: {text}".split())[:600])
     name, words = causes[-1]
-    if name == f"{BadInput.__module__}.{BadInput.__name__}":
-        return BadInput(words)
+    if name == f"{UserError.__module__}.{UserError.__name__}":
+        return UserError(words)
     return RuntimeError(words if name.startswith("rollbench.") else f"{name.rpartition('.')[2]}: {words}")

@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 
 from rollbench.datasets.ingested import Ingested
-from rollbench.engine.run_stage import Product, write_shards
+from rollbench.engine.run_stage import StageOutput, write_shards
 from rollbench.pipeline.frames import HALF_RANGE, is_video, stored
-from rollbench.pipeline.graph import Work
+from rollbench.pipeline.graph import Stage
 from rollbench.progress import Progress
-from rollbench.store.artifact import Damaged, Stage, Store
-from rollbench.store.lease import check_seen
+from rollbench.store.artifact import Artifact, Damaged, Store
+from rollbench.store.lease import check_node_sees
 from rollbench.store.tensors import tensor_column
 
 SHARD = 16  # clips per shard: small enough for even progress on two cores, large enough to batch the solver
@@ -32,12 +32,12 @@ FACTS = (
 )  # of a shard's receipt, that the manifest is made from
 
 
-def ingest(work: Work, store: Store, progress: Progress) -> Product:
+def ingest(stage: Stage, store: Store, progress: Progress) -> StageOutput:
     """Generate the clips that are not there yet."""
-    data, stage = work.made_from["data"], work.stage(store)
+    data, artifact = stage.made_from["data"], stage.artifact(store)
     if isinstance(data, Ingested):
-        return _look(data, work, store)
-    splits = {"train": range(work.made_from["train"]), "test": range(TEST_IDS, TEST_IDS + work.made_from["test"])}
+        return _look(data, stage, store)
+    splits = {"train": range(stage.made_from["train"]), "test": range(TEST_IDS, TEST_IDS + stage.made_from["test"])}
     shards = [
         {
             "name": f"part-{split}-{n:05d}.arrow",
@@ -48,28 +48,28 @@ def ingest(work: Work, store: Store, progress: Progress) -> Product:
         for split, ids in splits.items()
         for n, start in enumerate(range(0, len(ids), SHARD))
     ]
-    simulate = {"fn_kwargs": {"work": work, "stage": stage}, "num_cpus": 1}
+    simulate = {"fn_kwargs": {"work": stage, "stage": artifact}, "num_cpus": 1}
     receipts = write_shards(
-        stage, shards, progress, "simulate", "shards", lambda items: items.map(_simulate, **simulate), FACTS
+        artifact, shards, progress, "simulate", "shards", lambda items: items.map(_simulate, **simulate), FACTS
     )
-    return Product(receipts, _facts(receipts, is_video(work)))
+    return StageOutput(receipts, _facts(receipts, is_video(stage)))
 
 
-def _simulate(shard: dict[str, Any], work: Work, stage: Stage) -> dict[str, Any]:
+def _simulate(shard: dict[str, Any], stage: Stage, artifact: Artifact) -> dict[str, Any]:
     """The map of the pipeline: one shard's place in, its receipt out."""
-    check_seen(stage)
+    check_node_sees(artifact)
     ids = range(shard["first"], shard["first"] + shard["count"])
-    simulated = work.made_from["data"].simulate(list(ids))
+    simulated = stage.made_from["data"].simulate(list(ids))
     table = pa.table(
         {
             "clip_id": simulated.clip_ids,
             "split": [shard["split"]] * len(ids),
-            "frames": tensor_column(stored(simulated.frames, is_video(work))),
+            "frames": tensor_column(stored(simulated.frames, is_video(stage))),
             **{name: pa.array(values) for name, values in simulated.parameters.items()},
         }
     )
     flat = simulated.frames.astype(np.float64)
-    return stage.write_table(
+    return artifact.write_table(
         shard["name"],
         table,
         split=shard["split"],
@@ -92,15 +92,15 @@ def _facts(receipts: list[dict[str, Any]], video: bool) -> dict[str, Any]:
     return {"clips": clips, "mean": mean.tolist(), "std": np.sqrt(variance).tolist()}
 
 
-def _look(data: Ingested, work: Work, store: Store) -> Product:
+def _look(data: Ingested, stage: Stage, store: Store) -> StageOutput:
     """What a table takes of corpora that are there."""
     digests = {}
     for split, key in (("train", data.train), ("test", data.test)):
-        manifest = store.stage("corpus", key).manifest()
+        manifest = store.artifact("corpus", key).manifest()
         if manifest is None:
             raise Damaged(f"corpus/{key} is not there or unfinished: run `rollbench ingest` again")
         digests[split] = manifest["digest"]
         if split == "train":
-            seen = [HALF_RANGE] * data.frame_shape[0] if is_video(work) else None
+            seen = [HALF_RANGE] * data.frame_shape[0] if is_video(stage) else None
             facts = {"mean": seen or manifest["mean"], "std": seen or manifest["std"]}
-    return Product([], {**facts, "corpora": digests, "clips": {s: work.made_from[s] for s in ("train", "test")}})
+    return StageOutput([], {**facts, "corpora": digests, "clips": {s: stage.made_from[s] for s in ("train", "test")}})

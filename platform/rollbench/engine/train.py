@@ -20,20 +20,20 @@ from ray.train.torch import TorchTrainer, get_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from rollbench.datasets.windows import Windows
-from rollbench.engine.actor_pool import Crew, Tell
+from rollbench.engine.actor_pool import ActorPool, Tell
 from rollbench.engine.checkpoint_sync import newest, scratch
-from rollbench.engine.failover import RESTARTS, persist
-from rollbench.engine.gloo import Reachable
+from rollbench.engine.failover import MAX_RETRIES, retry_while_progress
+from rollbench.engine.gloo import NodeIPTorchConfig
 from rollbench.engine.model import WEIGHTS, build_denoiser
-from rollbench.engine.null_storage import nowhere
+from rollbench.engine.null_storage import discard_experiment_state
 from rollbench.engine.resources import WORKER_CPUS
-from rollbench.engine.run_stage import Product
+from rollbench.engine.run_stage import StageOutput
 from rollbench.pipeline.frames import Normalisation, clips_of
-from rollbench.pipeline.graph import HISTORY, Work
-from rollbench.store.artifact import Stage, Store
-from rollbench.store.lease import check_seen
+from rollbench.pipeline.graph import HISTORY, Stage
+from rollbench.store.artifact import Artifact, Store
+from rollbench.store.lease import check_node_sees
 from rollbench.store.provenance import forget_peak_memory, peak_memory, processor
-from rollbench.training.loop import Keeping, fit, load_final
+from rollbench.training.loop import CheckpointPolicy, fit, load_final
 
 COST = ("parameters", "peak_memory_bytes", "workers", "device", "device_seconds")  # of a model, in its manifest
 REPORTS = 20  # progress reports per run
@@ -41,31 +41,35 @@ CHECKPOINT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class Leg:
+class TrainingSegment:
     """A part of a training: up to a step, with checkpoints in one stage's folder, its averaged weights written into another's."""
 
     until: int
-    home: Stage
-    to: Stage
+    home: Artifact
+    to: Artifact
 
 
-def train(work: Work, store: Store, crew: Crew, *, most: int, told: Tell, leg: Leg | None = None) -> Product:
-    """Train the model of a stage, or a leg of it, on as many processes as the crew has actors, or up to `most` where there is room.
+def train(
+    stage: Stage, store: Store, pool: ActorPool, *, max_workers: int, told: Tell, leg: TrainingSegment | None = None
+) -> StageOutput:
+    """Train the model of a stage, or a leg of it, on as many processes as the crew has actors, or up to `max_workers` where there is room.
     told: hears the reports.
 
     The one actor of a kept crew trains by itself (Ray Train's local mode); more are a worker group of their own, with a controller
     and whatever else Ray Train gives it.
     """
-    stage = work.stage(store)
-    leg = leg or Leg(work.made_from["training"].steps, stage, stage)
-    config, made = {"work": work, "store": store, "leg": leg}, partial(newest, leg.home)
-    if crew.kept:
-        crew.call(_train_here, config, told=told, made=made)
+    artifact = stage.artifact(store)
+    leg = leg or TrainingSegment(stage.made_from["training"].steps, artifact, artifact)
+    config, made = {"work": stage, "store": store, "leg": leg}, partial(newest, leg.home)
+    if pool.kept:
+        pool.call(_train_here, config, told=told, made=made)
     else:  # Ray Train counts all deaths of a group, and knows nothing of checkpoints: one that got on is begun again
-        persist(lambda: _trainer(config, crew, most).fit(), made, restarts=0, gone=(TrainingFailedError,))
+        retry_while_progress(
+            lambda: _trainer(config, pool, max_workers).fit(), made, restarts=0, gone=(TrainingFailedError,)
+        )
     receipts = leg.to.receipts()
     weights = receipts[WEIGHTS]
-    return Product([weights, receipts[HISTORY]], {name: weights[name] for name in COST})
+    return StageOutput([weights, receipts[HISTORY]], {name: weights[name] for name in COST})
 
 
 def _train_here(config: dict[str, Any], tell: Tell) -> None:
@@ -76,22 +80,22 @@ def _train_here(config: dict[str, Any], tell: Tell) -> None:
     ).fit()
 
 
-def _trainer(config: dict[str, Any], crew: Crew, most: int) -> TorchTrainer:
+def _trainer(config: dict[str, Any], pool: ActorPool, max_workers: int) -> TorchTrainer:
     """A group of workers. Its reports reach Tune by themselves."""
     return TorchTrainer(
         _worker,
         train_loop_config=config,
-        torch_config=Reachable(backend="gloo" if 0 < crew.gpus < 1 else None),  # NCCL wants a GPU per process
+        torch_config=NodeIPTorchConfig(backend="gloo" if 0 < pool.gpus < 1 else None),  # NCCL wants a GPU per process
         scaling_config=ray.train.ScalingConfig(
-            num_workers=(crew.actors, most) if most > crew.actors else crew.actors,
-            use_gpu=crew.gpus > 0,
-            resources_per_worker={"CPU": WORKER_CPUS} | ({"GPU": crew.gpus} if crew.gpus else {}),
+            num_workers=(pool.actors, max_workers) if max_workers > pool.actors else pool.actors,
+            use_gpu=pool.gpus > 0,
+            resources_per_worker={"CPU": WORKER_CPUS} | ({"GPU": pool.gpus} if pool.gpus else {}),
         ),
         run_config=ray.train.RunConfig(
             name=config["work"].key,
-            failure_config=ray.train.FailureConfig(max_failures=RESTARTS),
+            failure_config=ray.train.FailureConfig(max_failures=MAX_RETRIES),
             callbacks=[TuneReportCallback()],
-            **nowhere(),
+            **discard_experiment_state(),
         ),
     )
 
@@ -102,22 +106,22 @@ def _worker(config: dict[str, Any]) -> None:
     forget_peak_memory()
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    work, store, leg = config["work"], config["store"], config["leg"]
-    check_seen(leg.to)
+    stage, store, leg = config["work"], config["store"], config["leg"]
+    check_node_sees(leg.to)
     context = ray.train.get_context()
-    training = work.made_from["training"]
+    training = stage.made_from["training"]
     with scratch(leg.home, context.get_world_rank()) as folder:
         final = fit(
-            build_denoiser(work, recompute=training.recompute),
-            work.made_from["method"],
-            _windows(work, store),
+            build_denoiser(stage, recompute=training.recompute),
+            stage.made_from["method"],
+            _windows(stage, store),
             training,
-            seed=work.made_from["seed"],
+            seed=stage.made_from["seed"],
             folder=folder.path,
             device=get_device(),
             rank=context.get_world_rank(),
             world=context.get_world_size(),
-            keeping=Keeping(report=max(1, training.steps // REPORTS), seconds=CHECKPOINT_SECONDS),
+            keeping=CheckpointPolicy(report=max(1, training.steps // REPORTS), seconds=CHECKPOINT_SECONDS),
             sink=lambda step, metrics: (config.get("tell") or ray.train.report)({"step": step, **metrics}),
             on_checkpoint=folder.send,
             until=leg.until,
@@ -128,28 +132,28 @@ def _worker(config: dict[str, Any]) -> None:
                 folder.clear()
 
 
-def _windows(work: Work, store: Store) -> Windows:
+def _windows(stage: Stage, store: Store) -> Windows:
     """The training windows of a method: all runs of W frames of the training split, normalised."""
-    (data,) = work.needs
+    (data,) = stage.needs
     normalisation = Normalisation.of(data, store)
     clips = clips_of(data, store, "train")
     return Windows(
         clips,
-        work.made_from["method"].window,
-        seed=work.made_from["seed"],
+        stage.made_from["method"].window,
+        seed=stage.made_from["seed"],
         centre=normalisation.mean,
         scale=normalisation.std,
         shape=clips.shape,
     )
 
 
-def _write(stage: Stage, final: Path, workers: int) -> None:
+def _write(artifact: Artifact, final: Path, workers: int) -> None:
     """Write the averaged weights and the run's history into the stage."""
     tensors, facts = load_final(final)
     parameters = sum(t.numel() for t in tensors.values())
     weights = safetensors.torch.save(tensors)
     cuda = facts["device"] != "cpu"
-    stage.write(
+    artifact.write(
         WEIGHTS,
         weights,
         parameters=parameters,
@@ -160,4 +164,4 @@ def _write(stage: Stage, final: Path, workers: int) -> None:
     )
     # What two runs agree on: no times, no machine.
     kept = {name: facts[name] for name in ("step", "ema_decay", "history")}
-    stage.write(HISTORY, json.dumps(kept).encode())
+    artifact.write(HISTORY, json.dumps(kept).encode())

@@ -12,47 +12,47 @@ from ray import tune
 from ray.tune import Callback
 from ray.tune.schedulers import TrialScheduler
 
-from rollbench.engine.actor_pool import Crew
+from rollbench.engine.actor_pool import ActorPool
 from rollbench.engine.evaluate import extract
-from rollbench.engine.null_storage import nowhere
+from rollbench.engine.null_storage import discard_experiment_state
 from rollbench.engine.resources import EVALUATOR_GPUS, TRIAL_CPUS, Resources
 from rollbench.engine.rollout import generate
 from rollbench.engine.run_stage import make
 from rollbench.engine.score import score
 from rollbench.engine.train import train
-from rollbench.errors import BadInput
-from rollbench.pipeline.graph import RowWork, Work
+from rollbench.errors import UserError
+from rollbench.pipeline.graph import RowStages, Stage
 from rollbench.progress import Progress
 from rollbench.store.artifact import Store
 from rollbench.store.filesystem import StorageError
 
 # Of a trial, which only waits for its workers: what ends it is its node, and on spot instances that happens every few hours of a run
 # of days. What would fail again is told instead of raised (`run_trial`).
-DEATHS = 100
+MAX_TRIAL_FAILURES = 100
 
 
 def run_rows(
-    groups: list[tuple[RowWork, ...]],
-    todo: set[Work],
+    groups: list[tuple[RowStages, ...]],
+    pending: set[Stage],
     store: Store,
     resources: Resources,
     progress: Progress,
-    on_done: Callable[[RowWork], None],
+    on_done: Callable[[RowStages], None],
 ) -> None:
     """Run every trial; `on_done(row)` is called in this process as each row's results are there.
 
     Raises RuntimeError if a trial fails, after the others are done, and KeyboardInterrupt if they were stopped.
     """
-    listener = Listener(groups, progress, on_done)
-    run_trials("rows", run_trial, listener, resources, groups=groups, todo=todo, store=store)
-    if any(row.results.stage(store).manifest() is None for rows in groups for row in rows):
+    listener = TrialCallback(groups, progress, on_done)
+    run_trials("rows", run_trial, listener, resources, groups=groups, pending=pending, store=store)
+    if any(row.results.artifact(store).manifest() is None for rows in groups for row in rows):
         raise KeyboardInterrupt
 
 
 def run_trials(
     name: str,
     trial: Callable[..., None],
-    listener: Listener,
+    listener: TrialCallback,
     resources: Resources,
     scheduler: TrialScheduler | None = None,
     **given: Any,
@@ -69,14 +69,14 @@ def run_trials(
         ),
         param_space={"trial": tune.grid_search(list(range(len(listener.groups))))},
         tune_config=tune.TuneConfig(
-            scheduler=scheduler, max_concurrent_trials=resources.side_by_side, reuse_actors=True
+            scheduler=scheduler, max_concurrent_trials=resources.concurrent_trials, reuse_actors=True
         ),
         run_config=tune.RunConfig(
             name=name,
             verbose=0,
             callbacks=[listener],
-            failure_config=tune.FailureConfig(max_failures=DEATHS),
-            **nowhere(),
+            failure_config=tune.FailureConfig(max_failures=MAX_TRIAL_FAILURES),
+            **discard_experiment_state(),
         ),
     ).fit()
     listener.check()
@@ -84,8 +84,8 @@ def run_trials(
 
 def run_trial(
     config: dict[str, Any],
-    groups: list[tuple[RowWork, ...]],
-    todo: set[Work],
+    groups: list[tuple[RowStages, ...]],
+    pending: set[Stage],
     store: Store,
     resources: Resources,
 ) -> None:
@@ -93,40 +93,40 @@ def run_trial(
 
     An error of ours would be the same at a second try, so it is told instead of raised; a trial that dies is tried again by Tune.
     """
-    said, rows = Say(), groups[config["trial"]]
+    said, rows = TrialProgress(), groups[config["trial"]]
     try:
         for place, row in enumerate(rows):
-            _run_row(row, todo, store, resources, said)
+            _run_row(row, pending, store, resources, said)
             tune.report({"row": place})
     except Exception as error:
         tune.report({"failed": f"{rows[0].model.title}: {failure(error)}"})
 
 
-def _run_row(row: RowWork, todo: set[Work], store: Store, resources: Resources, said: Progress) -> None:
-    if all(work.stage(store).manifest() for work in row.works()):
+def _run_row(row: RowStages, pending: set[Stage], store: Store, resources: Resources, said: Progress) -> None:
+    if all(stage.artifact(store).manifest() for stage in row.stages()):
         return
-    crew, evaluators = Crew.of_row(resources), Crew.of_row(resources, EVALUATOR_GPUS)
-    if crew.kept:
-        crew.hire()
+    pool, evaluators = ActorPool.of_row(resources), ActorPool.of_row(resources, EVALUATOR_GPUS)
+    if pool.kept:
+        pool.wait_ready()
     run = {
-        "model": lambda work: train(work, store, crew, most=resources.most, told=tune.report),
-        "clips": lambda work: generate(work, store, said, crew),
-        "features": lambda work: extract(work, store, said, evaluators),
-        "results": lambda work: evaluators.call(score, work, store),
+        "model": lambda stage: train(stage, store, pool, max_workers=resources.max_workers, told=tune.report),
+        "clips": lambda stage: generate(stage, store, said, pool),
+        "features": lambda stage: extract(stage, store, said, evaluators),
+        "results": lambda stage: evaluators.call(score, stage, store),
     }
-    for work in row.works():
-        make(work, todo, store, said, run[work.kind], idle=crew.dismiss)
+    for stage in row.stages():
+        make(stage, pending, store, said, run[stage.kind], idle=pool.release)
 
 
 def failure(error: BaseException) -> str:
     """The first cause of an error, in one line; what is ours says enough without its type."""
     while error.__cause__ is not None:
         error = error.__cause__
-    name = "" if type(error) in (BadInput, RuntimeError, StorageError) else f"{type(error).__name__}: "
+    name = "" if type(error) in (UserError, RuntimeError, StorageError) else f"{type(error).__name__}: "
     return " ".join(f"{name}{error}".split())[-600:]
 
 
-class Say(Progress):
+class TrialProgress(Progress):
     """Progress inside a trial: lines travel to the driver as Tune reports."""
 
     def __init__(self) -> None:
@@ -140,11 +140,11 @@ class Say(Progress):
         tune.report({"moving": text})
 
 
-class Listener(Callback):
+class TrialCallback(Callback):
     """The driver's ear: shows what trials say and hands over finished rows."""
 
     def __init__(
-        self, groups: list[tuple[RowWork, ...]], progress: Progress, on_done: Callable[[RowWork], None]
+        self, groups: list[tuple[RowStages, ...]], progress: Progress, on_done: Callable[[RowStages], None]
     ) -> None:
         self.groups, self.progress, self.on_done = groups, progress, on_done
         self.failed: list[str] = []
@@ -181,6 +181,6 @@ class Listener(Callback):
             self.progress.moving(training_line(rows[0].model, result))
 
 
-def training_line(model: Work, metrics: dict[str, Any]) -> str:
+def training_line(model: Stage, metrics: dict[str, Any]) -> str:
     steps = model.made_from["training"].steps
     return f"  train {model.title}: step {metrics['step']}/{steps}, loss {metrics['loss']:.4f}"

@@ -66,8 +66,8 @@ class UViTSize:
                 raise ValueError(f"dropout {rate}: a rate lies in [0, 1); choose 0.1")
         for width, kind in zip(self.channels, self.kinds, strict=True):
             if kind != "conv" and width > self.head_dim and width % self.head_dim:
-                nearest = round(width / self.head_dim) * self.head_dim
-                raise ValueError(f"width {width}: attention needs a multiple of {self.head_dim}; choose {nearest}")
+                did_you_mean = round(width / self.head_dim) * self.head_dim
+                raise ValueError(f"width {width}: attention needs a multiple of {self.head_dim}; choose {did_you_mean}")
         coarsest = 2 ** (len(self.channels) - 1)
         if self.grid < coarsest or self.grid % coarsest:
             raise ValueError(f"grid {self.grid}: must be halved for each further level; choose {coarsest * 2}")

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from rollbench.config.canonical import canonical, key, plain
-from rollbench.errors import BadInput
-from rollbench.store.artifact import Stage, Store
+from rollbench.errors import UserError
+from rollbench.store.artifact import Artifact, Store
 
 KIND = "corpus"
 VERSION = 1  # part of every key: raise it when the bytes that ingestion makes change, and say so in CHANGELOG.md
@@ -28,7 +28,7 @@ SHARD_BYTES, LEAST_SHARDS = 32 << 20, 64
 OWN = ("split", "frames")  # the fields in which a corpus may differ from the value that asks for it; see `find`
 
 
-class Missing(BadInput):
+class Missing(UserError):
     """What was ingested does not serve; the message has the command that makes what does."""
 
 
@@ -43,7 +43,7 @@ def corpus_key(value: Any, listed: str) -> str:
 
 
 @dataclass(frozen=True)
-class CorpusWork:
+class CorpusStage:
     """A corpus to be made: the data set's value, and what it has listed of a source (`datasets.source.Source`)."""
 
     value: Any
@@ -62,8 +62,8 @@ class CorpusWork:
     def key(self) -> str:
         return corpus_key(self.value, self.listing)
 
-    def stage(self, store: Store) -> Stage:
-        return store.stage(KIND, self.key)
+    def artifact(self, store: Store) -> Artifact:
+        return store.artifact(KIND, self.key)
 
     @property
     def title(self) -> str:
@@ -106,7 +106,7 @@ class CorpusWork:
 def manifests(store: Store) -> Iterator[dict[str, Any]]:
     """The manifests of all finished corpora, in the order of their keys."""
     for name in store.keys(KIND):
-        manifest = store.stage(KIND, name).manifest()
+        manifest = store.artifact(KIND, name).manifest()
         if manifest is not None:
             yield manifest
 
@@ -140,7 +140,7 @@ def pair(store: Store, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         for side in sides:
             if len(side) > 1:
                 keys = " and ".join(f"{m['key']} (of {m['source']})" for m in side[:2])
-                raise BadInput(f"storage {str(store)!r} holds two corpora for one split: {keys}; delete one of them")
+                raise UserError(f"storage {str(store)!r} holds two corpora for one split: {keys}; delete one of them")
         if all(sides):
             return sides[0][0], sides[1][0]
     there = sorted({manifest["split"] for manifest in found})
@@ -148,22 +148,22 @@ def pair(store: Store, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     raise Missing(f"storage {str(store)!r} holds {missing} of {_words(value)}; make it with `{value.command}`")
 
 
-def remedy(stage: Stage) -> str:
+def remedy(artifact: Artifact) -> str:
     """What mends a damaged corpus, as the end of an error's line; nothing for a stage of another kind, which its table makes again."""
-    if stage.kind != KIND:
+    if artifact.kind != KIND:
         return ""
-    command = (stage.manifest() or {}).get("command", "rollbench ingest …")
-    return f"; mend it with `{command} --storage {stage.store}`, which makes again what is damaged"
+    command = (artifact.manifest() or {}).get("command", "rollbench ingest …")
+    return f"; mend it with `{command} --storage {artifact.store}`, which makes again what is damaged"
 
 
 def check(store: Store, *keys: str) -> None:
     """Refuse damaged corpora with the command that mends them."""
     for name in keys:
-        stage = store.stage(KIND, name)
-        damage = list(stage.damage().values())
+        artifact = store.artifact(KIND, name)
+        damage = list(artifact.damage().values())
         if damage:
             more = f" and {len(damage) - 1:,} more files are damaged" if damage[1:] else ""
-            raise BadInput(f"{damage[0]}{more}{remedy(stage)}")
+            raise UserError(f"{damage[0]}{more}{remedy(artifact)}")
 
 
 def summary(manifest: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from rollbench.models.layers import Block
 from rollbench.models.uvit import UViT
 from rollbench.pipeline.cpus import processors
-from rollbench.pipeline.graph import RowWork, TableWork, Work, absent
+from rollbench.pipeline.graph import Pipeline, RowStages, Stage, missing
 from rollbench.store.artifact import Store
 
 # FLOP/s that a well-fed H200 sustains on such networks: an assumption, stated wherever it is used. There fp32 is TF32.
@@ -100,7 +100,7 @@ class RowCost:
     memory: float
 
 
-def row_cost(row: RowWork, workers: int = 1) -> RowCost:
+def row_cost(row: RowStages, workers: int = 1) -> RowCost:
     """The cost of one row and seed. Training is forward and twice that backward, for each of batch x steps windows; rollouts are the
     plan's network calls for each of contexts x samples films. workers: training processes, over which memory is shared."""
     method, training, sampling = row.row.method, row.setting.training, row.setting.sampling
@@ -126,11 +126,11 @@ def training_memory(cost: ModelCost, training: Any, workers: int = 1) -> float:
     return state + (cost.spared if training.recompute else cost.activations) * training.unit
 
 
-def h200_seconds(works: TableWork) -> float:
+def h200_seconds(stages: Pipeline) -> float:
     """Seconds of one GPU for every network of a table: its models, each trained once, and its films."""
-    trained = [(group[0], row_cost(group[0]).train_flops) for group in works.by_model()]
+    trained = [(group[0], row_cost(group[0]).train_flops) for group in stages.by_model()]
     return sum(flops / H200[row.setting.training.precision] for row, flops in trained) + sum(
-        row_cost(row).roll_flops / H200[row.setting.sampling.precision] for row in works.rows
+        row_cost(row).roll_flops / H200[row.setting.sampling.precision] for row in stages.rows
     )
 
 
@@ -140,7 +140,7 @@ def frame_bytes(data: Any) -> int:
     return c * y * x * (1 if data.kind == "video" else 4)
 
 
-def data_bytes(data: Work) -> int:
+def data_bytes(data: Stage) -> int:
     """Frames of both splits; none where they were ingested before."""
     value = data.made_from["data"]
     if not hasattr(value, "simulate"):
@@ -148,39 +148,39 @@ def data_bytes(data: Work) -> int:
     return (data.made_from["train"] + data.made_from["test"]) * value.frames * frame_bytes(value)
 
 
-def generated_data(works: TableWork) -> tuple[Work, ...]:
+def generated_data(stages: Pipeline) -> tuple[Stage, ...]:
     """The data stages of a table, each once."""
-    return tuple(dict.fromkeys(w for s in works.settings for w in (s.data, s.tested)))
+    return tuple(dict.fromkeys(w for s in stages.settings for w in (s.data, s.tested)))
 
 
-def storage_bytes(works: TableWork) -> int:
+def storage_bytes(stages: Pipeline) -> int:
     """Data, films, weights and two checkpoints of every model."""
-    return sum(stage_bytes(works).values())
+    return sum(stage_bytes(stages).values())
 
 
-def stage_bytes(works: TableWork) -> dict[Work, int]:
+def stage_bytes(stages: Pipeline) -> dict[Stage, int]:
     """What each of the large stages takes while it is made, each after those it reads. Rows may share a model."""
-    found = {data: data_bytes(data) for data in generated_data(works)}
-    for row in works.rows:
+    found = {data: data_bytes(data) for data in generated_data(stages)}
+    for row in stages.rows:
         cost = row_cost(row)
         found |= {row.model: cost.parameters * (4 + 2 * 16), row.clips: cost.film_bytes}
     return found
 
 
-def missing_bytes(sizes: Mapping[Work, int], store: Store) -> int:
+def missing_bytes(sizes: Mapping[Stage, int], store: Store) -> int:
     """What is still to be written of stages of these sizes: of those that are to be made, less what is there of them."""
-    there = {work: _stored(work, store) for work in absent(sizes, store, look=False)}
-    return sum(max(0, sizes[work] - size) for work, size in there.items())
+    there = {stage: _stored(stage, store) for stage in missing(sizes, store, look=False)}
+    return sum(max(0, sizes[stage] - size) for stage, size in there.items())
 
 
-def _stored(work: Work, store: Store) -> int:
+def _stored(stage: Stage, store: Store) -> int:
     """Bytes of the files of a stage, finished or not."""
-    stage = work.stage(store)
-    files = (stage.manifest() or {"files": stage.receipts().values()})["files"]
+    artifact = stage.artifact(store)
+    files = (artifact.manifest() or {"files": artifact.receipts().values()})["files"]
     return sum(file["bytes"] for file in files)
 
 
-def seconds_of_data(data: Work) -> float:
+def seconds_of_data(data: Stage) -> float:
     """Calibration: seconds that both splits take to generate on one core."""
     value = data.made_from["data"]
     if not hasattr(value, "simulate"):

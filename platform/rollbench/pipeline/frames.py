@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from rollbench.datasets.ingested import Ingested
 from rollbench.pipeline import corpora
-from rollbench.pipeline.graph import Work
+from rollbench.pipeline.graph import Stage
 from rollbench.store import node_cache
-from rollbench.store.artifact import Damaged, Stage, Store
+from rollbench.store.artifact import Artifact, Damaged, Store
 from rollbench.store.tensors import tensor_of
 
 HALF_RANGE = 127.5  # of a pixel
@@ -34,9 +34,9 @@ class Normalisation:
     video: bool
 
     @staticmethod
-    def of(data: Work, store: Store) -> Normalisation:
+    def of(data: Stage, store: Store) -> Normalisation:
         """Of a finished data stage."""
-        facts = data.stage(store).manifest() or {}
+        facts = data.artifact(store).manifest() or {}
         mean, std = (np.asarray(facts[name], np.float32)[:, None, None] for name in ("mean", "std"))
         return Normalisation(mean, std, is_video(data))
 
@@ -49,7 +49,7 @@ class Normalisation:
         return np.clip(np.rint(physical), 0, 255).astype(np.uint8) if self.video else physical
 
 
-def is_video(data: Work) -> bool:
+def is_video(data: Stage) -> bool:
     return bool(data.made_from["data"].kind == "video")
 
 
@@ -78,16 +78,16 @@ class Clips(Sequence[np.ndarray]):
     """
 
     def __init__(
-        self, stage: Stage, files: Sequence[dict[str, Any]], video: bool, limit: int, shape: tuple[int, ...]
+        self, artifact: Artifact, files: Sequence[dict[str, Any]], video: bool, limit: int, shape: tuple[int, ...]
     ) -> None:
-        self.shape, self._stage, self._video = shape, stage, video
+        self.shape, self._artifact, self._video = shape, artifact, video
         ends = np.cumsum([file["rows"] for file in files])
         self._count = min(limit, int(ends[-1]) if files else 0)
         self._files = files[: int(np.searchsorted(ends, self._count)) + 1]
         self._ends = ends[: len(self._files)]
         self._opened: dict[int, np.ndarray] = {}
-        if not stage.store.local:
-            node_cache.check_room((file["sha256"], file["bytes"]) for file in self._files)
+        if not artifact.store.local:
+            node_cache.check_free_space((file["sha256"], file["bytes"]) for file in self._files)
 
     def __len__(self) -> int:
         return self._count
@@ -101,24 +101,24 @@ class Clips(Sequence[np.ndarray]):
         return self._opened[place][index - self._ends[place]]  # counted from the file's end
 
     def _open(self, file: dict[str, Any]) -> np.ndarray:
-        clips = loaded(tensor_of(_table(self._stage, file, keep=True), "frames"), self._video)
+        clips = loaded(tensor_of(_table(self._artifact, file, keep=True), "frames"), self._video)
         if clips.shape != (file["rows"], *self.shape):
             raise Damaged(
-                f"{self._stage.path}/{file['name']} has clips {clips.shape}, not {(file['rows'], *self.shape)}"
+                f"{self._artifact.path}/{file['name']} has clips {clips.shape}, not {(file['rows'], *self.shape)}"
             )
         return clips
 
 
-def clips_of(data: Work, store: Store, split: str, limit: int | None = None) -> Clips:
+def clips_of(data: Stage, store: Store, split: str, limit: int | None = None) -> Clips:
     """The first `limit` clips of a split (by default as many as the data stage counts), read as they are asked for."""
     value, asked = data.made_from["data"], data.made_from[split]
     shape = (value.frames, *value.frame_shape)
     return Clips(*_files(data, store, split), is_video(data), asked if limit is None else min(asked, limit), shape)
 
 
-def read_range(data: Work, store: Store, split: str, first: int, count: int) -> Split:
+def read_range(data: Stage, store: Store, split: str, first: int, count: int) -> Split:
     """The clips first … first + count − 1 of a split, reading no more files than hold them."""
-    stage, files = _files(data, store, split)
+    artifact, files = _files(data, store, split)
     passed, kept = 0, []
     for receipt in files:
         if passed + receipt["rows"] > first and passed < first + count:
@@ -126,37 +126,37 @@ def read_range(data: Work, store: Store, split: str, first: int, count: int) -> 
         elif not kept:
             first, passed = first - receipt["rows"], passed - receipt["rows"]
         passed += receipt["rows"]
-    found = read_clips(stage, kept, is_video(data), first + count)
+    found = read_clips(artifact, kept, is_video(data), first + count)
     return Split(found.ids[first:], found.clips[first:])
 
 
-def check_ingested(works: Iterable[Work], store: Store) -> None:
+def check_ingested(stages: Iterable[Stage], store: Store) -> None:
     """Refuse damaged corpora among what is to be read: no table makes them again."""
-    for work in works:
-        if isinstance(value := work.made_from.get("data"), Ingested):
+    for stage in stages:
+        if isinstance(value := stage.made_from.get("data"), Ingested):
             corpora.check(store, value.train, value.test)
 
 
-def _files(data: Work, store: Store, split: str) -> tuple[Stage, list[dict[str, Any]]]:
+def _files(data: Stage, store: Store, split: str) -> tuple[Artifact, list[dict[str, Any]]]:
     """The stage that holds a split's frames and its files: ingested clips lie in the corpus that they were ingested into."""
     value = data.made_from["data"]
     ingested = isinstance(value, Ingested)
-    stage = store.stage("corpus", getattr(value, split)) if ingested else data.stage(store)
-    manifest = stage.manifest()
+    artifact = store.artifact("corpus", getattr(value, split)) if ingested else data.artifact(store)
+    manifest = artifact.manifest()
     if manifest is None:
-        raise Damaged(f"{stage} is unfinished")
+        raise Damaged(f"{artifact} is unfinished")
     files = [f for f in manifest["files"] if ingested or f["split"] == split]
-    return stage, sorted(files, key=lambda f: f["name"])
+    return artifact, sorted(files, key=lambda f: f["name"])
 
 
-def _table(stage: Stage, receipt: dict[str, Any], *, keep: bool = False) -> pa.Table:
+def _table(artifact: Artifact, receipt: dict[str, Any], *, keep: bool = False) -> pa.Table:
     try:
-        return stage.read_table(receipt, keep=keep)
+        return artifact.read_table(receipt, keep=keep)
     except Damaged as damaged:
-        raise Damaged(f"{damaged}{corpora.remedy(stage)}") from None
+        raise Damaged(f"{damaged}{corpora.remedy(artifact)}") from None
 
 
-def read_clips(stage: Stage, files: Sequence[dict[str, Any]], video: bool, limit: int) -> Split:
+def read_clips(artifact: Artifact, files: Sequence[dict[str, Any]], video: bool, limit: int) -> Split:
     """The first `limit` clips of a stage's files, each a view [t, c, y, x] of what was read: uint8 of a video, else float32 in the data's
     units. Files behind the last clip are not opened."""
     ids: list[str] = []
@@ -164,7 +164,7 @@ def read_clips(stage: Stage, files: Sequence[dict[str, Any]], video: bool, limit
     for receipt in files:
         if len(ids) >= limit:
             break
-        table = _table(stage, receipt)
+        table = _table(artifact, receipt)
         ids += table.column("clip_id").to_pylist()
         clips += list(loaded(tensor_of(table, "frames"), video))
     return Split(ids[:limit], clips[:limit])

@@ -3,7 +3,7 @@
     films ── reduce, clip by clip, on evaluator actors ──► columns, stored ── numbers, resampled alike for all rows ──► results
 
 A measure's fields fix what is stored and are part of its key. Which of its metrics are wanted, how many resamples, how several
-samples of a clip are read, is decided when the numbers are made (`Scoring`), without another pass over the films.
+samples of a clip are read, is decided when the numbers are made (`ScoringConfig`), without another pass over the films.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import numpy as np
 
 from evaluators import fsd, pixel, protocols, uncertainty
 from rollbench.config.table import Setting
-from rollbench.errors import BadInput, nearest
+from rollbench.errors import UserError, did_you_mean
 
 Columns = Mapping[str, np.ndarray]  # name → [clips, …], in the order of clips
 
 
 @dataclass(frozen=True)
-class Seen:
+class EvalBatch:
     """Films of some clips and the truth, in the data's units. films: [k, m, horizon, c, y, x], m samples of each clip;
     truth: [k, horizon, c, y, x]; past: [k, 1 or m, p, c, y, x], the real frames right before a film. video: uint8 pixels, no flow or
     field."""
@@ -40,7 +40,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Scoring:
+class ScoringConfig:
     """How columns become numbers. metrics: those wanted. protocol, clips, samples: of the video distance, and how many are scored."""
 
     metrics: tuple[str, ...]
@@ -51,11 +51,11 @@ class Scoring:
 
     def __post_init__(self) -> None:
         if self.resamples < uncertainty.LEAST:
-            raise BadInput(f"resamples = {self.resamples}: an interval needs at least {uncertainty.LEAST}")
+            raise UserError(f"resamples = {self.resamples}: an interval needs at least {uncertainty.LEAST}")
 
 
 @dataclass(frozen=True)
-class Sides:
+class ReferenceColumns:
     """What a row is set against: the true films' columns and the mean training frame's, and the clips' names."""
 
     ids: tuple[str, ...]
@@ -66,11 +66,11 @@ class Sides:
 class Measure(Protocol):
     METRICS: ClassVar[tuple[str, ...]]
 
-    def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[Seen], Columns]:
+    def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[EvalBatch], Columns]:
         """The function from films to columns. weights, device: of its network, where it has one (None: found or fetched; a GPU
         where there is one)."""
 
-    def numbers(self, fake: Columns, sides: Sides, how: Scoring) -> Iterator[dict[str, Any]]:
+    def numbers(self, fake: Columns, sides: ReferenceColumns, how: ScoringConfig) -> Iterator[dict[str, Any]]:
         """See `number`, one for each wanted metric and lead."""
 
 
@@ -85,21 +85,21 @@ _ANY_SIGN = ("psnr", "ssim", "fvd_debiased")  # those whose interval is not take
 
 
 @dataclass(frozen=True)
-class Errors:
+class ForecastError:
     """Error at each lead, averaged over the samples of a clip. mse in the data's units squared (pixels: from 0 to 1); mse_ratio over
     the mse of the mean training frame."""
 
     leads: tuple[int, ...]
     METRICS: ClassVar[tuple[str, ...]] = ("mse", "mse_ratio")
 
-    def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[Seen], Columns]:
-        def reduce(seen: Seen) -> Columns:
+    def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[EvalBatch], Columns]:
+        def reduce(seen: EvalBatch) -> Columns:
             films, truth = seen.at(self.leads)
             return {"squared_error": pixel.square_error(films, truth)}
 
         return reduce
 
-    def numbers(self, fake: Columns, sides: Sides, how: Scoring) -> Iterator[dict[str, Any]]:
+    def numbers(self, fake: Columns, sides: ReferenceColumns, how: ScoringConfig) -> Iterator[dict[str, Any]]:
         error, normal = fake["squared_error"], sides.climatology["squared_error"]
         draws = uncertainty.resamples(
             len(error), how.resamples, seed=0
@@ -114,14 +114,14 @@ class Errors:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ImageQuality:
     """Likeness of video frames at each lead, averaged over samples: psnr (of the mean error, in dB) and ssim."""
 
     leads: tuple[int, ...]
     METRICS: ClassVar[tuple[str, ...]] = ("psnr", "ssim")
 
-    def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[Seen], Columns]:
-        def reduce(seen: Seen) -> Columns:
+    def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[EvalBatch], Columns]:
+        def reduce(seen: EvalBatch) -> Columns:
             films, truth = seen.at(self.leads)
             wide = np.broadcast_to(truth[:, None], films.shape)
             fake, real = (_last(frames.swapaxes(1, 2)) for frames in (films, wide))  # [k, leads, m, y, x, c]
@@ -129,7 +129,7 @@ class Pictures:
 
         return reduce
 
-    def numbers(self, fake: Columns, sides: Sides, how: Scoring) -> Iterator[dict[str, Any]]:
+    def numbers(self, fake: Columns, sides: ReferenceColumns, how: ScoringConfig) -> Iterator[dict[str, Any]]:
         error, likeness = fake["error"], fake["ssim"]
         draws = uncertainty.resamples(len(error), how.resamples, seed=0)
         for k, lead in enumerate(self.leads):
@@ -148,13 +148,13 @@ class Spectra:
     leads: tuple[int, ...]
     METRICS: ClassVar[tuple[str, ...]] = ("fsd", "fsd_diagonal")
 
-    def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[Seen], Columns]:
-        def reduce(seen: Seen) -> Columns:
+    def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[EvalBatch], Columns]:
+        def reduce(seen: EvalBatch) -> Columns:
             return {"spectrum": fsd.features(seen.films[:, 0][:, [lead - 1 for lead in self.leads]])}
 
         return reduce
 
-    def numbers(self, fake: Columns, sides: Sides, how: Scoring) -> Iterator[dict[str, Any]]:
+    def numbers(self, fake: Columns, sides: ReferenceColumns, how: ScoringConfig) -> Iterator[dict[str, Any]]:
         real, ours = sides.truth["spectrum"], fake["spectrum"]
         draws = uncertainty.resamples(len(real), how.resamples, seed=0)
         for k, lead in enumerate(self.leads):
@@ -167,15 +167,15 @@ class Spectra:
 
 
 @dataclass(frozen=True)
-class Ensembles:
+class EnsembleScores:
     """Of the samples of each clip, at each lead: crps (fair; of one sample the mean absolute error), and spread_skill, the spread
     over the error of the mean, 1 if reliable."""
 
     leads: tuple[int, ...]
     METRICS: ClassVar[tuple[str, ...]] = ("crps", "spread_skill")
 
-    def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[Seen], Columns]:
-        def reduce(seen: Seen) -> Columns:
+    def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[EvalBatch], Columns]:
+        def reduce(seen: EvalBatch) -> Columns:
             films, truth = seen.at(self.leads)
             if films.shape[1] > 1:
                 crps = pixel.by_lead(pixel.crps, np.moveaxis(films, 1, 0), truth)
@@ -186,7 +186,7 @@ class Ensembles:
 
         return reduce
 
-    def numbers(self, fake: Columns, sides: Sides, how: Scoring) -> Iterator[dict[str, Any]]:
+    def numbers(self, fake: Columns, sides: ReferenceColumns, how: ScoringConfig) -> Iterator[dict[str, Any]]:
         crps, spread, error = (fake[name] for name in ("crps", "spread", "error_of_mean"))
         draws = uncertainty.resamples(len(crps), how.resamples, seed=0)
         for k, lead in enumerate(self.leads):
@@ -208,12 +208,12 @@ class VideoDistance:
     extractor: str
     METRICS: ClassVar[tuple[str, ...]] = ("fvd", "fvd_mean", "fvd_debiased")
 
-    def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[Seen], Columns]:
+    def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[EvalBatch], Columns]:
         from evaluators.i3d import I3DFeatures
 
         network = I3DFeatures(self.resize, weights, device)
 
-        def reduce(seen: Seen) -> Columns:
+        def reduce(seen: EvalBatch) -> Columns:
             k, m, _, *frame = seen.films.shape
             past = seen.past[:, :, seen.past.shape[2] - self.context :]
             past = np.broadcast_to(past, (k, m, self.context, *frame))
@@ -222,7 +222,7 @@ class VideoDistance:
 
         return reduce
 
-    def numbers(self, fake: Columns, sides: Sides, how: Scoring) -> Iterator[dict[str, Any]]:
+    def numbers(self, fake: Columns, sides: ReferenceColumns, how: ScoringConfig) -> Iterator[dict[str, Any]]:
         from evaluators import fvd
         from evaluators.features import Features
 
@@ -260,16 +260,20 @@ def measures_of(setting: Setting) -> tuple[Measure, ...]:
 
     video = setting.data.kind == "video"
     leads, horizon = setting.leads, setting.sampling.horizon
-    offered: list[Measure] = [Errors(leads), Ensembles(leads), *((Pictures(leads),) if video else (Spectra(leads),))]
+    offered: list[Measure] = [
+        ForecastError(leads),
+        EnsembleScores(leads),
+        *((ImageQuality(leads),) if video else (Spectra(leads),)),
+    ]
     if video and setting.protocol:
         protocol = protocols.named(setting.protocol)
         context = protocol.context if protocol.scored == "all" else 0
         if context + horizon < 9:
-            raise BadInput(
+            raise UserError(
                 f"horizon = {horizon}: with {context} context frames I3D needs at least {9 - context} generated ones"
             )
         if setting.data.frames < context + horizon:
-            raise BadInput(
+            raise UserError(
                 f"data.frames = {setting.data.frames}: protocol {protocol.name} scores {context} + {horizon} frames; "
                 f"use at least {context + horizon}"
             )
@@ -277,10 +281,10 @@ def measures_of(setting: Setting) -> tuple[Measure, ...]:
     known = [metric for measure in offered for metric in measure.METRICS]
     for metric in setting.metrics:
         if metric not in known:
-            raise BadInput(f"metric {metric!r} is not one of a {setting.data.kind}; {nearest(metric, known)}")
+            raise UserError(f"metric {metric!r} is not one of a {setting.data.kind}; {did_you_mean(metric, known)}")
     asked = tuple(measure for measure in offered if set(measure.METRICS) & set(setting.metrics))
     if not leads and any(hasattr(measure, "leads") for measure in asked):
-        raise BadInput(f"metrics {setting.metrics} are by lead, and no leads are given; use leads=(1, 2, 4)")
+        raise UserError(f"metrics {setting.metrics} are by lead, and no leads are given; use leads=(1, 2, 4)")
     return asked
 
 

@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 from rollbench.pipeline.estimate import missing_bytes
-from rollbench.pipeline.graph import Work
+from rollbench.pipeline.graph import Stage
 from rollbench.store.artifact import Store
 from rollbench.store.filesystem import absolute
 
 
 @dataclass(frozen=True)
-class Place:
+class RunContext:
     """store: of the stages. out: the report's folder. scale: its name. command: what was typed."""
 
     store: Store
@@ -30,14 +30,14 @@ def check_out(out: str, name: str) -> None:
     path = Path(absolute(out), name)
     there = next(place for place in (path, *path.parents) if place.exists())
     if not there.is_dir():
-        raise BadInput(f"--out {out!r}: {str(there)!r} is no folder; name another")
+        raise UserError(f"--out {out!r}: {str(there)!r} is no folder; name another")
     try:
         os.rmdir(tempfile.mkdtemp(prefix=".probe-", dir=there))
     except OSError as error:
-        raise BadInput(f"--out {out!r}: {str(there)!r} cannot be written ({error.strerror}); name another") from None
+        raise UserError(f"--out {out!r}: {str(there)!r} cannot be written ({error.strerror}); name another") from None
 
 
-def check_storage(store: Store, needed: Mapping[Work, int]) -> None:
+def check_storage(store: Store, needed: Mapping[Stage, int]) -> None:
     """Refuse a storage that cannot be written, or has no room for what is not there yet of stages of these sizes."""
     store.check_writable()
     store.check_space(missing_bytes(needed, store))

@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 
 from rollbench.config.search import Search
 from rollbench.config.table import Row, Table
-from rollbench.pipeline.graph import RowWork, TableWork, Work, lay_out
+from rollbench.pipeline.graph import Pipeline, RowStages, Stage, build_pipeline
 
 
 @dataclass(frozen=True)
 class Candidate:
     """A row that races: the stages that it would have in the table, and its rungs, lowest first."""
 
-    row: RowWork
-    rungs: tuple[Work, ...]
+    row: RowStages
+    rungs: tuple[Stage, ...]
 
     @property
     def name(self) -> str:
@@ -26,41 +26,41 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class SearchWork:
+class SearchPipeline:
     """The stages behind a search. entered: the table with all candidates in it, of which only the data is made for the race."""
 
     search: Search
-    entered: TableWork
+    with_candidates: Pipeline
     candidates: tuple[Candidate, ...]
-    outcome: Work
+    outcome: Stage
 
-    def data(self) -> tuple[Work, ...]:
+    def data(self) -> tuple[Stage, ...]:
         """What is trained and tested on: computed once for all candidates."""
-        return tuple(dict.fromkeys((self.entered.settings[0].data, self.entered.settings[0].tested)))
+        return tuple(dict.fromkeys((self.with_candidates.settings[0].data, self.with_candidates.settings[0].tested)))
 
-    def works(self) -> Iterator[Work]:
+    def stages(self) -> Iterator[Stage]:
         """Every stage of the race once, each after those it reads."""
         yield from self.data()
         for candidate in self.candidates:
             yield from candidate.rungs
         yield self.outcome
 
-    def table(self, winner: Row) -> TableWork:
+    def table(self, winner: Row) -> Pipeline:
         """The table with the winner as its first row."""
-        setting = self.entered.settings[0].setting
-        raced = {candidate.row.row for candidate in self.candidates}
-        rows = (winner, *(row for row in setting.rows if row not in raced))
-        table: Table = replace(self.entered.table, settings=(replace(setting, rows=rows),))
-        return lay_out(table, [row.name for row in rows])
+        setting = self.with_candidates.settings[0].setting
+        evaluated = {candidate.row.row for candidate in self.candidates}
+        rows = (winner, *(row for row in setting.rows if row not in evaluated))
+        table: Table = replace(self.with_candidates.table, settings=(replace(setting, rows=rows),))
+        return build_pipeline(table, [row.name for row in rows])
 
 
-def climb(search: Search, table: Table) -> SearchWork:
+def search_graph(search: Search, table: Table) -> SearchPipeline:
     """The graph of a search; `table` is its table with all candidates, at a scale and on its data."""
-    entered = lay_out(replace(table, seeds=table.seeds[:1]), [row.name for row in table.rows])
-    (works,) = entered.settings
+    with_candidates = build_pipeline(replace(table, seeds=table.seeds[:1]), [row.name for row in table.rows])
+    (stages,) = with_candidates.settings
     names = {row.name for row in search.candidates}
-    setting, candidates = works.setting, []
-    for row in (row for row in works.rows if row.row.name in names):
+    setting, candidates = stages.setting, []
+    for row in (row for row in stages.rows if row.row.name in names):
         made = {
             "method": row.row.method,
             "sampling": search.proxy,
@@ -68,10 +68,10 @@ def climb(search: Search, table: Table) -> SearchWork:
             "first": setting.sampling.contexts,
         }
         rungs = tuple(
-            Work("rung", f"{row.row.name}, step {step}", {**made, "step": step}, (row.model, works.tested))
+            Stage("rung", f"{row.row.name}, step {step}", {**made, "step": step}, (row.model, stages.tested))
             for step in search.steps(setting.training.steps)
         )
         candidates.append(Candidate(row, rungs))
-    raced = [[rung.key for rung in candidate.rungs] for candidate in candidates]
-    outcome = Work("search", search.title, {"rungs": raced, "reduction": search.reduction})
-    return SearchWork(search, replace(entered, table=table), tuple(candidates), outcome)
+    evaluated = [[rung.key for rung in candidate.rungs] for candidate in candidates]
+    outcome = Stage("search", search.title, {"rungs": evaluated, "reduction": search.reduction})
+    return SearchPipeline(search, replace(with_candidates, table=table), tuple(candidates), outcome)

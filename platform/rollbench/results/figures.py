@@ -17,8 +17,8 @@ from reports.model.published import Published, paper
 from rollbench.config.table import Curve, Figure, Table
 from rollbench.physics.frames import vorticity
 from rollbench.pipeline.frames import loaded, read_range
-from rollbench.pipeline.graph import RowWork, SettingWork, TableWork
-from rollbench.pipeline.run_context import Place
+from rollbench.pipeline.graph import Pipeline, RowStages, SettingStages
+from rollbench.pipeline.run_context import RunContext
 from rollbench.store.artifact import Store
 from rollbench.store.tensors import tensor_of
 
@@ -36,26 +36,26 @@ class Drawn:
     films: list[Path]
 
 
-def pictures(works: TableWork, results: pd.DataFrame, place: Place, figure: Figure | None) -> Drawn:
+def pictures(stages: Pipeline, results: pd.DataFrame, place: RunContext, figure: Figure | None) -> Drawn:
     """All pictures of a table; of a figure only what it draws."""
-    found = Drawn(_curves(works.table, results, place.out) if figure is None else [], [])
-    for work in works.settings:
-        tail = "" if len(works.settings) == 1 else "-" + _file_name(work.setting.name)
+    found = Drawn(_curves(stages.table, results, place.out) if figure is None else [], [])
+    for stage in stages.settings:
+        tail = "" if len(stages.settings) == 1 else "-" + _file_name(stage.setting.name)
         if figure is None or figure.draw == "over leads":
-            metrics = work.setting.metrics if figure is None else (figure.metric,)
-            own = results[results["setting"] == work.setting.name]
-            found.figures.extend(_over_leads(work, own, metrics, works.table.published, place.out, tail))
+            metrics = stage.setting.metrics if figure is None else (figure.metric,)
+            own = results[results["setting"] == stage.setting.name]
+            found.figures.extend(_over_leads(stage, own, metrics, stages.table.published, place.out, tail))
         if figure is None or figure.draw != "over leads":
-            figures, film = _of_films(work, place, figure.shows if figure else "vorticity", tail)
+            figures, film = _of_films(stage, place, figure.shows if figure else "vorticity", tail)
             found.figures.extend(figures)
             found.films.append(film)
     return found
 
 
 def _over_leads(
-    work: SettingWork, results: pd.DataFrame, metrics: Sequence[str], published: str, out: Path, tail: str
+    stage: SettingStages, results: pd.DataFrame, metrics: Sequence[str], published: str, out: Path, tail: str
 ) -> list[Path]:
-    setting, rows = work.setting, tuple(row.name for row in work.setting.rows)
+    setting, rows = stage.setting, tuple(row.name for row in stage.setting.rows)
     figures: list[Path] = []
     for metric in metrics:
         if METRICS[metric].whole or len(setting.leads) < 2:
@@ -73,13 +73,13 @@ def _over_leads(
     return figures
 
 
-def _of_films(work: SettingWork, place: Place, shows: str, tail: str) -> tuple[list[Path], Path]:
+def _of_films(stage: SettingStages, place: RunContext, shows: str, tail: str) -> tuple[list[Path], Path]:
     """One clip rolled out by every row: a picture (of a video as strips, its last context frames in front), and a film."""
-    setting, name = work.setting, f"rollouts{tail}"
+    setting, name = stage.setting, f"rollouts{tail}"
     video, seconds = setting.data.kind == "video", setting.data.frame_interval
     given = min(setting.clean, GIVEN) if video else 0
-    films = _films(work, place.store, shows, given)
-    cut = f"the first {PICTURED} rows" if len({row.row.name for row in work.rows}) > PICTURED else ""
+    films = _films(stage, place.store, shows, given)
+    cut = f"the first {PICTURED} rows" if len({row.row.name for row in stage.rows}) > PICTURED else ""
     told = ", ".join(filter(None, (setting.name, cut)))
     if video:
         figures = film_strip(films, place.out, context=given, setting=told, frame_seconds=seconds, name=name)
@@ -146,16 +146,16 @@ def _spread(horizon: int) -> tuple[int, ...]:
     return (*doubling[-COLUMNS + 1 :], horizon)
 
 
-def _films(work: SettingWork, store: Store, shows: str, given: int) -> Mapping[str, np.ndarray]:
+def _films(stage: SettingStages, store: Store, shows: str, given: int) -> Mapping[str, np.ndarray]:
     """One test clip, as it is drawn: the truth, then the film of each row (or the first PICTURED) by the first seed, each behind the same
     `given` real frames."""
-    horizon = work.setting.sampling.horizon
-    (clip,) = read_range(work.tested, store, "test", SHOWN, 1).clips
+    horizon = stage.setting.sampling.horizon
+    (clip,) = read_range(stage.tested, store, "test", SHOWN, 1).clips
     past = clip[len(clip) - horizon - given : len(clip) - horizon]
-    pictured = [row for row in work.rows if row.seed == work.rows[0].seed][:PICTURED]
+    pictured = [row for row in stage.rows if row.seed == stage.rows[0].seed][:PICTURED]
     films = {"truth": clip[-horizon:]} | {row.row.name: _film(row, store) for row in pictured}
     return {
-        name: as_drawn(np.ascontiguousarray(np.concatenate([past, film])), work.setting.data.kind, shows)
+        name: as_drawn(np.ascontiguousarray(np.concatenate([past, film])), stage.setting.data.kind, shows)
         for name, film in films.items()
     }
 
@@ -167,7 +167,7 @@ def as_drawn(film: np.ndarray, kind: str, shows: str) -> np.ndarray:
     return vorticity(film) if kind == "flow" and shows == "vorticity" else film[:, 0]
 
 
-def _film(row: RowWork, store: Store) -> np.ndarray:
-    stage = row.clips.stage(store)
-    first = (stage.manifest() or {})["files"][0]
-    return loaded(tensor_of(stage.read_table(first), "frames"), row.setting.data.kind == "video")[SHOWN]
+def _film(row: RowStages, store: Store) -> np.ndarray:
+    artifact = row.clips.artifact(store)
+    first = (artifact.manifest() or {})["files"][0]
+    return loaded(tensor_of(artifact.read_table(first), "frames"), row.setting.data.kind == "video")[SHOWN]

@@ -11,30 +11,30 @@ import pyarrow.parquet
 
 from rollbench.config.table import Setting, Table
 from rollbench.datasets.ingested import Ingested
-from rollbench.pipeline.graph import HISTORY, RESULTS, RowWork, SettingWork, TableWork, Work
+from rollbench.pipeline.graph import HISTORY, RESULTS, Pipeline, RowStages, SettingStages, Stage
 from rollbench.store.artifact import Store
 
 
-def table_results(works: TableWork, scale: str, store: Store) -> pd.DataFrame:
+def table_results(stages: Pipeline, scale: str, store: Store) -> pd.DataFrame:
     """All rows that have results, the trivial forecasts and the floors."""
     frames = [
         frame
-        for setting in works.settings
+        for setting in stages.settings
         for frame in (
-            *(row_results(row, setting, works.table.name, scale, store) for row in setting.rows if _done(row, store)),
-            trivial_results(setting, works.table, scale, store),
+            *(row_results(row, setting, stages.table.name, scale, store) for row in setting.rows if _done(row, store)),
+            trivial_results(setting, stages.table, scale, store),
         )
     ]
     return pd.concat(frames, ignore_index=True)
 
 
-def _done(row: RowWork, store: Store) -> bool:
-    return row.results.stage(store).manifest() is not None
+def _done(row: RowStages, store: Store) -> bool:
+    return row.results.artifact(store).manifest() is not None
 
 
-def row_results(row: RowWork, works: SettingWork, table: str, scale: str, store: Store) -> pd.DataFrame:
+def row_results(row: RowStages, stages: SettingStages, table: str, scale: str, store: Store) -> pd.DataFrame:
     """The numbers of one row and seed with their cost and lineage."""
-    manifests = {work.kind: work.stage(store).manifest() or {} for work in row.works()}
+    manifests = {stage.kind: stage.artifact(store).manifest() or {} for stage in row.stages()}
     sampling, made = row.setting.sampling, {kind: m["made"] for kind, m in manifests.items()}
     plan = row.row.method.plan(sampling.horizon, sampling.calls_of(row.row.method))
     return _read(row.results, store).assign(
@@ -52,7 +52,7 @@ def row_results(row: RowWork, works: SettingWork, table: str, scale: str, store:
         train_seconds=manifests["model"]["device_seconds"],
         peak_memory_bytes=manifests["model"]["peak_memory_bytes"],
         seconds=sum(made[kind]["seconds"] for kind in ("clips", "features", "results")),
-        **_lineage(works.data, row.model, row.clips, row.results),
+        **_lineage(stages.data, row.model, row.clips, row.results),
         commit=made["results"]["commit"],
         device=manifests["model"]["device"],
     )
@@ -65,24 +65,24 @@ def data_kind(setting: Setting) -> str:
     return "simulated" if setting.stand_in is None else "stand-in"
 
 
-def history(row: RowWork, store: Store) -> list[tuple[str, float, int]]:
+def history(row: RowStages, store: Store) -> list[tuple[str, float, int]]:
     """The training history of a row's model as (metric, value, step)."""
-    stage = row.model.stage(store)
-    (receipt,) = (f for f in (stage.manifest() or {})["files"] if f["name"] == HISTORY)
-    found = json.loads(stage.read(receipt).to_pybytes())["history"]
+    artifact = row.model.artifact(store)
+    (receipt,) = (f for f in (artifact.manifest() or {})["files"] if f["name"] == HISTORY)
+    found = json.loads(artifact.read(receipt).to_pybytes())["history"]
     return [
         (f"train_{name}", value, entry["step"]) for entry in found for name, value in entry.items() if name != "step"
     ]
 
 
-def trivial_results(works: SettingWork, table: Table, scale: str, store: Store) -> pd.DataFrame:
+def trivial_results(stages: SettingStages, table: Table, scale: str, store: Store) -> pd.DataFrame:
     """The trivial forecasts and the floor of a setting."""
-    made = (works.trivial.stage(store).manifest() or {})["made"]
-    return _read(works.trivial, store).assign(
+    made = (stages.trivial.artifact(store).manifest() or {})["made"]
+    return _read(stages.trivial, store).assign(
         table=table.name,
-        setting=works.setting.name,
+        setting=stages.setting.name,
         scale=scale,
-        data=data_kind(works.setting),
+        data=data_kind(stages.setting),
         seed=table.seeds[0],
         calls_per_frame=None,
         calls_per_frame_total=None,
@@ -91,19 +91,19 @@ def trivial_results(works: SettingWork, table: Table, scale: str, store: Store) 
         train_seconds=None,
         peak_memory_bytes=None,
         seconds=made["seconds"],
-        **_lineage(works.data, None, None, works.trivial),
+        **_lineage(stages.data, None, None, stages.trivial),
         commit=made["commit"],
         device=made["device"],
     )
 
 
-def _read(work: Work, store: Store) -> pd.DataFrame:
-    stage = work.stage(store)
-    (receipt,) = (f for f in (stage.manifest() or {})["files"] if f["name"] == RESULTS)
-    return pa.parquet.read_table(pa.BufferReader(stage.read(receipt))).to_pandas()
+def _read(stage: Stage, store: Store) -> pd.DataFrame:
+    artifact = stage.artifact(store)
+    (receipt,) = (f for f in (artifact.manifest() or {})["files"] if f["name"] == RESULTS)
+    return pa.parquet.read_table(pa.BufferReader(artifact.read(receipt))).to_pandas()
 
 
-def _lineage(data: Work, model: Work | None, clips: Work | None, results: Work) -> dict[str, Any]:
+def _lineage(data: Stage, model: Stage | None, clips: Stage | None, results: Stage) -> dict[str, Any]:
     return {
         "data_key": data.key,
         "model_key": model.key if model else None,

@@ -14,28 +14,28 @@ from reports.model.metrics import METRICS
 from reports.render import render
 from rollbench.config.canonical import plain
 from rollbench.config.table import Figure, Setting, Table
-from rollbench.pipeline.graph import TableWork
+from rollbench.pipeline.graph import Pipeline
 from rollbench.pipeline.measures import protocol_of
-from rollbench.pipeline.run_context import Place
+from rollbench.pipeline.run_context import RunContext
 from rollbench.results.figures import pictures
 from rollbench.results.frame import data_kind
 
 
 def report(
-    works: TableWork, results: pd.DataFrame, place: Place, tracking: dict[str, Any], figure: Figure | None = None
+    stages: Pipeline, results: pd.DataFrame, place: RunContext, tracking: dict[str, Any], figure: Figure | None = None
 ) -> Path:
     """Write tables, figures and films into `place.out`; returns the path of its page."""
-    drawn = pictures(works, results, place, figure)
+    drawn = pictures(stages, results, place, figure)
     page = render(
         results,
-        text(works.table, figure),
+        text(stages.table, figure),
         place.out,
         figures=drawn.figures,
         films=drawn.films,
         command=place.command,
         scale_text=f"scale “{place.scale}”",
         tracking=tracking,
-        config=plain(works.table),
+        config=plain(stages.table),
     )
     index(place.out.parent)
     return page

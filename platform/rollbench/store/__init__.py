@@ -1,5 +1,5 @@
 """Artifacts by content key, on any filesystem of pyarrow: manifests, checksums, leases, and a node's own copies."""
 
-from rollbench.store.artifact import Stage, Store
+from rollbench.store.artifact import Artifact, Store
 
-__all__ = ["Stage", "Store"]
+__all__ = ["Artifact", "Store"]

@@ -25,18 +25,18 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import fs as pafs
 
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 from rollbench.store import node_cache
-from rollbench.store.filesystem import Storage, StorageError, if_there
+from rollbench.store.filesystem import Storage, StorageError, ignore_missing
 from rollbench.store.manifest import (
+    CHECKSUM,
     SCHEMA_VERSION,
-    SEAL,
     Damaged,
+    checksum,
     compare,
+    is_file_entry,
     is_manifest,
-    is_receipt,
     plain_name,
-    seal,
     sha256,
 )
 from rollbench.store.redact import reason
@@ -52,8 +52,8 @@ CHUNK = 8 << 20  # bytes of a file that is fetched piece by piece
 class Store(Storage):
     """The stages of a place, by kind and key."""
 
-    def stage(self, kind: str, key: str) -> Stage:
-        return Stage(self, kind, key)
+    def artifact(self, kind: str, key: str) -> Artifact:
+        return Artifact(self, kind, key)
 
     def keys(self, kind: str) -> list[str]:
         """The keys of all stages of a kind, finished or not, in order."""
@@ -63,7 +63,7 @@ class Store(Storage):
 
 
 @dataclass(frozen=True)
-class Stage:
+class Artifact:
     """The folder of one stage: `kind` says what it holds, `key` what it was made from."""
 
     store: Store
@@ -96,7 +96,7 @@ class Stage:
         _written(table, pa.FixedSizeBufferWriter(data))
         return self.write(name, data, rows=table.num_rows, **facts)
 
-    def publish(self, receipts: Iterable[Mapping[str, Any]], **facts: Any) -> dict[str, Any]:
+    def commit(self, receipts: Iterable[Mapping[str, Any]], **facts: Any) -> dict[str, Any]:
         """Mark the stage as done: the manifest is the last file written. Returns it."""
         files = sorted((dict(r) for r in receipts), key=lambda r: r["name"])
         manifest = {
@@ -107,14 +107,14 @@ class Stage:
             "files": files,
             **facts,
         }
-        manifest[SEAL] = seal(manifest)
+        manifest[CHECKSUM] = checksum(manifest)
         self.put(MANIFEST, json.dumps(manifest, sort_keys=True, indent=1).encode())
         return manifest
 
     def put(self, name: str, data: bytes | pa.Buffer) -> None:
         """One file, whole or not at all: object stores do that by themselves, elsewhere a rename does."""
         filesystem, target = self.store.filesystem, f"{self.path}/{name}"
-        with self.store.telling("write", target, len(data)):
+        with self.store.wrap_errors("write", target, len(data)):
             if not self.store.local:
                 with filesystem.open_output_stream(target) as out:
                     out.write(data)
@@ -130,10 +130,10 @@ class Stage:
                     os.unlink(temporary)
                 raise
 
-    def put_new(self, name: str, data: bytes) -> bool:
+    def create_exclusive(self, name: str, data: bytes) -> bool:
         """Write a small file unless there is one: whether it was written. On an object store two at the same moment both hear yes."""
         target = f"{self.path}/{name}"
-        with self.store.telling("write", target, len(data)):
+        with self.store.wrap_errors("write", target, len(data)):
             if not self.store.local:
                 if self.get(name) is not None:
                     return False
@@ -149,22 +149,22 @@ class Stage:
 
     def drop(self, name: str) -> None:
         """Delete a file, if it is there."""
-        with self.store.telling("delete", f"{self.path}/{name}"), contextlib.suppress(FileNotFoundError):
+        with self.store.wrap_errors("delete", f"{self.path}/{name}"), contextlib.suppress(FileNotFoundError):
             self.store.filesystem.delete_file(f"{self.path}/{name}")
 
     def remove(self) -> None:
-        with self.store.telling("delete", self.path), contextlib.suppress(FileNotFoundError):
+        with self.store.wrap_errors("delete", self.path), contextlib.suppress(FileNotFoundError):
             if self.exists():
                 self.store.filesystem.delete_dir(self.path)
 
-    def reopen(self, damaged: Iterable[str]) -> None:
+    def invalidate(self, damaged: Iterable[str]) -> None:
         """Make a finished stage unfinished again and drop its damaged files, so that only those are made anew."""
         for name in (MANIFEST, *(part for file in damaged for part in (file, file + RECEIPT, file + MARK))):
             self.drop(plain_name(name))
 
     # --- reading -------------------------------------------------------------------------------------------------------------
     def exists(self) -> bool:
-        with self.store.telling("read", self.path):
+        with self.store.wrap_errors("read", self.path):
             return self.store.filesystem.get_file_info(self.path).type == pafs.FileType.Directory
 
     def manifest(self) -> dict[str, Any] | None:
@@ -173,7 +173,7 @@ class Stage:
         if manifest is None or not is_manifest(manifest):
             return None
         if manifest["schema_version"] > SCHEMA_VERSION:
-            raise BadInput(
+            raise UserError(
                 f"{self.path}/{MANIFEST} has schema version {manifest['schema_version']}, and this version of Rollbench reads up to "
                 f"{SCHEMA_VERSION}; use a newer one, or another --storage"
             )
@@ -184,12 +184,12 @@ class Stage:
         sizes = self._sizes()
         names = [name for name in sizes if name.endswith(RECEIPT) and not name.startswith(".")]
         read = [self._json(name) for name in names] if self.store.local else self._together(self._json, names)
-        receipts = [r for r in read if r is not None and is_receipt(r) and sizes.get(r["name"]) == r["bytes"]]
+        receipts = [r for r in read if r is not None and is_file_entry(r) and sizes.get(r["name"]) == r["bytes"]]
         return {r["name"]: r for r in receipts if r.keys() >= set(facts)}
 
     def _sizes(self) -> dict[str, int]:
         """The files of the stage and their sizes."""
-        with self.store.telling("list", self.path):
+        with self.store.wrap_errors("list", self.path):
             found = self.store.filesystem.get_file_info(pafs.FileSelector(self.path, allow_not_found=True))
         return {info.base_name: info.size for info in found if info.type == pafs.FileType.File}
 
@@ -201,7 +201,7 @@ class Stage:
     def get(self, name: str) -> bytes | None:
         """The bytes of a small file, or None where there is none."""
         path = f"{self.path}/{name}"
-        with self.store.telling("read", path), if_there():
+        with self.store.wrap_errors("read", path), ignore_missing():
             with self.store.filesystem.open_input_stream(path) as source:
                 return bytes(source.read())
         return None
@@ -222,16 +222,16 @@ class Stage:
         try:
             if keep and not self.store.local:
                 fetch = partial(self._chunks, receipt)
-                return node_cache.mapped(plain_name(receipt["sha256"]), receipt["bytes"], fetch)
+                return node_cache.open_cached(plain_name(receipt["sha256"]), receipt["bytes"], fetch)
             return self._checked(receipt)
         except Damaged:
-            self._accuse(receipt)
+            self.mark_damaged(receipt)
             raise
 
-    def _accuse(self, receipt: Mapping[str, Any]) -> None:
+    def mark_damaged(self, receipt: Mapping[str, Any]) -> None:
         """Mark a damaged file of a finished stage, take its receipt from one of an unfinished: unless it was written anew meanwhile."""
         name = receipt["name"]
-        with contextlib.suppress(StorageError, BadInput):
+        with contextlib.suppress(StorageError, UserError):
             manifest = self.manifest()
             known = manifest["files"] if manifest else [self._json(f"{name}{RECEIPT}") or {}]
             if any((f.get("name"), f.get("sha256")) == (name, receipt["sha256"]) for f in known):
@@ -261,7 +261,7 @@ class Stage:
     @contextlib.contextmanager
     def _reading(self, path: str) -> Iterator[None]:
         try:
-            with self.store.telling("read", path):
+            with self.store.wrap_errors("read", path):
                 yield
         except StorageError as error:
             if isinstance(error.__cause__, FileNotFoundError):

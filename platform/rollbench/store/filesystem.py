@@ -20,7 +20,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import fs as pafs
 
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 from rollbench.store.redact import _shown, reason
 
 ATTEMPTS = 10  # of one request
@@ -75,7 +75,7 @@ class Storage:
         return isinstance(self.filesystem, pafs.LocalFileSystem)
 
     @contextlib.contextmanager
-    def telling(self, verb: str, path: str, size: int | None = None) -> Iterator[None]:
+    def wrap_errors(self, verb: str, path: str, size: int | None = None) -> Iterator[None]:
         """Within this context an error of the storage is told in our words, with the path and how much was to be written."""
         try:
             yield
@@ -97,7 +97,7 @@ class Storage:
                 out.write(b"rollbench")
             filesystem.delete_file(probe)
         except OSError as error:
-            raise BadInput(
+            raise UserError(
                 f"storage {str(self)!r} cannot be written ({reason(error, self.root)}); choose another with --storage"
             ) from None
 
@@ -108,14 +108,14 @@ class Storage:
         free = os.statvfs(self.path)
         available = free.f_bavail * free.f_frsize
         if needed > available:
-            raise BadInput(
+            raise UserError(
                 f"the plan needs {needed / 1e9:.1f} GB but storage {str(self)!r} has {available / 1e9:.1f} GB free; "
                 "use a smaller --scale or another --storage"
             )
 
 
 @contextlib.contextmanager
-def if_there() -> Iterator[None]:
+def ignore_missing() -> Iterator[None]:
     """Within this context a file that is not there, or is deleted while it is read, is no error."""
     try:
         yield
@@ -133,11 +133,11 @@ def open_storage(root: str, attempts: int = ATTEMPTS) -> tuple[pafs.FileSystem, 
     try:
         filesystem, path = pafs.FileSystem.from_uri(root)
     except (pa.ArrowInvalid, OSError) as error:
-        raise BadInput(
+        raise UserError(
             f"storage {_shown(root)!r} cannot be opened ({reason(error, root)}); use a folder or s3://bucket/path"
         ) from None
     if not path.strip("/"):
-        raise BadInput(f"storage {_shown(root)!r} names no folder; use a folder or s3://bucket/path")
+        raise UserError(f"storage {_shown(root)!r} names no folder; use a folder or s3://bucket/path")
     if isinstance(filesystem, pafs.S3FileSystem):
         _, (options,) = filesystem.__reduce__()
         patience = pafs.AwsStandardS3RetryStrategy(max_attempts=attempts)

@@ -4,7 +4,7 @@ Two drivers on one storage share their work this way: who comes second waits, sa
 takes over when the first has died. On a disk a claim is exact: it is made by a file's creation, and taken over under a lock of the kernel.
 Two can come in all the same where a file system has no locks, where a frozen maker thaws just as it is taken over, and on an object
 store, which writes whatever it is told (pyarrow asks for no condition): there if two begin within a request's time of each other, or if
-one's request to take over arrives more than `SETTLE` seconds after another's. Then work is wasted and nothing else, because every file of
+one's request to take over arrives more than `GRACE_S` seconds after another's. Then work is wasted and nothing else, because every file of
 a stage is written whole and has the same bytes whoever writes it.
 
 A claim is no lock that can be left behind. Its holder is dead if it ran on this machine and its process is gone; elsewhere, if the claim
@@ -28,59 +28,63 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rollbench.errors import BadInput
-from rollbench.store.artifact import Stage
+from rollbench.errors import UserError
+from rollbench.store.artifact import Artifact
 from rollbench.store.filesystem import StorageError
 
 CLAIM, LOCK = ".claim", ".claim-lock"
-BEAT, STALE, LONG_AGO = 5.0, 30.0, 600.0  # seconds between touches; without one; without one by the machines' clocks
+HEARTBEAT_S, STALE, LONG_AGO = (
+    5.0,
+    30.0,
+    600.0,
+)  # seconds between touches; without one; without one by the machines' clocks
 LENGTH = 1024  # bytes of a claim, blanks at its end
 # Seconds between looks at another's claim; seconds for another who takes over at the same moment to be seen.
-POLL, SETTLE = 0.5, 1.0
+POLL, GRACE_S = 0.5, 1.0
 
 
 @contextlib.contextmanager
-def claimed(stage: Stage, line: Callable[[str], None]) -> Iterator[bool]:
-    """Within this context this process alone makes `stage`. Yields False where another has finished it meanwhile.
+def hold_lease(artifact: Artifact, line: Callable[[str], None]) -> Iterator[bool]:
+    """Within this context this process alone makes `artifact`. Yields False where another has finished it meanwhile.
 
     line: is told for whom we wait.
     """
-    mine = _new(stage)
-    _acquire(stage, mine, line)
+    mine = _new(artifact)
+    _acquire(artifact, mine, line)
     ended = threading.Event()
-    beating = threading.Thread(target=_beat, args=(stage, mine, ended), daemon=True)
+    beating = threading.Thread(target=_heartbeat, args=(artifact, mine, ended), daemon=True)
     beating.start()
     try:
-        yield stage.manifest() is None
+        yield artifact.manifest() is None
     finally:
         ended.set()
         beating.join()  # a touch under way would bring back the claim that is dropped here
         with contextlib.suppress(StorageError):
-            if _is(stage.get(CLAIM), mine):
-                stage.drop(CLAIM)
-                if stage.store.local:
-                    stage.drop(LOCK)
+            if _is(artifact.get(CLAIM), mine):
+                artifact.drop(CLAIM)
+                if artifact.store.local:
+                    artifact.drop(LOCK)
 
 
-def check_seen(stage: Stage, *sources: Path) -> None:
+def check_node_sees(artifact: Artifact, *sources: Path) -> None:
     """Refuse work on a node that does not see what the others see: the claim of the stage it works for, and the sources of its data.
 
     Nodes may join a cluster at any time, and with a disk of its own one would write where nobody looks.
     """
-    if stage.store.local and stage.get(CLAIM) is None and stage.manifest() is None:
-        blind = f"storage {str(stage.store)!r}"
+    if artifact.store.local and artifact.get(CLAIM) is None and artifact.manifest() is None:
+        blind = f"storage {str(artifact.store)!r}"
     elif missing := [source for source in sources if not source.exists()]:
         blind = f"--source {missing[0]}"
     else:
         return
-    raise BadInput(f"{blind} is not seen by node {platform.node()}; every node that joins the cluster has to share it")
+    raise UserError(f"{blind} is not seen by node {platform.node()}; every node that joins the cluster has to share it")
 
 
-def _new(stage: Stage) -> dict[str, Any]:
+def _new(artifact: Artifact) -> dict[str, Any]:
     """What a claim of this process says."""
     return {
         "token": uuid.uuid4().hex,
-        "stage": str(stage),
+        "stage": str(artifact),
         "holder": f"{_user()}@{platform.node()}",
         "pid": os.getpid(),
         "process": _process(os.getpid()),
@@ -88,43 +92,43 @@ def _new(stage: Stage) -> dict[str, Any]:
     }
 
 
-def _acquire(stage: Stage, mine: dict[str, Any], line: Callable[[str], None]) -> None:
+def _acquire(artifact: Artifact, mine: dict[str, Any], line: Callable[[str], None]) -> None:
     """Return when the claim is ours or the stage is finished."""
-    watch, waiting = _Watch(), False
-    while not stage.put_new(CLAIM, _text(mine)):
-        found = stage.get(CLAIM)
+    watch, waiting = LeaseMonitor(), False
+    while not artifact.create_exclusive(CLAIM, _text(mine)):
+        found = artifact.get(CLAIM)
         if found is None:
             continue
         if (why := watch.dead(found)) is not None:
-            if _taken_over(stage, mine, found):
-                line(f"  {stage}: {_holder(found)} began it and {why}; taken over")
+            if _taken_over(artifact, mine, found):
+                line(f"  {artifact}: {_holder(found)} began it and {why}; taken over")
                 return
         elif not waiting:
-            line(f"  {stage}: {_holder(found)} is making it; waiting")
+            line(f"  {artifact}: {_holder(found)} is making it; waiting")
             waiting = True
-        if stage.manifest() is not None:
+        if artifact.manifest() is not None:
             return
         time.sleep(POLL)
 
 
-def _taken_over(stage: Stage, mine: dict[str, Any], dead: bytes) -> bool:
+def _taken_over(artifact: Artifact, mine: dict[str, Any], dead: bytes) -> bool:
     """Whether ours has replaced the claim of a dead maker, and nobody else's has."""
-    with _alone(stage) as alone:
-        if not alone or stage.get(CLAIM) != dead:
+    with _alone(artifact) as alone:
+        if not alone or artifact.get(CLAIM) != dead:
             return False
-        stage.put(CLAIM, _text(mine))
-    time.sleep(SETTLE)
-    return _is(stage.get(CLAIM), mine)
+        artifact.put(CLAIM, _text(mine))
+    time.sleep(GRACE_S)
+    return _is(artifact.get(CLAIM), mine)
 
 
 @contextlib.contextmanager
-def _alone(stage: Stage) -> Iterator[bool]:
+def _alone(artifact: Artifact) -> Iterator[bool]:
     """Whether no other process is in here, as far as the storage can tell. A lock ends with the process that holds it."""
-    if not stage.store.local:
+    if not artifact.store.local:
         yield True
         return
-    path = f"{stage.path}/{LOCK}"
-    with stage.store.telling("write", path):
+    path = f"{artifact.path}/{LOCK}"
+    with artifact.store.wrap_errors("write", path):
         file = open(path, "wb")
     with file:
         try:
@@ -138,7 +142,7 @@ def _alone(stage: Stage) -> Iterator[bool]:
 
 
 @dataclass
-class _Watch:
+class LeaseMonitor:
     """Looks at a claim again and again, and tells when nobody touches it any more.
 
     Only time in which we look counts: while the storage is away no maker can touch its claim, and while we are frozen we see nothing.
@@ -168,13 +172,13 @@ class _Watch:
         return None
 
 
-def _beat(stage: Stage, mine: dict[str, Any], ended: threading.Event) -> None:
+def _heartbeat(artifact: Artifact, mine: dict[str, Any], ended: threading.Event) -> None:
     """Touch the claim until it is another's: who was frozen for longer than `STALE` lost it, and may go on all the same."""
-    while not ended.wait(BEAT):
+    while not ended.wait(HEARTBEAT_S):
         with contextlib.suppress(StorageError):  # a storage that is away comes back, or fails the stage itself
-            if not _is(stage.get(CLAIM), mine) or ended.is_set():
+            if not _is(artifact.get(CLAIM), mine) or ended.is_set():
                 return
-            stage.put(CLAIM, _text(mine))
+            artifact.put(CLAIM, _text(mine))
 
 
 def _text(claim: dict[str, Any]) -> bytes:

@@ -15,10 +15,10 @@ from typing import Any
 
 from pyarrow import Buffer
 
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 
 SCHEMA_VERSION = 1
-SEAL = "seal"
+CHECKSUM = "seal"
 # A kind, a key, a file's name: one step of a path, which leads nowhere else.
 PLAIN_NAME = re.compile(r"(?!\.)[\w.=+-]{1,200}")
 
@@ -43,11 +43,11 @@ def plain_name(name: str) -> str:
     """`name`, if it is one step of a path. Names come from data and from manifests, which anyone may have written."""
     if PLAIN_NAME.fullmatch(name):
         return name
-    raise BadInput(f"{name!r} is no name in a storage; one has letters, digits and _ . = + - and starts with no dot")
+    raise UserError(f"{name!r} is no name in a storage; one has letters, digits and _ . = + - and starts with no dot")
 
 
-def seal(manifest: Mapping[str, Any]) -> str:
-    words = {name: value for name, value in manifest.items() if name != SEAL}
+def checksum(manifest: Mapping[str, Any]) -> str:
+    words = {name: value for name, value in manifest.items() if name != CHECKSUM}
     return sha256(json.dumps(json.loads(json.dumps(words)), sort_keys=True).encode())
 
 
@@ -55,11 +55,11 @@ def is_manifest(value: Mapping[str, Any]) -> bool:
     version, files = value.get("schema_version"), value.get("files")
     if not isinstance(version, int) or version > SCHEMA_VERSION:
         return isinstance(version, int)  # what a newer one looks like is not for us to say
-    whole = isinstance(files, list) and all(isinstance(file, dict) and is_receipt(file) for file in files)
-    return whole and value.get(SEAL) == seal(value)
+    whole = isinstance(files, list) and all(isinstance(file, dict) and is_file_entry(file) for file in files)
+    return whole and value.get(CHECKSUM) == checksum(value)
 
 
-def is_receipt(value: Mapping[str, Any]) -> bool:
+def is_file_entry(value: Mapping[str, Any]) -> bool:
     name, size, digest = value.get("name"), value.get("bytes"), value.get("sha256")
     named = isinstance(name, str) and PLAIN_NAME.fullmatch(name) is not None
     return named and type(size) is int and isinstance(digest, str)

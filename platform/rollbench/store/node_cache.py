@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 from rollbench.store.filesystem import StorageError
-from rollbench.store.tempfiles import abandoned, owned
+from rollbench.store.tempfiles import orphans, owned_name
 
 VARIABLE = "ROLLBENCH_CACHE"
 MARGIN = 1 << 30  # bytes of the disk that are left to others
@@ -34,13 +34,13 @@ def folder() -> Path:
     try:
         path.mkdir(mode=0o755 if own else 0o700, parents=True, exist_ok=True)
         if not own and path.lstat().st_uid != os.getuid():  # there anyone may have made it
-            raise BadInput(f"the cache {path} is another user's; set {VARIABLE} to a folder of your own")
+            raise UserError(f"the cache {path} is another user's; set {VARIABLE} to a folder of your own")
     except OSError as error:
         raise _unwritable(path, error) from None
     return path
 
 
-def mapped(name: str, size: int, chunks: Callable[[], Iterable[bytes]]) -> pa.Buffer:
+def open_cached(name: str, size: int, chunks: Callable[[], Iterable[bytes]]) -> pa.Buffer:
     """The file of this name, a sha256, and size in bytes, memory-mapped. chunks: fetches it, and raises if it is not what it should be."""
     at = folder() / name
     if not _is_there(at, size):
@@ -48,15 +48,15 @@ def mapped(name: str, size: int, chunks: Callable[[], Iterable[bytes]]) -> pa.Bu
     return pa.memory_map(str(at)).read_buffer()
 
 
-def check_room(files: Iterable[tuple[str, int]]) -> None:
+def check_free_space(files: Iterable[tuple[str, int]]) -> None:
     """Refuse files, given by name and size, that the disk has no room for beside what is there; delete what killed processes left."""
     at = folder()
-    for left in abandoned(at, PARTIAL):
+    for left in orphans(at, PARTIAL):
         left.unlink(missing_ok=True)
     missing = sum(size for name, size in files if not _is_there(at / name, size))
     free = shutil.disk_usage(at).free
     if missing and missing + MARGIN > free:
-        raise BadInput(
+        raise UserError(
             f"the cache {at} on {platform.node()} has {free / 1e9:.1f} GB free where {missing / 1e9:.1f} GB are to be fetched into it and "
             f"{MARGIN / 1e9:.1f} GB are left to others; set {VARIABLE} to a folder on a larger disk"
         )
@@ -70,8 +70,8 @@ def _is_there(at: Path, size: int) -> bool:
 
 
 def _fetch(at: Path, size: int, chunks: Callable[[], Iterable[bytes]]) -> None:
-    check_room([(at.name, size)])
-    partial = at.with_name(f"{owned(PARTIAL)}{os.urandom(4).hex()}")
+    check_free_space([(at.name, size)])
+    partial = at.with_name(f"{owned_name(PARTIAL)}{os.urandom(4).hex()}")
     try:
         with partial.open("wb") as out:
             for chunk in chunks():
@@ -86,7 +86,7 @@ def _fetch(at: Path, size: int, chunks: Callable[[], Iterable[bytes]]) -> None:
             partial.unlink(missing_ok=True)
 
 
-def _unwritable(path: Path, error: OSError) -> BadInput:
-    return BadInput(
+def _unwritable(path: Path, error: OSError) -> UserError:
+    return UserError(
         f"the cache {path} cannot be written ({error.strerror}); set {VARIABLE} to a folder on another disk"
     )

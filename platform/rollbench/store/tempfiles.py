@@ -11,12 +11,12 @@ from pathlib import Path
 OWNER = re.compile(r"(?P<here>[0-9a-f]{8})-(?P<pid>\d+)-")
 
 
-def owned(prefix: str) -> str:
+def owned_name(prefix: str) -> str:
     """What the name of something temporary of this process begins with."""
     return f"{prefix}{_here()}-{os.getpid()}-"
 
 
-def abandoned(folder: Path, prefix: str) -> list[Path]:
+def orphans(folder: Path, prefix: str) -> list[Path]:
     """What processes of this machine that are gone have left in a folder."""
     found = ((path, OWNER.match(path.name.removeprefix(prefix))) for path in folder.glob(f"{prefix}*"))
     return [path for path, owner in found if owner and owner["here"] == _here() and _gone(int(owner["pid"]))]

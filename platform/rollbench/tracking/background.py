@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rollbench.store.artifact import Store
 from rollbench.store.filesystem import StorageError
-from rollbench.store.redact import without_secret
+from rollbench.store.redact import redact
 from rollbench.tracking.client import Tracking, Unavailable, open_tracking
 from rollbench.tracking.outbox import Outbox
 from rollbench.tracking.record import Record
@@ -82,7 +82,7 @@ class Sender:
         left = len(self._waiting)
         if not left:
             return ""
-        why = self._why or f"MLflow at {without_secret(self.uri)} was not told all"
+        why = self._why or f"MLflow at {redact(self.uri)} was not told all"
         send = f"rollbench track --storage {shlex.quote(str(self.outbox.store))}"
         return f"{why}: {runs(left)} in {self.outbox}; `{send}` sends what waits there"
 
@@ -119,7 +119,7 @@ class Sender:
             self._waiting.pop(record.entry, None)
             self._changed.notify_all()
         if back:
-            self.line(f"MLflow at {without_secret(self.uri)} is back")
+            self.line(f"MLflow at {redact(self.uri)} is back")
         return True
 
     def _failed(self, record: Record, error: Exception, began: float) -> bool:
@@ -135,7 +135,7 @@ class Sender:
             return False
         with self._changed:
             self._tries[record.entry] += 1
-            self._why = f"MLflow at {without_secret(self.uri)} does not take {record.name!r} ({error})"
+            self._why = f"MLflow at {redact(self.uri)} does not take {record.name!r} ({error})"
             self._changed.notify_all()
         return True
 

@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 from rollbench.store.filesystem import Storage, absolute
-from rollbench.store.redact import reason, without_secret
+from rollbench.store.redact import reason, redact
 from rollbench.tracking.record import Record
 
 # Read by mlflow as it is imported: no list of migrations, no "View run at …", no telemetry, no search for git. What cannot be
@@ -73,16 +73,16 @@ def open_tracking(uri: str) -> Tracking:
         _check_server(uri)
         return _open(uri, artifacts=None)  # the server's own place for artifacts
     except Unavailable as error:
-        raise Unavailable(f"MLflow at {without_secret(uri)} cannot be reached ({error})") from None
+        raise Unavailable(f"MLflow at {redact(uri)} cannot be reached ({error})") from None
     except Exception as error:  # mlflow, its databases and its clouds raise what they like
-        raise BadInput(
-            f"MLflow at {without_secret(uri)} cannot be used ({_first_line(error)}); correct --tracking-uri or "
+        raise UserError(
+            f"MLflow at {redact(uri)} cannot be used ({_first_line(error)}); correct --tracking-uri or "
             "MLFLOW_TRACKING_URI, or leave it out to record into a sqlite file beside the results"
         ) from None
 
 
 @dataclass(frozen=True)
-class Logged:
+class LoggedRun:
     """One run as recorded, and when, in seconds since 1970. metrics: name → step (a lead in frames, or a training step) → value."""
 
     run_id: str
@@ -104,7 +104,7 @@ class Tracking:
     @property
     def place(self) -> str:
         """Its address, fit to be shown."""
-        return without_secret(self.uri)
+        return redact(self.uri)
 
     # --- writing -------------------------------------------------------------------------------------------------------------
     def send(self, record: Record, reports: Path) -> str:
@@ -162,7 +162,7 @@ class Tracking:
         return found[0] if found else None
 
     # --- reading -------------------------------------------------------------------------------------------------------------
-    def search(self, query: str = "") -> Iterator[Logged]:
+    def search(self, query: str = "") -> Iterator[LoggedRun]:
         """The runs that a query of MLflow's finds, the newest first; of each metric the last value alone."""
         token, order = None, ["attributes.start_time DESC"]
         while True:
@@ -176,11 +176,11 @@ class Tracking:
         parent = self._first(table)
         return {run.tags[RECORD]: run.run_id for run in self.rows(parent.info.run_id)} if parent else {}
 
-    def rows(self, table_run: str) -> Iterator[Logged]:
+    def rows(self, table_run: str) -> Iterator[LoggedRun]:
         """The finished runs of a table's rows."""
         return self.search(f"tags.`{PARENT}` = '{table_run}' and attributes.status = 'FINISHED'")
 
-    def read(self, run_id: str, metrics: Iterable[str] | None = None) -> Logged:
+    def read(self, run_id: str, metrics: Iterable[str] | None = None) -> LoggedRun:
         """A run with all steps of these metrics, or of all: the same numbers that went in."""
         run = _logged(self.client.get_run(run_id))
         names = run.metrics if metrics is None else metrics
@@ -188,10 +188,10 @@ class Tracking:
         return replace(run, metrics={name: {m.step: m.value for m in found} for name, found in history.items()})
 
 
-def _logged(run: Any) -> Logged:
+def _logged(run: Any) -> LoggedRun:
     info, data = run.info, run.data
     last = {name: {0: value} for name, value in data.metrics.items()}
-    return Logged(info.run_id, info.run_name, info.start_time / 1000, dict(data.params), dict(data.tags), last)
+    return LoggedRun(info.run_id, info.run_name, info.start_time / 1000, dict(data.params), dict(data.tags), last)
 
 
 class _Client:
@@ -203,17 +203,17 @@ class _Client:
     def __getattr__(self, name: str) -> Any:
         call = getattr(self._client, name)
 
-        def guarded(*arguments: Any, **words: Any) -> Any:
+        def run_guarded(*arguments: Any, **words: Any) -> Any:
             try:
                 return call(*arguments, **words)
             except Exception as error:  # mlflow, its databases and its clouds raise what they like
-                away = self._uri.startswith("http") and _passes(error)
+                away = self._uri.startswith("http") and is_transient(error)
                 raise (Unavailable if away else TrackingError)(_first_line(error)) from error
 
-        return guarded
+        return run_guarded
 
 
-def _passes(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
     """Whether an error of a server may be over another time: it is overloaded, away or ill, and does not refuse what was asked."""
     if not isinstance(error, MlflowException):
         return isinstance(error, OSError)
@@ -245,7 +245,9 @@ def _experiment(client: _Client, artifacts: str | None) -> str:
             if found is None:
                 raise
     if found.lifecycle_stage != "active":
-        raise BadInput(f"its experiment {EXPERIMENT!r} is deleted: mlflow experiments restore -x {found.experiment_id}")
+        raise UserError(
+            f"its experiment {EXPERIMENT!r} is deleted: mlflow experiments restore -x {found.experiment_id}"
+        )
     return str(found.experiment_id)
 
 

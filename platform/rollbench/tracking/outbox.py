@@ -27,10 +27,10 @@ class Outbox:
         return f"{str(self.store).rstrip('/')}/{KIND}"
 
     def add(self, record: Record) -> None:
-        self.store.stage(KIND, record.entry).publish([], record=dataclasses.asdict(record))
+        self.store.artifact(KIND, record.entry).commit([], record=dataclasses.asdict(record))
 
     def drop(self, record: Record) -> None:
-        self.store.stage(KIND, record.entry).remove()
+        self.store.artifact(KIND, record.entry).remove()
 
     def waiting(self) -> Iterator[Record | str]:
         """Every record that waits, runs of rows first; in place of one that cannot be read, the path of its entry."""
@@ -38,13 +38,13 @@ class Outbox:
         yield from sorted(found, key=lambda record: isinstance(record, str) or bool(record.report))
 
     def _read(self, entry: str) -> Record | str | None:
-        stage = self.store.stage(KIND, entry)
-        manifest = stage.manifest()
+        artifact = self.store.artifact(KIND, entry)
+        manifest = artifact.manifest()
         if manifest is None:
-            unfinished = stage.get(MANIFEST) is None
-            return None if unfinished else stage.path
+            unfinished = artifact.get(MANIFEST) is None
+            return None if unfinished else artifact.path
         try:
             record = _record(manifest["record"])
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
-            return stage.path
-        return record if record.entry == entry else stage.path
+            return artifact.path
+        return record if record.entry == entry else artifact.path

@@ -12,11 +12,11 @@ import pandas as pd
 
 from rollbench.config.canonical import key, plain
 from rollbench.config.table import Setting
-from rollbench.pipeline.graph import RowWork, SettingWork, TableWork
-from rollbench.pipeline.run_context import Place
+from rollbench.pipeline.graph import Pipeline, RowStages, SettingStages
+from rollbench.pipeline.run_context import RunContext
 from rollbench.store import provenance
 from rollbench.store.artifact import Store
-from rollbench.store.redact import without_secret
+from rollbench.store.redact import redact
 from rollbench.tracking.background import Sender
 from rollbench.tracking.client import EXPERIMENT, TrackingError
 from rollbench.tracking.record import Point, Record, points
@@ -27,16 +27,16 @@ COSTS = ("parameters", "calls_per_frame", "calls_per_frame_total")
 SPENT = ("train_seconds", "seconds", "peak_memory_bytes")
 
 
-def table_record(works: TableWork, scale: str, command: str = "") -> Record:
+def table_record(stages: Pipeline, scale: str, command: str = "") -> Record:
     """The run of a table: one for each scale and whatever else its rows share, however many of them, and seeds, are run."""
-    table = works.table
+    table = stages.table
     shared = {setting.name: _shared(setting) for setting in table.settings}
     tags = {
         "table": table.name,
         "scale": scale,
         "commit": provenance.commit(),
         "mlflow.note.content": "\n\n".join(filter(None, (table.title, table.caption))),
-        "mlflow.source.name": without_secret(command),
+        "mlflow.source.name": redact(command),
     }
     return Record(
         key=key({"table": table.name, "scale": scale, "settings": shared}),
@@ -52,11 +52,11 @@ def _shared(setting: Setting) -> dict[str, Any]:
     return {name: plain(getattr(setting, name)) for name in fields}
 
 
-def row_record(row: RowWork, works: SettingWork, table: Record, store: Store) -> Record:
+def row_record(row: RowStages, stages: SettingStages, table: Record, store: Store) -> Record:
     """The run of a row and seed: its numbers by lead, its training history, all that it was made from and what that cost."""
     from rollbench.results.frame import history, row_results
 
-    numbers = row_results(row, works, table.tags["table"], table.tags["scale"], store)
+    numbers = row_results(row, stages, table.tags["table"], table.tags["scale"], store)
     first = numbers.iloc[0]
     made_from = {"method": plain(row.row.method), "seed": row.seed, **_shared(row.setting)}
     costs = {name: first[name].item() for name in COSTS}
@@ -70,17 +70,17 @@ def row_record(row: RowWork, works: SettingWork, table: Record, store: Store) ->
     )
 
 
-def trivial_records(works: SettingWork, table: TableWork, parent: Record, store: Store) -> Iterator[Record]:
+def trivial_records(stages: SettingStages, table: Pipeline, parent: Record, store: Store) -> Iterator[Record]:
     """The runs of the trivial forecasts and of the floor of a setting."""
     from rollbench.results.frame import trivial_results
 
-    found = trivial_results(works, table.table, parent.tags["scale"], store)
-    shared = _shared(works.setting)
+    found = trivial_results(stages, table.table, parent.tags["scale"], store)
+    shared = _shared(stages.setting)
     made_from = {
         name: shared[name] for name in ("data", "tested", "train_clips", "sampling", "metrics", "leads", "protocol")
     }
     for name, numbers in found.groupby("row", sort=False):
-        title = ", ".join(filter(None, (str(name), works.setting.name)))
+        title = ", ".join(filter(None, (str(name), stages.setting.name)))
         yield _record(parent, title, numbers, made_from, {}, [])
 
 
@@ -127,9 +127,9 @@ def flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
 class Recorder:
     """MLflow as a table in the making sees it. It never makes the work wait or fail; see `Sender`."""
 
-    def __init__(self, works: TableWork, place: Place, uri: str, line: Callable[[str], None]) -> None:
-        self.works, self.place, self.line = works, place, line
-        self.table = table_record(works, place.scale, place.command)
+    def __init__(self, stages: Pipeline, place: RunContext, uri: str, line: Callable[[str], None]) -> None:
+        self.stages, self.place, self.line = stages, place, line
+        self.table = table_record(stages, place.scale, place.command)
         self.rows: dict[str, dict[int, str]] = {}  # row → seed → its record's key
         self.sender = Sender(uri, place.store, place.out.parent, line)
         try:
@@ -137,23 +137,23 @@ class Recorder:
         except TrackingError:  # gone in this moment: each row is looked for as it is sent
             self.recorded = {}
 
-    def record(self, row: RowWork) -> None:
+    def record(self, row: RowStages) -> None:
         """Record a finished row, once."""
         if row.seed in self.rows.get(row.row.name, {}):
             return
-        (setting,) = (s for s in self.works.settings if s.setting == row.setting)
+        (setting,) = (s for s in self.stages.settings if s.setting == row.setting)
         self._add(row_record(row, setting, self.table, self.place.store), row.row.name, row.seed)
 
     def finish(self) -> dict[str, Any]:
         """Record what is left when all rows are done: the rows that were done before, the trivial forecasts, the floor. Where the
         numbers are recorded, for the report."""
-        for row in self.works.rows:
+        for row in self.stages.rows:
             self.record(row)
-        for setting in self.works.settings:
-            for record in trivial_records(setting, self.works, self.table, self.place.store):
+        for setting in self.stages.settings:
+            for record in trivial_records(setting, self.stages, self.table, self.place.store):
                 # a report looks runs up by row and seed: in a table of several settings a trivial forecast has no name of its own
-                name = record.tags["row"] if len(self.works.settings) == 1 else record.name
-                self._add(record, name, self.works.table.seeds[0])
+                name = record.tags["row"] if len(self.stages.settings) == 1 else record.name
+                self._add(record, name, self.stages.table.seeds[0])
         self.sender.settle()
         known = {**self.recorded, **self.sender.sent}
         runs = {
@@ -161,7 +161,7 @@ class Recorder:
             for row, seeds in self.rows.items()
         }
         left = self.sender.told()
-        place = {"uri": without_secret(self.sender.uri), "experiment": EXPERIMENT}
+        place = {"uri": redact(self.sender.uri), "experiment": EXPERIMENT}
         return {**place, **({"not sent": left} if left else {}), "runs": {row: ids for row, ids in runs.items() if ids}}
 
     def keep(self) -> None:

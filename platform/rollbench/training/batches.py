@@ -21,7 +21,7 @@ def order(count: int, rank: int, world: int, *, together: bool) -> list[tuple[in
     return own + [(rank, 0.0)] * (math.ceil(count / world) - len(own)) if together else own
 
 
-class Ahead:
+class Prefetcher:
     """The windows of micro-batches; a thread reads those of the next one while this one is computed, into pinned memory for a GPU.
 
     order: the micro-batches of each step that this worker does, in turn.

@@ -20,7 +20,7 @@ Sink = Callable[[int, dict[str, float]], None]
 
 
 @dataclass(frozen=True)
-class Keeping:
+class CheckpointPolicy:
     """How often a run reports (steps) and saves: every `steps` steps, and after `seconds` at the next report."""
 
     report: int = 10
@@ -44,7 +44,7 @@ def fit(
     device: torch.device | str | None = None,
     rank: int = 0,
     world: int = 1,
-    keeping: Keeping = Keeping(),
+    keeping: CheckpointPolicy = CheckpointPolicy(),
     sink: Sink | None = None,
     on_checkpoint: Callable[[Path | None, int], None] | None = None,
     until: int | None = None,
@@ -83,7 +83,7 @@ def fit(
             reported = now, run.step
             if sink is not None:
                 sink(run.step, metrics)
-            due = due or run.agree(keeping.seconds is not None and now - saved > keeping.seconds)
+            due = due or run.broadcast_flag(keeping.seconds is not None and now - saved > keeping.seconds)
         if (due or run.step == last) and run.step < training.steps:
             path = run.save(folder, keeping.keep)
             saved = time.perf_counter()

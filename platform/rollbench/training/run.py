@@ -27,7 +27,7 @@ from rollbench.methods.base import Method
 from rollbench.models.ema import Ema, ema_decay
 from rollbench.models.precision import computing
 from rollbench.training import checkpoint, sharding
-from rollbench.training.batches import Ahead, order
+from rollbench.training.batches import Prefetcher, order
 from rollbench.training.settings import Training
 
 
@@ -85,7 +85,7 @@ class Run:
         self.unreported: list[list[float]] = []  # [loss, gradient norm] of each step since the last report
         self._pending: list[Tensor] = []  # the same, still on the device: reading it at once would stall a GPU
         self._order = order(training.micro_batches, rank, world, together=self.sharded)
-        self._ahead = Ahead(windows, training, [index for index, _ in self._order], device)
+        self._ahead = Prefetcher(windows, training, [index for index, _ in self._order], device)
         self._clock = time.perf_counter()
 
     def advance(self) -> None:
@@ -169,7 +169,7 @@ class Run:
                 )
             self.unreported.append([loss, norm])
 
-    def agree(self, due: bool) -> bool:
+    def broadcast_flag(self, due: bool) -> bool:
         """Rank 0's answer, for all: clocks differ."""
         if self.world == 1:
             return due

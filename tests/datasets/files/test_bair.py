@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from rollbench.datasets.files.bair import BAIR
-from rollbench.datasets.files.base import Clip, Quarantined
+from rollbench.datasets.files.base import Clip, SkippedItem
 from rollbench.datasets.files.tfrecord import BadRecord, bytes_features, masked, offsets, record
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 
 
 # --- an independent writer: a bitwise CRC and the protocol buffer by hand ------------------------------------------------------
@@ -118,8 +118,8 @@ def test_the_layout_of_tensorflow_datasets_comes_back_exactly(tmp_path: Path) ->
         write(tmp_path / "2.0.0" / f"bair_robot_pushing_small-test.tfrecord-0000{n}-of-00002", [tfds(trajectory)])
     assert np.array_equal(clips(BAIR(split="test"), tmp_path), [t["image_aux1"] for t in truth])
     (tmp_path / "2.0.0" / "bair_robot_pushing_small-test.tfrecord-00000-of-00002").unlink()
-    (lacking,) = BAIR(split="test").listed(tmp_path).absent
-    assert lacking == Quarantined("shard 00000", "one of 2 and not there", fatal=True)
+    (lacking,) = BAIR(split="test").listed(tmp_path).missing
+    assert lacking == SkippedItem("shard 00000", "one of 2 and not there", fatal=True)
 
 
 def test_a_flipped_byte_is_named_and_costs_its_record_alone(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_flipped_byte_is_named_and_costs_its_record_alone(tmp_path: Path) -> N
     value = BAIR(split="test")
     first, bad, last = value.read(tmp_path, value.listed(tmp_path).items)
     words = f"the record at byte {starts[1]} has another CRC than is stated"
-    assert bad == Quarantined("test/traj_0_to_2.tfrecords", words, fatal=True)
+    assert bad == SkippedItem("test/traj_0_to_2.tfrecords", words, fatal=True)
     assert isinstance(first, Clip) and isinstance(last, Clip)
 
 
@@ -153,7 +153,7 @@ def test_a_torn_tail_is_named_and_the_records_before_it_stay(tmp_path: Path, lef
     _, second = write(path, [b"a" * 100, b"b" * 100])
     path.write_bytes(path.read_bytes()[: second + left])
     source = BAIR(split="test").listed(tmp_path)
-    (bad,) = source.absent
+    (bad,) = source.missing
     assert [item.at for item in source.items] == [(0, 0)]
     assert bad.source == "test/traj_0_to_1.tfrecords" and f"torn: the record at byte {second}" in bad.reason
     assert bad.fatal and words in bad.reason
@@ -163,24 +163,24 @@ def test_records_of_something_else_are_named(tmp_path: Path) -> None:
     write(tmp_path / "test" / "traj_0_to_0.tfrecords", [example({"speech": feature(b"x")}), b"\xff" * 20])
     value = BAIR(split="test")
     first, second = value.read(tmp_path, value.listed(tmp_path).items)
-    assert isinstance(first, Quarantined) and "no frame '0/image_aux1/encoded'" in first.reason
-    assert isinstance(second, Quarantined) and "no protocol buffer" in second.reason
+    assert isinstance(first, SkippedItem) and "no frame '0/image_aux1/encoded'" in first.reason
+    assert isinstance(second, SkippedItem) and "no protocol buffer" in second.reason
 
 
 def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="no record files of the split 'test'"):
+    with pytest.raises(UserError, match="no record files of the split 'test'"):
         BAIR(split="test").listed(tmp_path)
     write(tmp_path / "train" / "traj_0_to_0.tfrecords", [b""])
-    with pytest.raises(BadInput, match="there are some in .*'train'"):
+    with pytest.raises(UserError, match="there are some in .*'train'"):
         BAIR(split="test").listed(tmp_path)
-    with pytest.raises(BadInput, match="is no folder"):
+    with pytest.raises(UserError, match="is no folder"):
         BAIR().listed(tmp_path / "absent")
 
 
 def test_fields_have_rules() -> None:
-    with pytest.raises(BadInput, match="camera 'image_aux2' is unknown; did you mean"):
+    with pytest.raises(UserError, match="camera 'image_aux2' is unknown; did you mean"):
         BAIR(camera="image_aux2")
-    with pytest.raises(BadInput, match="frames = 31 exceeds a trajectory"):
+    with pytest.raises(UserError, match="frames = 31 exceeds a trajectory"):
         BAIR(frames=31)
 
 

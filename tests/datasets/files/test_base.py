@@ -16,14 +16,14 @@ from rollbench.cli.main import main
 from rollbench.datasets.files.arrays import Variable
 from rollbench.datasets.files.axes import field_of
 from rollbench.datasets.files.bair import BAIR
-from rollbench.datasets.files.base import FromFiles, Item, Quarantined, SourceFails
+from rollbench.datasets.files.base import FromFiles, Item, SkippedItem, SourceError
 from rollbench.datasets.files.fields import Fields
 from rollbench.datasets.files.folder import Folder
 from rollbench.datasets.files.kinetics import Kinetics600
 from rollbench.engine.cluster import cluster
 from rollbench.engine.ingest import ingest
-from rollbench.errors import BadInput
-from rollbench.pipeline.corpora import CorpusWork
+from rollbench.errors import UserError
+from rollbench.pipeline.corpora import CorpusStage
 from rollbench.progress import Progress
 from rollbench.store.artifact import Store
 from tests.support.clips import blocks, enlarged, write_video
@@ -83,10 +83,10 @@ def too_many_open(path: Path) -> Iterator[None]:
 
 
 FAULTS: list[tuple[Callable[[Path], Any], type[Exception], str]] = [
-    (gone, SourceFails, r"\(No such file or directory\) and was there before; bring it back"),
-    (broken, SourceFails, r"\(Input/output error\), which is no fault of what it holds; what is finished is kept"),
-    (too_many_open, SourceFails, r"\(Too many open files\), which is no fault of what it holds"),
-    (forbidden, BadInput, r"\(Permission denied\): let this user read it, or take it out of the source"),
+    (gone, SourceError, r"\(No such file or directory\) and was there before; bring it back"),
+    (broken, SourceError, r"\(Input/output error\), which is no fault of what it holds; what is finished is kept"),
+    (too_many_open, SourceError, r"\(Too many open files\), which is no fault of what it holds"),
+    (forbidden, UserError, r"\(Permission denied\): let this user read it, or take it out of the source"),
 ]
 
 
@@ -123,9 +123,9 @@ def test_a_field_whose_disk_fails_while_it_is_read_stops_the_work(
     monkeypatch.setattr("rollbench.datasets.files.arrays.Variable.read", read)
     error = errors["of the content"]
     (found,) = value.read(tmp_path, [Item("a.npy", (0, 0))])
-    assert isinstance(found, Quarantined) and "inflate() failed" in found.reason
+    assert isinstance(found, SkippedItem) and "inflate() failed" in found.reason
     error = errors["of the disk"]
-    with pytest.raises(SourceFails, match="'a.npy' of the source"):
+    with pytest.raises(SourceError, match="'a.npy' of the source"):
         list(value.read(tmp_path, [Item("a.npy", (0, 0))]))
 
 
@@ -139,7 +139,7 @@ def test_damage_that_decoders_call_an_error_of_the_disk_is_damage(
 
     monkeypatch.setattr(av, "open", fail)
     (found,) = VALUE.read(source, [Item("a.mkv")])
-    assert isinstance(found, Quarantined) and found.reason == "cannot be read (Input/output error)"
+    assert isinstance(found, SkippedItem) and found.reason == "cannot be read (Input/output error)"
 
 
 @pytest.mark.parametrize("value", [Folder(), Fields()])
@@ -154,17 +154,17 @@ def test_a_folder_that_cannot_be_listed_is_no_empty_one(tmp_path: Path, value: F
 def test_an_ingest_stops_keeps_what_is_done_and_goes_on(source: Path, tmp_path: Path) -> None:
     """A video that is gone between the listing and the reading, as from a share that was unmounted."""
     store = Store(str(tmp_path / "store"))
-    work = CorpusWork.of(VALUE, source)
+    stage = CorpusStage.of(VALUE, source)
     video = (source / "a.mkv").read_bytes()
     (source / "a.mkv").unlink()
     with cluster():
         with pytest.raises(RuntimeError) as error:
-            ingest([work], store, Progress(), workers=1)
+            ingest([stage], store, Progress(), workers=1)
         assert str(error.value).startswith(f"'a.mkv' of the source '{source}' cannot be read (No such file")
-        stage = work.stage(store)
-        assert stage.manifest() is None
+        artifact = stage.artifact(store)
+        assert artifact.manifest() is None
         (source / "a.mkv").write_bytes(video)
-        (manifest,) = ingest([work], store, Progress())
+        (manifest,) = ingest([stage], store, Progress())
         assert (manifest["clips"], manifest["quarantined"]) == (2, [])
 
 
@@ -206,7 +206,7 @@ def test_a_sheet_that_is_none_is_refused(tmp_path: Path, sheet: bytes) -> None:
     (tmp_path / "val").mkdir()
     (tmp_path / "val" / "abcdefghijk.mp4").touch()
     (tmp_path / "val.csv").write_bytes(sheet)
-    with pytest.raises(BadInput, match=r"val.csv is no sheet of commas in UTF-8 \(.*\); save it as such"):
+    with pytest.raises(UserError, match=r"val.csv is no sheet of commas in UTF-8 \(.*\); save it as such"):
         Kinetics600(split="val").listed(tmp_path)
 
 
@@ -266,7 +266,7 @@ def test_a_netcdf_file_torn_anywhere_is_one_line(tmp_path: Path, length: int) ->
         file.createVariable("u", "f4", ("time", "y", "x"))[:] = 1
     assert length < path.stat().st_size
     path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(BadInput):
+    with pytest.raises(UserError):
         Fields().listed(path)
 
 
@@ -275,10 +275,10 @@ def test_a_damaged_part_of_a_file_is_told_with_its_kind() -> None:
         raise zlib.error("Error -3 while decompressing")
 
     variable = Variable("time", ("time",), (3,), stored)
-    with pytest.raises(BadInput, match=r"^error: Error -3 while decompressing"):
+    with pytest.raises(UserError, match=r"^error: Error -3 while decompressing"):
         variable.part((slice(None),))
     field = Variable("u", ("time", "y", "x"), (3, 2, 2), stored)
-    with pytest.raises(BadInput, match=r"^a.nc: 'time' cannot be read \(error: Error -3"):
+    with pytest.raises(UserError, match=r"^a.nc: 'time' cannot be read \(error: Error -3"):
         field_of([field, variable], (), (), 0.0, "a.nc")
 
 

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rollbench.datasets.files.decode import UPRIGHT, Cut, Unreadable, clips_of, clips_of_images
+from rollbench.datasets.files.decode import UPRIGHT, ClipSpec, Unreadable, clips_of, clips_of_images
 from tests.support.clips import blocks, enlarged, turned, write_video
 
-CUT = Cut(size=8, frames=4)
+CUT = ClipSpec(size=8, frames=4)
 BROKEN = "decord__corrupted.mp4"
 
 
-def read(path: Path, cut: Cut = CUT) -> np.ndarray:
+def read(path: Path, cut: ClipSpec = CUT) -> np.ndarray:
     return np.concatenate(clips_of(path, cut, 25.0)[0])
 
 
-def by_ffmpeg(path: Path, cut: Cut) -> np.ndarray:
+def by_ffmpeg(path: Path, cut: ClipSpec) -> np.ndarray:
     """The frames as the ffmpeg command decodes them."""
     if shutil.which("ffmpeg") is None:
         pytest.skip("no independent decoder: the command ffmpeg is not installed")
@@ -173,7 +173,7 @@ def real_videos(shared: Path) -> list[Path]:
 
 
 def check_as_ffmpeg(path: Path, size: int, stride: int) -> None:
-    cut = Cut(size, 1, stride, clips=1000)
+    cut = ClipSpec(size, 1, stride, clips=1000)
     truth = by_ffmpeg(path, cut)
     assert np.array_equal(read(path, cut), truth) and len(truth) > 2 / stride, path.name
 
@@ -195,6 +195,6 @@ def test_all_real_videos_frame_for_frame_as_ffmpeg_decodes_them(shared: Path, si
 
 def test_the_broken_one_is_told_from_the_others(shared: Path) -> None:
     with pytest.raises(Unreadable, match="damaged behind frame 16"):
-        read(shared / "videos" / BROKEN, Cut(64, 16))
+        read(shared / "videos" / BROKEN, ClipSpec(64, 16))
     with pytest.raises(Unreadable, match="damaged at frame 28"):
-        read(shared / "videos" / BROKEN, Cut(64, 50))
+        read(shared / "videos" / BROKEN, ClipSpec(64, 50))

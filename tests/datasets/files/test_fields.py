@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rollbench.datasets.files.base import Clip, Quarantined
+from rollbench.datasets.files.base import Clip, SkippedItem
 from rollbench.datasets.files.fields import Fields
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 
 h5py = pytest.importorskip("h5py", reason="pip install -e '.[fields]'")
 zarr = pytest.importorskip("zarr", reason="pip install -e '.[fields]'")
@@ -185,7 +185,7 @@ def test_trajectories_are_shared_out_and_of_one_the_last_clips_are_kept(tmp_path
     np.save(one, TRUTH[0])
     starts = [[c.start for c in clips(Fields(frames=2, dims=AXES[1:], split=s), one)] for s in ("train", "test")]
     assert starts == [[0, 2, 4], [6]]
-    with pytest.raises(BadInput, match="'one.npy#00000' alone cannot be trained on and tested with"):
+    with pytest.raises(UserError, match="'one.npy#00000' alone cannot be trained on and tested with"):
         Fields(frames=9, dims=AXES[1:]).listed(one)
 
 
@@ -197,7 +197,7 @@ def test_values_that_are_not_finite_are_named(tmp_path: Path) -> None:
     value = Fields(frames=4, dims=AXES[1:], test_fraction=0)
     first, second = value.read(tmp_path, value.listed(tmp_path).items)
     words = "trajectory 0, frames 4 to 7: 2 values are not finite, the first of 'u/1' at frame 5, y 2, x 3"
-    assert isinstance(first, Clip) and second == Quarantined("a.npz", words, fatal=True)
+    assert isinstance(first, Clip) and second == SkippedItem("a.npz", words, fatal=True)
 
 
 U, FLAT = TRUTH[0], TRUTH[0, 0]
@@ -217,24 +217,24 @@ def test_what_does_not_go_together_is_named(
 ) -> None:
     for name, arrays in files.items():
         np.savez(tmp_path / f"{name}.npz", **arrays)
-    with pytest.raises(BadInput, match=words):
+    with pytest.raises(UserError, match=words):
         Fields(frames=4, dims=AXES[1:]).listed(tmp_path)
 
 
 def test_sources_that_are_none_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="does not exist"):
+    with pytest.raises(UserError, match="does not exist"):
         Fields().listed(tmp_path / "absent")
-    with pytest.raises(BadInput, match="no fields in"):
+    with pytest.raises(UserError, match="no fields in"):
         Fields().listed(tmp_path)
     (tmp_path / "broken.h5").write_bytes(b"nothing")
-    with pytest.raises(BadInput, match="broken.h5 cannot be read"):
+    with pytest.raises(UserError, match="broken.h5 cannot be read"):
         Fields().listed(tmp_path)
     path = npz(tmp_path / "run", AXES)
-    with pytest.raises(BadInput, match="has no variable 'flaw'; did you mean 'flow'"):
+    with pytest.raises(UserError, match="has no variable 'flaw'; did you mean 'flow'"):
         Fields(variables=("flaw",), dims=AXES).listed(path)
-    with pytest.raises(BadInput, match="too short: 9 frames where a clip needs 24; give fewer --frames"):
+    with pytest.raises(UserError, match="too short: 9 frames where a clip needs 24; give fewer --frames"):
         Fields(dims=AXES).listed(path)
-    with pytest.raises(BadInput, match="a flow has two channels and run.npz has flow"):
+    with pytest.raises(UserError, match="a flow has two channels and run.npz has flow"):
         Fields(dims=("y", "time", "-", "-", "x"), kind="flow").listed(_odd(path))
 
 
@@ -244,11 +244,11 @@ def _odd(path: Path) -> Path:
 
 
 def test_fields_have_rules() -> None:
-    with pytest.raises(BadInput, match="axis 'tme'; did you mean 'time'"):
+    with pytest.raises(UserError, match="axis 'tme'; did you mean 'time'"):
         Fields(dims=("tme", "y", "x"))
-    with pytest.raises(BadInput, match="must name time, y and x"):
+    with pytest.raises(UserError, match="must name time, y and x"):
         Fields(dims=("time", "x"))
-    with pytest.raises(BadInput, match="skip = -1 is below 0"):
+    with pytest.raises(UserError, match="skip = -1 is below 0"):
         Fields(skip=-1)
     assert "--variables u v --dims time y x" in Fields(variables=("u", "v"), dims=("time", "y", "x")).command
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rollbench.datasets.files.base import Clip, Quarantined
+from rollbench.datasets.files.base import Clip, SkippedItem
 from rollbench.datasets.files.folder import Folder
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 from tests.support.clips import blocks, enlarged, write_video
 
 TRUTH = blocks(12, 8, 8)
@@ -21,7 +21,7 @@ def images(folder: Path, pictures: np.ndarray) -> None:
         Image.fromarray(picture).save(folder / f"frame_{number}.png")
 
 
-def read(value: Folder, root: Path) -> dict[str, Clip | Quarantined]:
+def read(value: Folder, root: Path) -> dict[str, Clip | SkippedItem]:
     return {found.source: found for found in value.read(root, value.listed(root).items)}
 
 
@@ -50,9 +50,9 @@ def test_a_list_of_paths(tmp_path: Path) -> None:
     found = read(VALUE, tmp_path / "list.txt")
     assert set(found) == {"here/a.mkv", "images/b", str(far)}
     assert all(isinstance(f, Clip) for f in found.values())
-    missing, wrong = VALUE.listed(tmp_path / "list.txt").absent
-    assert missing == Quarantined("here/missing.mkv", "list.txt names it and it does not exist", fatal=True)
-    assert wrong == Quarantined("list.txt", "list.txt names it and it is no video", fatal=True)
+    missing, wrong = VALUE.listed(tmp_path / "list.txt").missing
+    assert missing == SkippedItem("here/missing.mkv", "list.txt names it and it does not exist", fatal=True)
+    assert wrong == SkippedItem("list.txt", "list.txt names it and it is no video", fatal=True)
 
 
 def test_splits_share_the_videos_out(tmp_path: Path) -> None:
@@ -64,19 +64,19 @@ def test_splits_share_the_videos_out(tmp_path: Path) -> None:
     assert [len(s) for s in splits.values()] == [15, 5] and not splits["train"] & splits["test"]
     order = [i.name for i in Folder(split="test", test_fraction=1).listed(tmp_path).items]
     assert set(order[:5]) == splits["test"] and len(order) == 20
-    with pytest.raises(BadInput, match="the split 'test' is empty at --test-fraction 0.0"):
+    with pytest.raises(UserError, match="the split 'test' is empty at --test-fraction 0.0"):
         Folder(split="test", test_fraction=0).listed(tmp_path)
 
 
 def test_sources_that_are_none_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="does not exist"):
+    with pytest.raises(UserError, match="does not exist"):
         VALUE.listed(tmp_path / "absent")
-    with pytest.raises(BadInput, match="no videos in"):
+    with pytest.raises(UserError, match="no videos in"):
         VALUE.listed(tmp_path)
     (tmp_path / "a.mp4").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(BadInput, match="is no list of paths"):
+    with pytest.raises(UserError, match="is no list of paths"):
         VALUE.listed(tmp_path / "a.mp4")
-    with pytest.raises(BadInput, match="'a.mp4' alone cannot be trained on and tested with"):
+    with pytest.raises(UserError, match="'a.mp4' alone cannot be trained on and tested with"):
         Folder().listed(tmp_path)
 
 
@@ -88,5 +88,5 @@ def test_fields_have_rules() -> None:
         ({"split": "val"}, "split 'val' is unknown"),
         ({"check": "none"}, "check 'none' is unknown"),
     ):
-        with pytest.raises(BadInput, match=words):
+        with pytest.raises(UserError, match=words):
             Folder(**fields)

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rollbench.datasets.files.base import Clip, Quarantined, rank
+from rollbench.datasets.files.base import Clip, SkippedItem, rank
 from rollbench.datasets.files.kinetics import Kinetics600, video_id
-from rollbench.errors import BadInput
-from rollbench.pipeline.corpora import CorpusWork
+from rollbench.errors import UserError
+from rollbench.pipeline.corpora import CorpusStage
 from tests.support.clips import blocks, enlarged, write_video
 
 IDS = ["-0aB_cdEfGh", "0123456789a", "ZZZZZZZZZZZ", "abcdefghijk"]
@@ -52,7 +52,7 @@ def test_annotations_say_what_belongs_to_a_split(tmp_path: Path) -> None:
     source = Kinetics600(split="test").listed(root)
     assert [video_id(item.name) for item in source.items] == IDS[3:]
     assert ("k600.csv", (root / "k600.csv").stat().st_size) in source.files
-    left = {fault.source: fault for fault in source.absent}
+    left = {fault.source: fault for fault in source.missing}
     assert len(left) == 3 and not any(fault.fatal for fault in left.values())
     assert left[f"videos/{IDS[0]}_000001_000011.mp4"].reason == "no annotation names it for this split"
 
@@ -68,7 +68,7 @@ def test_annotations_of_one_split_are_known_by_their_name(tmp_path: Path) -> Non
 def test_what_annotations_name_and_nobody_has_is_named_with_the_nearest(tmp_path: Path) -> None:
     root = place(tmp_path, [f"val/{i}.mp4" for i in IDS])
     (root / "val.csv").write_text(CSV + "".join(f"x,{i},1,11,val\n" for i in [*IDS, "abcdefghijK", "0000000000_"]))
-    missing = [fault for fault in Kinetics600(split="val").listed(root).absent if fault.fatal]
+    missing = [fault for fault in Kinetics600(split="val").listed(root).missing if fault.fatal]
     assert [fault.source for fault in missing] == ["0000000000_", "abcdefghijK"]
     assert missing[1].reason == "val.csv names it and the source lacks it (did you mean 'abcdefghijk'?)"
 
@@ -77,7 +77,9 @@ def test_a_video_that_is_there_twice_is_read_once(tmp_path: Path) -> None:
     root = place(tmp_path, [f"val/a/{IDS[0]}.mp4", f"val/b/{IDS[0]}_000002_000012.mp4"])
     source = Kinetics600(split="val").listed(root)
     assert [item.name for item in source.items] == [f"val/a/{IDS[0]}.mp4"]
-    assert source.absent == (Quarantined(f"val/b/{IDS[0]}_000002_000012.mp4", f"the same video as val/a/{IDS[0]}.mp4"),)
+    assert source.missing == (
+        SkippedItem(f"val/b/{IDS[0]}_000002_000012.mp4", f"the same video as val/a/{IDS[0]}.mp4"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,13 +91,13 @@ def test_a_video_that_is_there_twice_is_read_once(tmp_path: Path) -> None:
     ],
 )
 def test_sources_that_are_none_are_refused(tmp_path: Path, names: list[str], words: str) -> None:
-    with pytest.raises(BadInput, match=words):
+    with pytest.raises(UserError, match=words):
         Kinetics600(split="val").listed(place(tmp_path, names))
 
 
 def test_a_csv_without_ids_is_refused(tmp_path: Path) -> None:
     (place(tmp_path, ["val/a.mp4"]) / "val.csv").write_text("name,split\na,val\n")
-    with pytest.raises(BadInput, match=r"has columns name, split: youtube_id \(or id\) is needed"):
+    with pytest.raises(UserError, match=r"has columns name, split: youtube_id \(or id\) is needed"):
         Kinetics600(split="val").listed(tmp_path)
 
 
@@ -110,8 +112,8 @@ def test_clips_and_what_is_quarantined(tmp_path: Path) -> None:
     assert [c.id for c in clips] == [f"{IDS[0]}@000000", f"{IDS[0]}@000004"] and [c.start for c in clips] == [0, 4]
     assert np.array_equal(np.concatenate([c.frames for c in clips]), truth[:8, :, 2:10])
     short, broken = found[f"val/{IDS[1]}.mkv"], found[f"val/{IDS[2]}.mp4"]
-    assert isinstance(short, Quarantined) and "too short: 3 frames" in short.reason and not short.fatal
-    assert isinstance(broken, Quarantined) and "cannot be read" in broken.reason and not broken.fatal
+    assert isinstance(short, SkippedItem) and "too short: 3 frames" in short.reason and not short.fatal
+    assert isinstance(broken, SkippedItem) and "cannot be read" in broken.reason and not broken.fatal
 
 
 def test_crop_filter_and_check_are_part_of_the_key(tmp_path: Path) -> None:
@@ -120,7 +122,7 @@ def test_crop_filter_and_check_are_part_of_the_key(tmp_path: Path) -> None:
         Kinetics600(split="val", **change)
         for change in ({}, {"crop": "none"}, {"filter": "bicubic"}, {"check": "clip"})
     ]
-    assert len({CorpusWork.of(value, root).key for value in values}) == 4
+    assert len({CorpusStage.of(value, root).key for value in values}) == 4
 
 
 def test_a_scale_caps_sizes_and_nothing_grows() -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 
 HDF5 = (".nc", ".nc4", ".cdf", ".h5", ".hdf5", ".he5")
 ENDINGS = (*HDF5, ".zarr", ".npz", ".npy")
@@ -52,7 +52,7 @@ class Variable:
         except Exception as error:
             if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno):
                 raise
-            raise BadInput(_why(error)) from None
+            raise UserError(_why(error)) from None
 
     def read(self, index: Index) -> np.ndarray:
         """A part of it, unpacked: float32, NaN where a value is missing."""
@@ -80,9 +80,9 @@ def variables(path: Path) -> Iterator[list[Variable]]:
             found = stack.enter_context(opener(path))
         except ImportError as error:
             package = str(error.name).split(".")[0]
-            raise BadInput(f"{path} needs the package {package}: pip install {package}") from None
+            raise UserError(f"{path} needs the package {package}: pip install {package}") from None
         except Exception as error:  # each reader has its own errors for what anyone may have written
-            raise BadInput(f"{path} cannot be read ({_why(error)})") from None
+            raise UserError(f"{path} cannot be read ({_why(error)})") from None
         yield found
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rollbench.datasets.files.arrays import Variable
-from rollbench.errors import BadInput, nearest
+from rollbench.errors import UserError, did_you_mean
 
 NAMES = {
     "trajectory": ("trajectory", "traj", "sample", "simulation", "sim", "run", "member", "ensemble", "batch", "n"),
@@ -63,14 +63,14 @@ def field_of(found: Sequence[Variable], wanted: Sequence[str], dims: Sequence[st
     by_name = {v.name: v for v in found}
     for name in wanted:
         if name not in by_name:
-            raise BadInput(f"{where} has no variable {name!r}; {nearest(name, by_name)}")
+            raise UserError(f"{where} has no variable {name!r}; {did_you_mean(name, by_name)}")
     named = [by_name[name] for name in wanted] or sorted(found, key=lambda v: v.name)
     roles = {v.name: axes_of(v, dims) for v in named}
     lacking = [v for v in named if not roles[v.name]]
     chosen = [v for v in named if roles[v.name]]
     if not chosen or (wanted and lacking):
         shown = "; ".join(f"{v.name} [{_axes_text(v)}]" for v in lacking[:4]) or "no numeric array"
-        raise BadInput(
+        raise UserError(
             f"{where} has no field with the axes time, y and x: {shown}; name the axes in their order, as in --dims time y x "
             f"channel (of {', '.join(NAMES)}, and {DROPPED} for an axis of one entry)"
         )
@@ -79,7 +79,7 @@ def field_of(found: Sequence[Variable], wanted: Sequence[str], dims: Sequence[st
     for name, size in sizes.items():
         for role in ("trajectory", "time", "y", "x"):
             if size.get(role) != sizes[first].get(role):
-                raise BadInput(
+                raise UserError(
                     f"{where}: {name!r} has {size.get(role)} along {role} where {first!r} has {sizes[first].get(role)}: the "
                     "variables of a field share their grid; choose with --variables"
                 )
@@ -134,18 +134,18 @@ def _interval(found: Sequence[Variable], frames: int, where: str) -> float:
         return 0.0
     try:
         steps = np.diff(times[0].part((slice(None),)).astype(np.float64))
-    except BadInput as reason:
-        raise BadInput(f"{where}: {times[0].name!r} cannot be read ({reason})") from None
+    except UserError as reason:
+        raise UserError(f"{where}: {times[0].name!r} cannot be read ({reason})") from None
     step = float(np.median(steps))
     if not (step > 0 and np.abs(steps - step).max() <= 0.01 * step):
-        raise BadInput(
+        raise UserError(
             f"{where}: the steps of {times[0].name!r} lie between {steps.min():g} and {steps.max():g}: frames come at equal "
             "intervals; give the interval with --dt if they do"
         )
     unit = (times[0].unit.split() or ["s"])[0].lower()
     seconds = SECONDS.get(unit, SECONDS.get(unit.removesuffix("s"), 0.0))
     if not seconds:
-        raise BadInput(f"{where}: time is in {unit!r}, of which nothing is known; give the interval with --dt")
+        raise UserError(f"{where}: time is in {unit!r}, of which nothing is known; give the interval with --dt")
     return float(f"{step * seconds:.9g}")
 
 

@@ -26,7 +26,7 @@ from rollbench.datasets.files.base import (
     Clip,
     FromFiles,
     Item,
-    Quarantined,
+    SkippedItem,
     Source,
     files_under,
     option,
@@ -35,7 +35,7 @@ from rollbench.datasets.files.base import (
 )
 from rollbench.datasets.files.tfrecord import BadRecord, bytes_features, offsets, record
 from rollbench.datasets.files.videos import RGB
-from rollbench.errors import BadInput, nearest
+from rollbench.errors import UserError, did_you_mean
 
 SIDE, LENGTH = 64, 30
 SOFTMOTION = re.compile(r"(?:^|/)traj_(?P<first>\d+)_to_(?P<last>\d+)\.tfrecords?$")
@@ -55,7 +55,7 @@ class BAIR(FromFiles):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.frames > LENGTH:
-            raise BadInput(f"bair: frames = {self.frames} exceeds a trajectory; the most is {LENGTH}")
+            raise UserError(f"bair: frames = {self.frames} exceeds a trajectory; the most is {LENGTH}")
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:
@@ -77,10 +77,10 @@ class BAIR(FromFiles):
         files = sorted(((n, b) for n, b in files_under(root) if self._ours(root, n)), key=lambda file: _first(file[0]))
         if not files:
             there = sorted({Path(name).parent.name or "." for name, _ in files_under(root) if ".tfrecord" in name})
-            raise BadInput(
+            raise UserError(
                 f"no record files of the split {self.split!r} in {str(root)!r}: {self.split}/traj_<n>_to_<n>.tfrecords or "
                 f"<name>-{self.split}.tfrecord-<n>-of-<n> are read"
-                + (f"; there are some in {nearest(self.split, there)}" if there else "")
+                + (f"; there are some in {did_you_mean(self.split, there)}" if there else "")
             )
         items: list[Item] = []
         bad = _lacking([name for name, _ in files])
@@ -88,7 +88,7 @@ class BAIR(FromFiles):
             try:
                 items.extend(Item(name, (index, at)) for index, at in enumerate(offsets(root / name)))
             except BadRecord as reason:
-                bad.append(Quarantined(name, str(reason), fatal=True))
+                bad.append(SkippedItem(name, str(reason), fatal=True))
         return Source(root, tuple(files), tuple(items), 1, self.frame_shape, RGB, tuple(bad))
 
     def _ours(self, root: Path, name: str) -> bool:
@@ -97,7 +97,7 @@ class BAIR(FromFiles):
             return found["split"] == self.split
         return bool(SOFTMOTION.search(name)) and self.split == ((root / name).parent.name)
 
-    def read(self, root: Path, items: Sequence[Item]) -> Iterator[Clip | Quarantined]:
+    def read(self, root: Path, items: Sequence[Item]) -> Iterator[Clip | SkippedItem]:
         for item in items:
             index, at = item.at
             try:
@@ -107,7 +107,7 @@ class BAIR(FromFiles):
                 if isinstance(reason, OSError) and reason.errno:
                     raise source_fails(root, item.name, reason) from None
                 words = str(reason) if isinstance(reason, BadRecord) else f"the record at byte {at}: {reason}"
-                yield Quarantined(item.name, words, fatal=True)
+                yield SkippedItem(item.name, words, fatal=True)
             else:
                 yield Clip(f"{item.name}#{index:04d}", frames, item.name, 0, 1.0)
 
@@ -138,11 +138,11 @@ def _first(name: str) -> tuple[int, str]:
     return (int(found["first"]) if found else 0, name)
 
 
-def _lacking(names: Sequence[str]) -> list[Quarantined]:
+def _lacking(names: Sequence[str]) -> list[SkippedItem]:
     """The files that the names of the others say there are."""
     found = [match for match in map(TFDS.search, names) if match]
     there = {int(match["first"]) for match in found}
     every = range(int(found[0]["last"])) if found else range(0)
     return [
-        Quarantined(f"shard {n:05d}", f"one of {len(every)} and not there", fatal=True) for n in every if n not in there
+        SkippedItem(f"shard {n:05d}", f"one of {len(every)} and not there", fatal=True) for n in every if n not in there
     ]

@@ -2,7 +2,7 @@
 
 `listed` looks at names, sizes and headers alone and refuses what cannot be a source at all. `read` turns some of its items into
 clips, alike whichever others it is given with them. What cannot be read is never replaced by something else: it comes out as
-`Quarantined`, with its reason, and stands in the corpus' manifest.
+`SkippedItem`, with its reason, and stands in the corpus' manifest.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rollbench.errors import BadInput, nearest
+from rollbench.errors import UserError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Quarantined:
+class SkippedItem:
     """What is left out, and why. fatal: the source is refused because of it unless the user says --skip-bad."""
 
     source: str
@@ -61,7 +61,7 @@ class Source:
     clips: int
     shape: tuple[int, int, int]
     channels: tuple[tuple[str, str], ...]
-    absent: tuple[Quarantined, ...] = ()
+    missing: tuple[SkippedItem, ...] = ()
 
     def __post_init__(self) -> None:
         for name, _ in self.files:
@@ -88,11 +88,11 @@ class FromFiles:
         for f in dataclasses.fields(self):
             value, choices = getattr(self, f.name), self.splits if f.name == "split" else f.metadata.get("choices")
             if choices and value not in choices:
-                raise BadInput(f"{self.called}: {f.name} {value!r} is unknown; {nearest(str(value), choices)}")
+                raise UserError(f"{self.called}: {f.name} {value!r} is unknown; {did_you_mean(str(value), choices)}")
             if isinstance(f.default, float):
                 object.__setattr__(self, f.name, float(value))  # 0 and 0.0 are one key
             if isinstance(f.default, int) and value < (least := f.metadata["least"]):
-                raise BadInput(f"{self.called}: {f.name} = {value} is below {least}; the smallest is {least}")
+                raise UserError(f"{self.called}: {f.name} = {value} is below {least}; the smallest is {least}")
 
     @property
     def command(self) -> str:
@@ -112,23 +112,23 @@ class FromFiles:
         """What the source has of this split."""
         raise NotImplementedError
 
-    def read(self, root: Path, items: Sequence[Item]) -> Iterator[Clip | Quarantined]:
+    def read(self, root: Path, items: Sequence[Item]) -> Iterator[Clip | SkippedItem]:
         """The clips of some items, in their order."""
         raise NotImplementedError
 
 
-class SourceFails(RuntimeError):
+class SourceError(RuntimeError):
     """A source cannot be read as it was listed. What is in it may be whole, so nothing is left out for it: the work stops."""
 
 
-def source_fails(root: Path, name: str, error: OSError) -> SourceFails | BadInput:
+def source_fails(root: Path, name: str, error: OSError) -> SourceError | UserError:
     """What stops an ingest at a file that it has listed, by what the system says of it."""
     words = f"{name!r} of the source {str(root)!r} cannot be read ({error.strerror or error})"
     if isinstance(error, PermissionError):
-        return BadInput(f"{words}: let this user read it, or take it out of the source")
+        return UserError(f"{words}: let this user read it, or take it out of the source")
     if isinstance(error, FileNotFoundError):
-        return SourceFails(f"{words} and was there before; bring it back, or run the same command on what is there now")
-    return SourceFails(
+        return SourceError(f"{words} and was there before; bring it back, or run the same command on what is there now")
+    return SourceError(
         f"{words}, which is no fault of what it holds; what is finished is kept, run the same command to go on"
     )
 
@@ -155,7 +155,7 @@ def raised(error: OSError) -> None:
 
 def require_folder(root: Path, holding: str) -> None:
     if not root.is_dir():
-        raise BadInput(f"source {str(root)!r} is no folder: give --source the folder with {holding}")
+        raise UserError(f"source {str(root)!r} is no folder: give --source the folder with {holding}")
 
 
 def rank(name: str) -> str:
@@ -167,10 +167,10 @@ def text(name: str) -> str:
     """A file's name, if it is text: it becomes part of ids and manifests."""
     if name.isascii() or name.encode(errors="replace").decode() == name:
         return name
-    raise BadInput(f"the name of the file {ascii(name)} is no UTF-8; rename it")
+    raise UserError(f"the name of the file {ascii(name)} is no UTF-8; rename it")
 
 
-def shared_out(names: Iterable[str], split: str, test_fraction: float) -> set[str]:
+def split_by_hash(names: Iterable[str], split: str, test_fraction: float) -> set[str]:
     """The names that belong to a split: the first of them by `rank` are the test split."""
     ranked = sorted(set(names), key=rank)
     tests = test_count(len(ranked), test_fraction, ranked[0])
@@ -180,7 +180,7 @@ def shared_out(names: Iterable[str], split: str, test_fraction: float) -> set[st
 def test_count(count: int, test_fraction: float, first: str) -> int:
     """How many of `count` things are for testing: at least that fraction, and not all of them unless it is 1."""
     if count < 2 and 0 < test_fraction < 1:
-        raise BadInput(
+        raise UserError(
             f"{first!r} alone cannot be trained on and tested with: give more, or --test-fraction 0 for a training split "
             "without a test split, or 1"
         )

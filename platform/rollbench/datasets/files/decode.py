@@ -50,7 +50,7 @@ class Unreadable(Exception):
     """A video cannot give what is asked of it: the reason, in one line."""
 
 
-class Unreachable(Unreadable):
+class FileUnreadable(Unreadable):
     """A file cannot be read at all, whatever it holds: it may be whole. error: what the system says."""
 
     def __init__(self, words: str, error: OSError) -> None:
@@ -59,7 +59,7 @@ class Unreachable(Unreadable):
 
 
 @dataclass(frozen=True)
-class Cut:
+class ClipSpec:
     """How clips are cut from a video: `clips` of `frames` frames, one after the other from the first frame on."""
 
     size: int
@@ -71,7 +71,7 @@ class Cut:
     check: str = "file"
 
 
-def clips_of(path: Path, cut: Cut, fps: float) -> tuple[list[np.ndarray], float]:
+def clips_of(path: Path, cut: ClipSpec, fps: float) -> tuple[list[np.ndarray], float]:
     """The clips [frames, size, size, 3] of a video, at least one, and s between two frames; fps: where the file states none."""
     import av
 
@@ -87,7 +87,7 @@ def clips_of(path: Path, cut: Cut, fps: float) -> tuple[list[np.ndarray], float]
         return clips, cut.stride / float(stream.average_rate or fps)
 
 
-def clips_of_images(paths: Sequence[Path], cut: Cut, fps: float) -> tuple[list[np.ndarray], float]:
+def clips_of_images(paths: Sequence[Path], cut: ClipSpec, fps: float) -> tuple[list[np.ndarray], float]:
     """As `clips_of`, of images that are the frames of a video."""
     return _cut(_pictures(map(_image, paths), cut), cut), cut.stride / fps
 
@@ -111,16 +111,16 @@ def _blaming(path: Path, words: str = "") -> Iterator[None]:
 def _reach(path: Path, error: OSError, words: str) -> None:
     """Raise Unreachable for a file that is not there or cannot be read to its end: decoders call damage an error of the disk, too."""
     if error.errno in OF_THE_SYSTEM:
-        raise Unreachable(f"{words}cannot be read ({error.strerror})", error) from None
+        raise FileUnreadable(f"{words}cannot be read ({error.strerror})", error) from None
     try:
         with path.open("rb") as file:
             while file.read(1 << 20):
                 pass
     except OSError as own:
-        raise Unreachable(f"{words}cannot be read ({own.strerror})", own) from None
+        raise FileUnreadable(f"{words}cannot be read ({own.strerror})", own) from None
 
 
-def _cut(pictures: Iterator[np.ndarray], cut: Cut) -> list[np.ndarray]:
+def _cut(pictures: Iterator[np.ndarray], cut: ClipSpec) -> list[np.ndarray]:
     clips: list[np.ndarray] = []
     for _ in range(cut.clips):
         frames = list(itertools.islice(pictures, cut.frames))
@@ -158,7 +158,7 @@ def _image(path: Path) -> Any:
     raise Unreadable(f"{path.name} cannot be read (it is empty)")
 
 
-def _pictures(frames: Iterable[Any], cut: Cut) -> Iterator[np.ndarray]:
+def _pictures(frames: Iterable[Any], cut: ClipSpec) -> Iterator[np.ndarray]:
     """Every stride-th frame as it is stored: uint8 [size, size, 3]."""
     import av
 
@@ -176,7 +176,7 @@ def _pictures(frames: Iterable[Any], cut: Cut) -> Iterator[np.ndarray]:
             continue
 
 
-def _graph(frame: Any, cut: Cut) -> Any:
+def _graph(frame: Any, cut: ClipSpec) -> Any:
     from av.filter import Graph
 
     chain = [

@@ -24,15 +24,15 @@ from rollbench.datasets.files.base import (
     Clip,
     FromFiles,
     Item,
-    Quarantined,
+    SkippedItem,
     Source,
     option,
     raised,
-    shared_out,
     source_fails,
+    split_by_hash,
     test_count,
 )
-from rollbench.errors import BadInput, nearest
+from rollbench.errors import UserError, did_you_mean
 
 FEW = "give fewer --frames"
 
@@ -56,11 +56,11 @@ class Fields(FromFiles):
         super().__post_init__()
         for dim in self.dims:
             if dim not in (*NAMES, DROPPED):
-                raise BadInput(f"fields: dims has an axis {dim!r}; {nearest(dim, (*NAMES, DROPPED))}")
+                raise UserError(f"fields: dims has an axis {dim!r}; {did_you_mean(dim, (*NAMES, DROPPED))}")
         if self.dims and not set(NEEDED) <= set(self.dims):
-            raise BadInput(f"fields: dims {' '.join(self.dims)} must name time, y and x, as in: time y x channel")
+            raise UserError(f"fields: dims {' '.join(self.dims)} must name time, y and x, as in: time y x channel")
         if not (0 <= self.dt < math.inf and 0 <= self.test_fraction <= 1):
-            raise BadInput(
+            raise UserError(
                 f"fields: dt = {self.dt} must not be negative, test_fraction = {self.test_fraction} must lie between 0 and 1"
             )
 
@@ -100,42 +100,42 @@ class Fields(FromFiles):
         ):
             other = [name for name, field in fields.items() if of(field) != of(fields[first])]
             if other:
-                raise BadInput(
+                raise UserError(
                     f"{len(other)} of {len(fields)} files differ: {other[0]} has {words} {of(fields[other[0]])} where {first} "
                     f"has {of(fields[first])}; ingest them apart"
                 )
         if self.kind == "flow" and fields[first].shape[0] != 2:
             names = " ".join(name for name, _ in fields[first].channels)
-            raise BadInput(
+            raise UserError(
                 f"a flow has two channels and {first} has {names}: choose them with --variables, or --kind field"
             )
 
-    def _clips(self, fields: dict[str, Field]) -> tuple[tuple[Item, ...], tuple[Quarantined, ...]]:
+    def _clips(self, fields: dict[str, Field]) -> tuple[tuple[Item, ...], tuple[SkippedItem, ...]]:
         """The clips of this split, and the files whose trajectories are too short for any."""
         trajectories, bad = {}, []
         for name, field in fields.items():
             starts = range(self.skip, field.frames - self._span + 1, self.frames * self.stride)
             if not starts:
                 short = f"too short: {field.frames} frames where a clip needs {self.skip + self._span}"
-                bad.append(Quarantined(name, short))
+                bad.append(SkippedItem(name, short))
             for trajectory in range(field.trajectories if starts else 0):
                 trajectories[f"{name}#{trajectory:05d}"] = [Item(name, (trajectory, start)) for start in starts]
         if not trajectories:
-            raise BadInput(f"no trajectory is long enough: {bad[0].source} is {bad[0].reason}; {FEW}")
+            raise UserError(f"no trajectory is long enough: {bad[0].source} is {bad[0].reason}; {FEW}")
         items = self._own(trajectories)
         if not items:
-            raise BadInput(f"the split {self.split!r} is empty at --test-fraction {self.test_fraction}; 0.1 is usual")
+            raise UserError(f"the split {self.split!r} is empty at --test-fraction {self.test_fraction}; 0.1 is usual")
         return items, tuple(bad)
 
     def _own(self, trajectories: dict[str, list[Item]]) -> tuple[Item, ...]:
         if len(trajectories) > 1:
-            own = shared_out(trajectories, self.split, self.test_fraction)
+            own = split_by_hash(trajectories, self.split, self.test_fraction)
             return tuple(item for name, clips in trajectories.items() if name in own for item in clips)
         ((name, clips),) = trajectories.items()
         tests = test_count(len(clips), self.test_fraction, name)
         return tuple(clips[len(clips) - tests :] if self.split == "test" else clips[: len(clips) - tests])
 
-    def read(self, root: Path, items: Sequence[Item]) -> Iterator[Clip | Quarantined]:
+    def read(self, root: Path, items: Sequence[Item]) -> Iterator[Clip | SkippedItem]:
         for name, group in groupby(items, key=lambda item: item.name):
             with variables(_base(root) / name) as found:
                 field = field_of(found, self.variables, self.dims, self.dt, name)
@@ -152,7 +152,7 @@ class Fields(FromFiles):
                         wrong = f"cannot be read ({' '.join(str(error).split())})"
                     place = f"trajectory {trajectory}, frames {start} to {times[-1]}"
                     yield (
-                        Quarantined(name, f"{place}: {wrong}", fatal=True)
+                        SkippedItem(name, f"{place}: {wrong}", fatal=True)
                         if wrong
                         else Clip(f"{name}#{trajectory:05d}@{start:06d}", frames, name, start, dt)
                     )
@@ -165,7 +165,7 @@ def _base(root: Path) -> Path:
 def _files(root: Path) -> list[tuple[str, int]]:
     """(name, bytes) of every file of fields under a folder, or of the one that the source is, in the order of names."""
     if not root.exists():
-        raise BadInput(f"source {str(root)!r} does not exist: give a file of fields, or a folder of them")
+        raise UserError(f"source {str(root)!r} does not exist: give a file of fields, or a folder of them")
     base, found = _base(root), []
     if base != root:
         return [(root.name, _bytes(root))]
@@ -176,7 +176,7 @@ def _files(root: Path) -> list[tuple[str, int]]:
                 found.append((path.relative_to(root).as_posix(), _bytes(path)))
         folders[:] = [name for name in folders if not name.startswith(".") and Path(name).suffix.lower() not in ENDINGS]
     if not found:
-        raise BadInput(f"no fields in {str(root)!r}: files ending in {' '.join(ENDINGS)} are read")
+        raise UserError(f"no fields in {str(root)!r}: files ending in {' '.join(ENDINGS)} are read")
     return sorted(found)
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
-from rollbench.datasets.files.base import Item, Quarantined, Source, files_under, option, rank, shared_out
+from rollbench.datasets.files.base import Item, SkippedItem, Source, files_under, option, rank, split_by_hash
 from rollbench.datasets.files.decode import ENDINGS, IMAGES
 from rollbench.datasets.files.videos import Videos
-from rollbench.errors import BadInput
+from rollbench.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,19 @@ class Folder(Videos):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.test_fraction <= 1:
-            raise BadInput(f"folder: test_fraction = {self.test_fraction} must lie between 0 and 1")
+            raise UserError(f"folder: test_fraction = {self.test_fraction} must lie between 0 and 1")
 
     def listed(self, root: Path) -> Source:
         files, bad = _listed_in(root) if root.is_file() else (_in_folder(root), [])
         videos = sorted({_video(name) for name, _ in files})
         if not videos:
-            raise BadInput(
+            raise UserError(
                 f"no videos in {str(root)!r}: files ending in {' '.join(ENDINGS)} and folders of images "
                 f"({' '.join(IMAGES)}) are read"
             )
-        own = shared_out(videos, self.split, self.test_fraction)
+        own = split_by_hash(videos, self.split, self.test_fraction)
         if not own:
-            raise BadInput(f"the split {self.split!r} is empty at --test-fraction {self.test_fraction}; 0.1 is usual")
+            raise UserError(f"the split {self.split!r} is empty at --test-fraction {self.test_fraction}; 0.1 is usual")
         items = tuple(Item(name) for name in sorted(own, key=rank))
         return self.of(root, files, items, bad)
 
@@ -69,16 +69,16 @@ def _video(name: str) -> str:
 
 def _in_folder(root: Path) -> list[tuple[str, int]]:
     if not root.is_dir():
-        raise BadInput(f"source {str(root)!r} does not exist: give a folder of videos, or a text file that lists some")
+        raise UserError(f"source {str(root)!r} does not exist: give a folder of videos, or a text file that lists some")
     return [(name, size) for name, size in files_under(root) if _ending(name) in (*ENDINGS, *IMAGES)]
 
 
-def _listed_in(sheet: Path) -> tuple[list[tuple[str, int]], list[Quarantined]]:
+def _listed_in(sheet: Path) -> tuple[list[tuple[str, int]], list[SkippedItem]]:
     """The files of a list, by their paths relative to it (or absolute), and the lines that lead nowhere."""
     try:
         lines = sheet.read_text().splitlines()
     except UnicodeDecodeError:
-        raise BadInput(f"source {str(sheet)!r} is no list of paths: give a folder, or a text file") from None
+        raise UserError(f"source {str(sheet)!r} is no list of paths: give a folder, or a text file") from None
     files, bad = [], []
     for line in filter(None, map(str.strip, lines)):
         path = sheet.parent / line
@@ -88,5 +88,5 @@ def _listed_in(sheet: Path) -> tuple[list[tuple[str, int]], list[Quarantined]]:
             files.append((line, path.stat().st_size))
         else:
             words = "is no video" if path.is_file() else "does not exist"
-            bad.append(Quarantined(line, f"{sheet.name} names it and it {words}", fatal=True))
+            bad.append(SkippedItem(line, f"{sheet.name} names it and it {words}", fatal=True))
     return files, bad

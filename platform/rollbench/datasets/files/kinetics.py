@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from rollbench.datasets.files.base import Item, Quarantined, Source, files_under, rank, require_folder
+from rollbench.datasets.files.base import Item, SkippedItem, Source, files_under, rank, require_folder
 from rollbench.datasets.files.decode import ENDINGS
 from rollbench.datasets.files.videos import Videos
-from rollbench.errors import BadInput, nearest
+from rollbench.errors import UserError, did_you_mean
 
 CALLED = {"train": ("train",), "val": ("val", "validation", "validate", "valid"), "test": ("test",)}
 NAME = re.compile(r"^(?P<id>[\w-]{11})(_\d+_\d+)?$")  # the second part: seconds from and to
@@ -44,13 +44,13 @@ class Kinetics600(Videos):
         annotated, sheets = _annotations(root, self.split)
         if top is None and not annotated:
             there = [path.name for path in sorted(root.iterdir()) if path.is_dir()]
-            raise BadInput(
+            raise UserError(
                 f"source {str(root)!r} has no folder for the split {self.split!r} and no csv that says what belongs "
-                f"to it; {nearest(self.split, there) if there else 'it has no folders at all'}"
+                f"to it; {did_you_mean(self.split, there) if there else 'it has no folders at all'}"
             )
         files = [(n, b) for n, b in files_under(root, top) if Path(n).suffix.lower() in ENDINGS]
         if not files:
-            raise BadInput(f"no videos in {str(top or root)!r}: files ending in {' '.join(ENDINGS)} are read")
+            raise UserError(f"no videos in {str(top or root)!r}: files ending in {' '.join(ENDINGS)} are read")
         items, bad = _matched([name for name, _ in files], annotated)
         return self.of(root, [*files, *sheets], items, bad)
 
@@ -83,7 +83,7 @@ def _annotations(root: Path, split: str) -> tuple[dict[str, str], list[tuple[str
         columns = {(name or "").strip().lower(): name for name in fields}
         column = columns.get("youtube_id") or columns.get("id")
         if column is None:
-            raise BadInput(f"{path} has columns {', '.join(columns)}: youtube_id (or id) is needed")
+            raise UserError(f"{path} has columns {', '.join(columns)}: youtube_id (or id) is needed")
         own = columns.get("split")
         for row in rows:
             its = (row[own] or "" if own else path.stem).strip().lower()
@@ -100,23 +100,23 @@ def _rows(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
             rows = csv.DictReader(lines)
             return rows.fieldnames or (), list(rows)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{path} is no sheet of commas in UTF-8 ({error}); save it as such, or take it away") from None
+        raise UserError(f"{path} is no sheet of commas in UTF-8 ({error}); save it as such, or take it away") from None
 
 
-def _matched(names: list[str], annotated: dict[str, str]) -> tuple[tuple[Item, ...], tuple[Quarantined, ...]]:
+def _matched(names: list[str], annotated: dict[str, str]) -> tuple[tuple[Item, ...], tuple[SkippedItem, ...]]:
     """The files that are read, in order, and what is wrong with the others."""
     first: dict[str, str] = {}
     bad = []
     for name in names:
         found = video_id(name)
         if annotated and found not in annotated:
-            bad.append(Quarantined(name, "no annotation names it for this split"))
+            bad.append(SkippedItem(name, "no annotation names it for this split"))
         elif found in first:
-            bad.append(Quarantined(name, f"the same video as {first[found]}"))
+            bad.append(SkippedItem(name, f"the same video as {first[found]}"))
         else:
             first[found] = name
     for lacking in sorted(set(annotated) - set(first)):
-        close = nearest(lacking, [video_id(name) for name in names]).split("?")[0] if len(names) < 1000 else ""
+        close = did_you_mean(lacking, [video_id(name) for name in names]).split("?")[0] if len(names) < 1000 else ""
         words = f"{annotated[lacking]} names it and the source lacks it"
-        bad.append(Quarantined(lacking, words + (f" ({close}?)" if "did you" in close else ""), fatal=True))
+        bad.append(SkippedItem(lacking, words + (f" ({close}?)" if "did you" in close else ""), fatal=True))
     return tuple(Item(first[found]) for found in sorted(first, key=rank)), tuple(bad)

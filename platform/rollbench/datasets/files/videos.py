@@ -8,9 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
-from rollbench.datasets.files.base import Clip, FromFiles, Item, Quarantined, Source, option, source_fails
-from rollbench.datasets.files.decode import CHECKS, FILTERS, Cut, Unreachable, Unreadable, clips_of, clips_of_images
-from rollbench.errors import BadInput
+from rollbench.datasets.files.base import Clip, FromFiles, Item, SkippedItem, Source, option, source_fails
+from rollbench.datasets.files.decode import (
+    CHECKS,
+    FILTERS,
+    ClipSpec,
+    FileUnreadable,
+    Unreadable,
+    clips_of,
+    clips_of_images,
+)
+from rollbench.errors import UserError
 
 RGB = (("red", "0..255"), ("green", "0..255"), ("blue", "0..255"))
 
@@ -33,7 +41,7 @@ class Videos(FromFiles):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.fps < math.inf:
-            raise BadInput(f"{self.called}: fps = {self.fps} must be positive and finite; 25 is usual")
+            raise UserError(f"{self.called}: fps = {self.fps} must be positive and finite; 25 is usual")
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:
@@ -54,19 +62,19 @@ class Videos(FromFiles):
         """The file of a video, or the images that are its frames."""
         return [root / item.name]
 
-    def read(self, root: Path, items: Sequence[Item]) -> Iterator[Clip | Quarantined]:
-        cut = Cut(self.size, self.frames, self.stride, self.clips, self.crop, self.filter, self.check)
+    def read(self, root: Path, items: Sequence[Item]) -> Iterator[Clip | SkippedItem]:
+        cut = ClipSpec(self.size, self.frames, self.stride, self.clips, self.crop, self.filter, self.check)
         for item in items:
             try:
                 paths = self.paths(root, item)
                 one = len(paths) == 1
                 clips, dt = clips_of(paths[0], cut, self.fps) if one else clips_of_images(paths, cut, self.fps)
-            except Unreachable as reason:
+            except FileUnreadable as reason:
                 raise source_fails(root, item.name, reason.error) from None
             except OSError as error:
                 raise source_fails(root, item.name, error) from None
             except Unreadable as reason:
-                yield Quarantined(item.name, str(reason))
+                yield SkippedItem(item.name, str(reason))
                 continue
             for n, frames in enumerate(clips):
                 start = n * self.frames * self.stride
@@ -77,6 +85,6 @@ class Videos(FromFiles):
         return item.name
 
     def of(
-        self, root: Path, files: Sequence[tuple[str, int]], items: Sequence[Item], bad: Sequence[Quarantined]
+        self, root: Path, files: Sequence[tuple[str, int]], items: Sequence[Item], bad: Sequence[SkippedItem]
     ) -> Source:
         return Source(root, tuple(files), tuple(items), self.clips, self.frame_shape, RGB, tuple(bad))
