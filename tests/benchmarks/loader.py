@@ -146,7 +146,7 @@ def ray_data(folder: Path) -> Reader:
             yield {"frames": clip[start : start + WINDOW]}
 
     while True:
-        dataset = ray.data.from_items(names).flat_map(read, fn_kwargs={"stage": artifact})
+        dataset = ray.data.from_items(names).flat_map(read, fn_kwargs={"artifact": artifact})
         for batch in dataset.iter_torch_batches(batch_size=BATCH, local_shuffle_buffer_size=256, drop_last=True):
             yield normalised(batch["frames"])
 

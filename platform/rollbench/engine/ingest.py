@@ -117,7 +117,7 @@ def _receipts(stage: CorpusStage, artifact: Artifact, progress: Progress, worker
     pending = {shard["name"] for shard in shards} - set(artifact.receipts(*FACTS))
     if pending:
         compute = ray.data.TaskPoolStrategy(size=min(workers, len(pending)) if workers else None)
-        how = {"fn_kwargs": {"value": stage.value, "root": stage.source.root, "stage": artifact}, "num_cpus": 1}
+        how = {"fn_kwargs": {"value": stage.value, "root": stage.source.root, "artifact": artifact}, "num_cpus": 1}
         try:
             pipeline = partial(ray.data.Dataset.map, fn=write_shard, compute=compute, **how)
             write_shards(artifact, shards, progress, stage.title, "shards", pipeline, FACTS)

@@ -48,7 +48,7 @@ def ingest(stage: Stage, store: Store, progress: Progress) -> StageOutput:
         for split, ids in splits.items()
         for n, start in enumerate(range(0, len(ids), SHARD))
     ]
-    simulate = {"fn_kwargs": {"work": stage, "stage": artifact}, "num_cpus": 1}
+    simulate = {"fn_kwargs": {"stage": stage, "artifact": artifact}, "num_cpus": 1}
     receipts = write_shards(
         artifact, shards, progress, "simulate", "shards", lambda items: items.map(_simulate, **simulate), FACTS
     )

@@ -60,7 +60,7 @@ def train(
     """
     artifact = stage.artifact(store)
     leg = leg or TrainingSegment(stage.made_from["training"].steps, artifact, artifact)
-    config, made = {"work": stage, "store": store, "leg": leg}, partial(newest, leg.home)
+    config, made = {"stage": stage, "store": store, "leg": leg}, partial(newest, leg.home)
     if pool.kept:
         pool.call(_train_here, config, told=told, made=made)
     else:  # Ray Train counts all deaths of a group, and knows nothing of checkpoints: one that got on is begun again
@@ -92,7 +92,7 @@ def _trainer(config: dict[str, Any], pool: ActorPool, max_workers: int) -> Torch
             resources_per_worker={"CPU": WORKER_CPUS} | ({"GPU": pool.gpus} if pool.gpus else {}),
         ),
         run_config=ray.train.RunConfig(
-            name=config["work"].key,
+            name=config["stage"].key,
             failure_config=ray.train.FailureConfig(max_failures=MAX_RETRIES),
             callbacks=[TuneReportCallback()],
             **discard_experiment_state(),
@@ -106,7 +106,7 @@ def _worker(config: dict[str, Any]) -> None:
     forget_peak_memory()
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    stage, store, leg = config["work"], config["store"], config["leg"]
+    stage, store, leg = config["stage"], config["store"], config["leg"]
     check_node_sees(leg.to)
     context = ray.train.get_context()
     training = stage.made_from["training"]
