@@ -9,7 +9,7 @@ from functools import partial
 if __name__ == "__main__":
     import _path  # noqa: F401
 
-from experiments.hyperparameters import network_and_training
+from experiments._hyperparameters import network_and_training
 from experiments.table1 import SETTING
 from rollbench.cli.experiment import print_settings
 

@@ -9,7 +9,7 @@ from functools import partial
 if __name__ == "__main__":
     import _path  # noqa: F401
 
-from experiments.hyperparameters import simulation
+from experiments._hyperparameters import simulation
 from experiments.table8 import SETTING
 from rollbench.cli.experiment import print_settings
 

@@ -154,7 +154,7 @@ def test_a_training_that_stops_at_rungs_ends_like_one_that_does_not(tmp_path: Pa
 
 
 # --- a race -------------------------------------------------------------------------------------------------------------------
-DRIVER = "import sys; sys.path[:0] = sys.argv[1:4]; from test_search import TINY; from rollbench.cli import run; run(TINY, sys.argv[4:])"
+DRIVER = "import sys; sys.path[:0] = sys.argv[1:3]; from tests.engine.test_search import TINY; from rollbench.cli import run; run(TINY, sys.argv[3:])"
 
 
 def scores(home: Path) -> dict[str, tuple[bytes, int]]:
@@ -169,7 +169,7 @@ def test_a_search_that_was_killed_goes_on_and_computes_nothing_twice(tmp_path: P
     from rollbench.cli.experiment import run
 
     words = [*WORDS, "--storage", str(tmp_path / "store"), "--out", str(tmp_path / "out")]
-    rooms = [str(root / room) for room in ("platform", ".", "tests")]
+    rooms = [str(root / room) for room in ("platform", ".")]
     driver = subprocess.Popen(
         [sys.executable, "-c", DRIVER, *rooms, *words], stderr=subprocess.DEVNULL, start_new_session=True
     )

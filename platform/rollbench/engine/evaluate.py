@@ -1,6 +1,6 @@
 """From samples to features: Ray actors reduce each sample to a few vectors.
 
-What is kept of a film is for `rollbench.measures` to say. It is stored, so that another bootstrap, another protocol on the same
+What is kept of a film is for `rollbench.pipeline.measures` to say. It is stored, so that another bootstrap, another protocol on the same
 features or another number of resamples never goes back to the films.
 """
 
