@@ -154,7 +154,9 @@ def test_a_training_that_stops_at_rungs_ends_like_one_that_does_not(tmp_path: Pa
 
 
 # --- a race -------------------------------------------------------------------------------------------------------------------
-DRIVER = "import sys; sys.path[:0] = sys.argv[1:3]; from tests.engine.test_search import TINY; from rollbench.cli import run; run(TINY, sys.argv[3:])"
+DRIVER = """import sys; sys.path[:0] = sys.argv[1:3]
+from tests.engine.test_search import TINY
+from rollbench.cli import run; run(TINY, sys.argv[3:])"""
 
 
 def scores(home: Path) -> dict[str, tuple[bytes, int]]:

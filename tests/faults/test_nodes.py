@@ -101,7 +101,7 @@ def test_a_folder_that_the_hosts_do_not_share_is_refused(net: Net, undisturbed: 
 def test_a_source_that_the_hosts_do_not_share_is_refused(net: Net, storage: str) -> None:
     (net.first.folder / "tmp/videos").mkdir()
     write_video(net.first.folder / "tmp/videos/a.mkv", enlarged(blocks(6, 8, 8, seed=0)))
-    code = "import sys; from rollbench.cli import main; sys.exit(main(sys.argv[1:]))"
+    code = "import sys; from rollbench.cli.main import main; sys.exit(main(sys.argv[1:]))"
     words = ["ingest", "folder", "--source", "/tmp/videos", "--split", "train", "--size", "8", "--frames", "4"]
     command = [sys.executable, "-c", code, *words, "--test-fraction", "0", "--storage", storage]
     ingest = net.first.start(command, log="ingest", RAY_ADDRESS=f"{net.first.address}:6379")

@@ -170,14 +170,14 @@ import sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from test_training import NEVER, train
+from tests.training.test_training import NEVER, train
 from dataclasses import replace
 train(Path(sys.argv[1]), keeping=replace(NEVER, steps=2), on_checkpoint=lambda path, step: print(step, flush=True))
 """
 
 
 def test_a_run_killed_at_any_moment_goes_on_to_the_same_bits(tmp_path: Path, uninterrupted: Path, root: Path) -> None:
-    paths = os.pathsep.join([str(root / "platform"), str(root), str(root / "tests")])
+    paths = os.pathsep.join([str(root / "platform"), str(root)])
     command = [sys.executable, "-c", KILLED, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths}) as child:
         assert child.stdout is not None
