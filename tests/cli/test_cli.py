@@ -30,7 +30,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "argv"),
     [
         (
             ["--rows", "Rolling (2-4)"],
@@ -170,7 +170,7 @@ def test_sizes_read_like_a_persons() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "argv"),
     [
         ([], "paper"),
         (["training.steps=1000"], "paper, training.steps=1000"),

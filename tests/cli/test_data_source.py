@@ -53,7 +53,7 @@ def test_files_are_planned_from_their_listing(capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.usefixtures("no_ingest")
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "argv"),
     [
         (["--rows", "Rolling (2-4)"], "unknown row"),
         (["--workers", "64"], "exceeds the 2 micro-batches"),

@@ -91,7 +91,7 @@ def test_several_changes_of_a_value_are_made_or_refused(several: list[tuple[str,
 
 
 @pytest.mark.parametrize(
-    ("path", "text", "words"),
+    ("path", "text", "argv"),
     [
         ("leads", "[1.5]", "another kind"),
         ("sampling.degradation", "5", "another kind"),
