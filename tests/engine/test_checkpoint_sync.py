@@ -85,8 +85,8 @@ def test_what_a_killed_worker_left_on_its_machine_is_deleted_by_the_next(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     storage = uri(server, f"bucket/{tmp_path.name}")
     code = (
-        "import sys, time\nfrom rollbench.engine.scratch import scratch\nfrom rollbench.store import Store\n"
-        "with scratch(Store(sys.argv[1]).stage('model', 'k'), 1): time.sleep(600)"
+        "import sys, time\nfrom rollbench.engine.checkpoint_sync import scratch\nfrom rollbench.store import Store\n"
+        "with scratch(Store(sys.argv[1]).artifact('model', 'k'), 1): time.sleep(600)"
     )
     worker = subprocess.Popen([sys.executable, "-c", code, storage], env={**os.environ, "TMPDIR": str(tmp_path)})
     try:

@@ -110,7 +110,7 @@ def test_a_full_disk_is_told_with_path_and_bytes_and_leaves_no_half_file(tmp_pat
     code = (
         "import resource, sys\n"
         "from rollbench.store import Store\n"
-        "stage = Store(sys.argv[1]).stage('data', 'k')\n"
+        "stage = Store(sys.argv[1]).artifact('data', 'k')\n"
         "stage.write('a.bin', bytes(900))\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "try: stage.write('b.bin', bytes(123456))\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rollbench.store import lease
+from rollbench.store import Store, lease
 from rollbench.store.artifact import Artifact, Store
 from rollbench.store.lease import CLAIM, hold_lease
 from tests.faults.storage import uri
@@ -20,21 +20,20 @@ from tests.faults.storage import uri
 # A maker of the stage data/k: tells on its output what it hears, writes six shards of `pause` seconds each, publishes.
 MAKER = """
 import sys, time
-from rollbench.engine import claim
-from rollbench.store import Store
-root, pause, claim.BEAT, claim.STALE, claim.POLL, claim.SETTLE = sys.argv[1], *map(float, sys.argv[2:])
-stage = Store(root).stage("data", "k")
+from rollbench.store import Store, lease
+root, pause, lease.HEARTBEAT_S, lease.STALE, lease.POLL, lease.GRACE_S = sys.argv[1], *map(float, sys.argv[2:])
+artifact = Store(root).artifact("data", "k")
 def tell(text): print(text, flush=True)
-with claim.claimed(stage, tell) as ours:
+with lease.hold_lease(artifact, tell) as ours:
     tell("begins" if ours else "finds it made")
     if ours:
-        receipts = stage.receipts()
+        receipts = artifact.receipts()
         for i in range(6):
             if f"{i}.bin" not in receipts:
-                receipts[f"{i}.bin"] = stage.write(f"{i}.bin", bytes(1000 * i))
+                receipts[f"{i}.bin"] = artifact.write(f"{i}.bin", bytes(1000 * i))
                 tell(f"wrote {i}")
             time.sleep(pause)
-        stage.publish(receipts.values())
+        artifact.commit(receipts.values())
 """
 
 
@@ -120,7 +119,7 @@ def test_a_maker_that_froze_is_taken_over_and_does_no_harm_when_it_thaws(root: s
 
 @pytest.fixture
 def artifact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Artifact:
-    for name, value in {"STALE": 0.6, "POLL": 0.05, "SETTLE": 0.0, "BEAT": 0.1}.items():
+    for name, value in {"STALE": 0.6, "POLL": 0.05, "GRACE_S": 0.0, "HEARTBEAT_S": 0.1}.items():
         monkeypatch.setattr(lease, name, value)
     return Store(str(tmp_path)).artifact("data", "k")
 

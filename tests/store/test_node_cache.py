@@ -64,7 +64,7 @@ def test_memory_does_not_grow_with_what_is_read(artifact: Artifact) -> None:
         artifact.write(f"{n}.bin", bytes([n]) * SIZE)
     code = (
         "import re, sys\nfrom pathlib import Path\nfrom rollbench.store import Store\n"
-        "stage = Store(sys.argv[1]).stage('data', 'k')\n"
+        "stage = Store(sys.argv[1]).artifact('data', 'k')\n"
         "anonymous = lambda: int(re.search(r'RssAnon:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]) * 1024\n"
         "receipts = stage.receipts()\nbefore = anonymous()\n"
         "kept = [stage.read(receipt, keep=True) for receipt in receipts.values()]\n"
@@ -133,9 +133,9 @@ def test_a_disk_that_fills_meanwhile_is_told(folder: Path) -> None:
 
 def test_what_a_killed_fetch_left_is_deleted(folder: Path) -> None:
     code = (
-        "import os, signal, sys\nfrom rollbench import cache\n"
+        "import os, signal, sys\nfrom rollbench.store import node_cache\n"
         "def chunks():\n    yield b'abc'\n    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "cache.mapped('0' * 64, 6, chunks)"
+        "node_cache.open_cached('0' * 64, 6, chunks)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode < 0
     assert len(names(folder)) == 1
