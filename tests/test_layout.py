@@ -63,7 +63,7 @@ ROOMS: dict[str, set[str]] = {
 
 # What a room may import inside a function alone: reading a description of data must not load what simulates it.
 LAZY = {
-    "datasets": {"torch", "physics", "av", "PIL", "google_crc32c", "h5py", "scipy", "zarr"},
+    "datasets": {"torch", "physics", "av", "PIL", "google_crc32c", "h5py", "xarray", "zarr"},
     "evaluators": {"pyarrow", "av", "safetensors", "matplotlib", "tensorflow", "tensorflow_hub", "torchvision"},
 }
 

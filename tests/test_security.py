@@ -127,7 +127,7 @@ def test_arrays_that_are_pickles_are_refused(mark: Path, tmp_path: Path, ending:
     with pytest.raises((EvaluatorError, UserError)):
         list(Reader(file.parent))
     with contextlib.suppress(UserError), variables(file) as found:
-        assert found == []  # an archive's arrays that are no numbers are passed over
+        assert not found  # an archive's arrays that are no numbers are passed over
     assert not mark.exists()
 
 
@@ -198,7 +198,7 @@ def test_a_zip_that_names_files_outside_writes_none(tmp_path: Path) -> None:
         for name in ("../escaped.npy", "/tmp/escaped.npy", "u.npy"):
             archive.writestr(name, array.getvalue())
     with variables(path) as found:
-        assert [v.read(slice(None)).shape for v in found][-1] == (2, 3)
+        assert found["u"].values.shape == (2, 3)
     assert not list(tmp_path.rglob("escaped*")) and not Path("/tmp/escaped.npy").exists()
 
 

@@ -29,7 +29,7 @@ class Films:
 
 
 def commit(store: Store, value: Films, source: str = "a", **facts: Any) -> str:
-    artifact = store.artifact(corpora.KIND, corpora.corpus_key(value, corpora.listing([(source, 1)])))
+    artifact = store.artifact(corpora.KIND, corpora.corpus_key(value, corpora.listing([(source, 1, "")])))
     shape = {
         "kind": "video",
         "frame_shape": [3, 64, 64],
@@ -47,9 +47,11 @@ def store(tmp_path: Path) -> Store:
     return Store(str(tmp_path))
 
 
-def test_a_listing_is_names_and_sizes_in_any_order() -> None:
-    assert corpora.listing([("a", 1), ("b", 2)]) == corpora.listing([("b", 2), ("a", 1)])
-    assert corpora.listing([("a", 1), ("b", 2)]) != corpora.listing([("a", 2), ("b", 1)])
+def test_a_listing_has_names_sizes_and_fingerprints_in_any_order() -> None:
+    first, second = ("a", 1, "x"), ("b", 2, "y")
+    assert corpora.listing([first, second]) == corpora.listing([second, first])
+    assert corpora.listing([first, second]) != corpora.listing([("a", 2, "x"), ("b", 1, "y")])
+    assert corpora.listing([first]) != corpora.listing([("a", 1, "y")])
 
 
 def test_found_by_all_fields_but_the_split_and_with_frames_enough(store: Store) -> None:

@@ -89,7 +89,7 @@ def _described(stage: CorpusStage, store: Store) -> str:
     size = stage.item_bytes * len(source.items)
     lines = [
         f"{stage.title}: {stage.value.describe()}",
-        f"  source   {source.root}: {len(source.files):,} files of {sum(b for _, b in source.files) / 1e6:,.1f} MB",
+        f"  source   {source.root}: {len(source.files):,} files of {sum(size for _, size, _ in source.files) / 1e6:,.1f} MB",
         f"  clips    at most {len(source.items) * source.clips:,}, of {source.shape} (channels, y, x), {size / 1e6:,.1f} MB",
         f"  corpus   {artifact}: {state}",
         *(f"  left out {fault.source}: {fault.reason}" for fault in source.missing[:SHOWN]),

@@ -1,8 +1,8 @@
 """Ingested data: which corpora a storage holds, and the key of one.
 
 A corpus is one split of one data set, read once from files that somebody has on disk (`rollbench ingest`) and kept as a stage of
-kind "corpus". Its key follows from the data set's value, which has the split, and from the listing: the relative names and sizes
-of all source files. Where the source lies is no part of it, and a file that changes without changing its size is not noticed.
+kind "corpus". Its key follows from the data set's value, which has the split, and from the listing: the relative names, sizes and
+fingerprints of all source files (`datasets.files.base.fingerprint`). The path of the source is not part of it.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Missing(UserError):
     """What was ingested does not serve; the message has the command that makes what does."""
 
 
-def listing(files: Iterable[tuple[str, int]]) -> str:
-    """The digest of a source: the relative names of its files and their sizes in bytes, in any order."""
+def listing(files: Iterable[tuple[str, int, str]]) -> str:
+    """The digest of a source: the relative names of its files, their sizes in bytes and their fingerprints, in any order."""
     return hashlib.sha256(canonical(sorted(files)).encode()).hexdigest()
 
 

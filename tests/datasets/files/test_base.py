@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from rollbench.cli.main import main
-from rollbench.datasets.files.arrays import Variable
+from rollbench.datasets.files.arrays import values
 from rollbench.datasets.files.axes import field_of
 from rollbench.datasets.files.bair import BAIR
 from rollbench.datasets.files.base import FromFiles, Item, SkippedItem, SourceError
@@ -117,10 +117,10 @@ def test_a_field_whose_disk_fails_while_it_is_read_stops_the_work(
     value = Fields(frames=4, dims=("time", "channel", "y", "x"), test_fraction=0.0)
     errors = {"of the disk": OSError(5, "Input/output error"), "of the content": OSError("inflate() failed")}
 
-    def read(self: Any, index: Any) -> Any:
+    def read(*_: Any, **__: Any) -> Any:
         raise error
 
-    monkeypatch.setattr("rollbench.datasets.files.arrays.Variable.read", read)
+    monkeypatch.setattr("rollbench.datasets.files.axes.values", read)
     error = errors["of the content"]
     (found,) = value.read(tmp_path, [Item("a.npy", (0, 0))])
     assert isinstance(found, SkippedItem) and "inflate() failed" in found.reason
@@ -270,26 +270,42 @@ def test_a_netcdf_file_torn_anywhere_is_one_line(tmp_path: Path, length: int) ->
         Fields().listed(path)
 
 
-def test_a_damaged_part_of_a_file_is_told_with_its_kind() -> None:
-    def stored(index: Any) -> Any:
-        raise zlib.error("Error -3 while decompressing")
+def unreadable(error: Exception, dims: tuple[str, ...], shape: tuple[int, ...]) -> Any:
+    """A lazy variable whose values cannot be read."""
+    xarray = pytest.importorskip("xarray", reason="pip install -e '.[fields]'")
+    from xarray.backends import BackendArray
+    from xarray.core.indexing import LazilyIndexedArray
 
-    variable = Variable("time", ("time",), (3,), stored)
+    class Failing(BackendArray):
+        dtype = np.dtype("f4")
+
+        def __init__(self) -> None:
+            self.shape = shape
+
+        def __getitem__(self, key: Any) -> Any:
+            raise error
+
+    return xarray.Variable(dims, LazilyIndexedArray(Failing()))
+
+
+def test_an_error_in_damaged_values_has_its_class() -> None:
+    damage = zlib.error("Error -3 while decompressing")
+    time, field = unreadable(damage, ("time",), (3,)), unreadable(damage, ("time", "y", "x"), (3, 2, 2))
     with pytest.raises(UserError, match=r"^error: Error -3 while decompressing"):
-        variable.part((slice(None),))
-    field = Variable("u", ("time", "y", "x"), (3, 2, 2), stored)
+        values(time)
     with pytest.raises(UserError, match=r"^a.nc: 'time' cannot be read \(error: Error -3"):
-        field_of([field, variable], (), (), 0.0, "a.nc")
+        field_of({"u": field, "time": time}, (), (), 0.0, "a.nc")
 
 
 @pytest.mark.parametrize("error", [MemoryError("no room"), OSError(5, "Input/output error")])
-def test_an_error_of_the_machine_is_no_damage(error: Exception) -> None:
-    def stored(index: Any) -> Any:
-        raise error
-
+def test_an_error_of_the_machine_is_not_damage(error: Exception) -> None:
     with pytest.raises(type(error)):
-        Variable("u", ("time",), (3,), stored).read((slice(None),))
+        values(unreadable(error, ("time",), (3,)))
 
 
-def test_a_unit_in_another_code_is_no_obstacle() -> None:
-    assert Variable("u", (), (), lambda _: np.zeros(()), {"units": b"\xb0C"}).unit == "\N{REPLACEMENT CHARACTER}C"
+def test_a_unit_in_another_encoding_is_read(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py", reason="pip install -e '.[fields]'")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("u", data=np.zeros((9, 2, 2))).attrs["units"] = np.bytes_(b"\xb0C")
+    ((_, unit),) = Fields(frames=9, dims=("time", "y", "x"), test_fraction=0).listed(tmp_path).channels
+    assert unit.endswith("C")

@@ -257,5 +257,4 @@ def test_an_archive_that_is_not_compressed_is_not_read_into_memory(tmp_path: Pat
     from rollbench.datasets.files.arrays import variables
 
     with variables(npz(tmp_path / "run", AXES)) as found:
-        flow = next(v for v in found if v.name == "flow").stored
-        assert isinstance(flow.__self__, np.memmap)  # type: ignore[attr-defined]
+        assert isinstance(found["flow"].values.base, np.memmap)

@@ -28,6 +28,7 @@ from rollbench.datasets.files.base import (
     Item,
     SkippedItem,
     Source,
+    entries,
     files_under,
     option,
     require_folder,
@@ -89,7 +90,9 @@ class BAIR(FromFiles):
                 items.extend(Item(name, (index, at)) for index, at in enumerate(offsets(root / name)))
             except BadRecord as reason:
                 bad.append(SkippedItem(name, str(reason), fatal=True))
-        return Source(root, tuple(files), tuple(items), 1, self.frame_shape, RGB, tuple(bad))
+        return Source(
+            root, entries(root, (name for name, _ in files)), tuple(items), 1, self.frame_shape, RGB, tuple(bad)
+        )
 
     def _ours(self, root: Path, name: str) -> bool:
         found = TFDS.search(name)

@@ -11,7 +11,9 @@ import dataclasses
 import hashlib
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -50,21 +52,23 @@ class SkippedItem:
     fatal: bool = False
 
 
+FileEntry = tuple[str, int, str]  # name relative to the source, bytes, fingerprint
+
+
 @dataclass(frozen=True)
 class Source:
-    """One split of a source. files: relative names and bytes of all that it depends on. items: in the order of the corpus' clips.
-    clips: at most so many of each item. shape: channels, y, x of a frame. channels: (name, unit). absent: known to be bad."""
+    """One split of a source."""
 
     root: Path
-    files: tuple[tuple[str, int], ...]
-    items: tuple[Item, ...]
-    clips: int
-    shape: tuple[int, int, int]
-    channels: tuple[tuple[str, str], ...]
-    missing: tuple[SkippedItem, ...] = ()
+    files: tuple[FileEntry, ...]  # all that the clips depend on
+    items: tuple[Item, ...]  # in the order of the corpus' clips
+    clips: int  # at most so many of each item
+    shape: tuple[int, int, int]  # channels, y, x of a frame
+    channels: tuple[tuple[str, str], ...]  # (name, unit)
+    missing: tuple[SkippedItem, ...] = ()  # known to be unusable
 
     def __post_init__(self) -> None:
-        for name, _ in self.files:
+        for name, _, _ in self.files:
             text(name)
 
 
@@ -131,6 +135,49 @@ def source_fails(root: Path, name: str, error: OSError) -> SourceError | UserErr
     return SourceError(
         f"{words}, which is no fault of what it holds; what is finished is kept, run the same command to go on"
     )
+
+
+BLOCK, BLOCKS = 64 << 10, 4  # bytes and number of the parts that a fingerprint reads
+
+
+def entries(base: Path, names: Iterable[str]) -> tuple[FileEntry, ...]:
+    """The files (and Zarr folders) of a source with their sizes and fingerprints, in the order of `names`."""
+    with ThreadPoolExecutor(16) as threads:  # most of the time is the storage's latency
+        return tuple(threads.map(lambda name: _entry(base / name, name), names))
+
+
+def _entry(path: Path, name: str) -> FileEntry:
+    try:
+        if not path.is_dir():
+            return (name, path.stat().st_size, fingerprint(path))
+        parts = [_entry(path / part, part) for part, _ in files_under(path)]
+        return (name, sum(size for _, size, _ in parts), hashlib.sha256(repr(sorted(parts)).encode()).hexdigest())
+    except OSError as error:
+        raise source_fails(path.parent, name, error) from None
+
+
+def fingerprint(path: Path) -> str:
+    """The sha256 of a file of at most 256 KiB; of a larger one, of four blocks of 64 KiB from its start to its end, its size and
+    the time of its last change.
+
+    So 1 TB of videos of 2.5 MB costs 100 GB of reading, 1 TB in files of 1 GB costs 256 MB. A copy that does not preserve the
+    time is another source, which costs an ingest and never gives the numbers of other data.
+    """
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        if status.st_size <= BLOCK * BLOCKS:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256(f"{status.st_size} {status.st_mtime_ns // 10**9}".encode())
+        for i in range(BLOCKS):
+            file.seek((status.st_size - BLOCK) * i // (BLOCKS - 1))
+            digest.update(file.read(BLOCK))
+    return digest.hexdigest()
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """A key that compares the numbers in names as numbers: frame_2 comes before frame_10."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts if part]
 
 
 def files_under(root: Path, top: Path | None = None) -> list[tuple[str, int]]:

@@ -12,20 +12,24 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import ClassVar, Self
 
+import numpy as np
+
 from rollbench.datasets.files.arrays import ENDINGS, variables
-from rollbench.datasets.files.axes import DROPPED, NAMES, NEEDED, Field, field_of
+from rollbench.datasets.files.axes import DROPPED, NAMES, Field, field_of, joined_field
 from rollbench.datasets.files.base import (
     Clip,
     FromFiles,
     Item,
     SkippedItem,
     Source,
+    entries,
+    natural,
     option,
     raised,
     source_fails,
@@ -35,6 +39,7 @@ from rollbench.datasets.files.base import (
 from rollbench.errors import UserError, did_you_mean
 
 FEW = "give fewer --frames"
+JOINED = 1  # the third number of an item whose frames lie in files of their own
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class Fields(FromFiles):
         for dim in self.dims:
             if dim not in (*NAMES, DROPPED):
                 raise UserError(f"fields: dims has an axis {dim!r}; {did_you_mean(dim, (*NAMES, DROPPED))}")
-        if self.dims and not set(NEEDED) <= set(self.dims):
+        if self.dims and not {"y", "x"} <= set(self.dims):
             raise UserError(f"fields: dims {' '.join(self.dims)} must name time, y and x, as in: time y x channel")
         if not (0 <= self.dt < math.inf and 0 <= self.test_fraction <= 1):
             raise UserError(
@@ -82,14 +87,19 @@ class Fields(FromFiles):
         return (self.frames - 1) * self.stride + 1
 
     def listed(self, root: Path) -> Source:
-        files, fields = _files(root), {}
-        for name, _ in files:
-            with variables(_base(root) / name) as found:
-                fields[name] = field_of(found, self.variables, self.dims, self.dt, name)
-        first = files[0][0]
+        fields = {name: self._field(root, name) for name in _names(root)}
+        first = next(iter(fields))
         self._check_alike(fields, first)
-        items, bad = self._clips(fields)
-        return Source(root, tuple(files), items, 1, fields[first].shape, fields[first].channels, bad)
+        joined = {first: joined_field(list(fields.values()), self.dt)} if _single_frames(fields) else {}
+        items, bad = self._clips(joined or fields)
+        if joined:
+            items = tuple(Item(item.name, (*item.at, JOINED)) for item in items)
+        files = entries(_base(root), fields)
+        return Source(root, files, items, 1, fields[first].shape, fields[first].channels, bad)
+
+    def _field(self, root: Path, name: str) -> Field:
+        with variables(_base(root) / name) as opened:
+            return field_of(opened, self.variables, self.dims, self.dt, name)
 
     def _check_alike(self, fields: dict[str, Field], first: str) -> None:
         """Refuse files whose frames are not alike: counted, the first one named."""
@@ -97,6 +107,7 @@ class Fields(FromFiles):
             ("frames of channels, y, x", lambda field: field.shape),
             ("the channels", lambda field: [f"{name} ({unit})" if unit else name for name, unit in field.channels]),
             ("an interval in s of", lambda field: float(f"{field.dt:.5g}")),
+            ("descending axes", lambda field: () if self.kind == "flow" else field.descending),
         ):
             other = [name for name, field in fields.items() if of(field) != of(fields[first])]
             if other:
@@ -137,48 +148,64 @@ class Fields(FromFiles):
 
     def read(self, root: Path, items: Sequence[Item]) -> Iterator[Clip | SkippedItem]:
         for name, group in groupby(items, key=lambda item: item.name):
-            with variables(_base(root) / name) as found:
-                field = field_of(found, self.variables, self.dims, self.dt, name)
-                dt = self.stride * field.dt
+            with variables(_base(root) / name) as opened:
+                field = field_of(opened, self.variables, self.dims, self.dt, name)
                 for item in group:
-                    trajectory, start = item.at
-                    times = range(start, start + self._span, self.stride)
-                    try:
-                        frames = field.read(trajectory, times)
-                        wrong = field.not_finite(frames, times)
-                    except (OSError, RuntimeError, ValueError) as error:
-                        if isinstance(error, OSError) and error.errno:
-                            raise source_fails(root, name, error) from None
-                        wrong = f"cannot be read ({' '.join(str(error).split())})"
-                    place = f"trajectory {trajectory}, frames {start} to {times[-1]}"
-                    yield (
-                        SkippedItem(name, f"{place}: {wrong}", fatal=True)
-                        if wrong
-                        else Clip(f"{name}#{trajectory:05d}@{start:06d}", frames, name, start, dt)
-                    )
+                    yield self._clip(root, item, field)
+
+    def _clip(self, root: Path, item: Item, field: Field) -> Clip | SkippedItem:
+        trajectory, start, *joined = item.at
+        times = range(start, start + self._span, self.stride)
+        try:
+            if joined:
+                field, frames = self._joined(root, field, times)
+            else:
+                frames = field.read(trajectory, times, ascending=self.kind == "flow")
+            wrong = field.not_finite(frames, times)
+        except (OSError, RuntimeError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno:
+                raise source_fails(root, item.name, error) from None
+            wrong = f"cannot be read ({' '.join(str(error).split())})"
+        if wrong:
+            span = f"trajectory {trajectory}, frames {start} to {times[-1]}"
+            return SkippedItem(item.name, f"{span}: {wrong}", fatal=True)
+        clip_id = f"{item.name}#{trajectory:05d}@{start:06d}"
+        return Clip(clip_id, frames, item.name, start, self.stride * field.dt)
+
+    def _joined(self, root: Path, first: Field, times: range) -> tuple[Field, np.ndarray]:
+        """A clip of files that hold one frame each, and the field that they are together."""
+        parts, fields, names = [], [first], _names(root)
+        for name in (names[1], *(names[time] for time in times)):
+            with variables(_base(root) / name) as opened:
+                fields.append(field_of(opened, self.variables, self.dims, self.dt, name))
+                parts.append(fields[-1].read(0, range(1), ascending=self.kind == "flow"))
+        return joined_field(fields[:2], self.dt), np.concatenate(parts[1:])
+
+
+def _single_frames(fields: Mapping[str, Field]) -> bool:
+    """Whether each file holds one frame of one simulation, so that the files together are a trajectory."""
+    return len(fields) > 1 and all(field.frames == field.trajectories == 1 for field in fields.values())
 
 
 def _base(root: Path) -> Path:
-    return root.parent if root.suffix.lower() in ENDINGS else root
+    return root.parent if _is_field(root.name) else root
 
 
-def _files(root: Path) -> list[tuple[str, int]]:
-    """(name, bytes) of every file of fields under a folder, or of the one that the source is, in the order of names."""
+def _names(root: Path) -> list[str]:
+    """The files of fields under a folder, or the one that the source is; numbers in names are compared as numbers."""
     if not root.exists():
         raise UserError(f"source {str(root)!r} does not exist: give a file of fields, or a folder of them")
-    base, found = _base(root), []
-    if base != root:
-        return [(root.name, _bytes(root))]
-    for folder, folders, names in os.walk(root, onerror=raised, followlinks=True):
-        for name in [*folders, *names]:
-            if Path(name).suffix.lower() in ENDINGS and not name.startswith("."):
-                path = Path(folder, name)
-                found.append((path.relative_to(root).as_posix(), _bytes(path)))
-        folders[:] = [name for name in folders if not name.startswith(".") and Path(name).suffix.lower() not in ENDINGS]
-    if not found:
+    if _base(root) != root:
+        return [root.name]
+    names = []
+    for folder, folders, files in os.walk(root, onerror=raised):
+        visible = [name for name in [*folders, *files] if not name.startswith(".")]
+        names += [Path(folder, name).relative_to(root).as_posix() for name in visible if _is_field(name)]
+        folders[:] = [name for name in folders if name in visible and not _is_field(name)]
+    if not names:
         raise UserError(f"no fields in {str(root)!r}: files ending in {' '.join(ENDINGS)} are read")
-    return sorted(found)
+    return sorted(names, key=natural)
 
 
-def _bytes(path: Path) -> int:
-    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else path.stat().st_size
+def _is_field(name: str) -> bool:
+    return name.lower().endswith(ENDINGS)

@@ -7,12 +7,11 @@ that order within each. The clips of a video are consecutive, from its first fra
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
-from rollbench.datasets.files.base import Item, SkippedItem, Source, files_under, option, rank, split_by_hash
+from rollbench.datasets.files.base import Item, SkippedItem, Source, files_under, natural, option, rank, split_by_hash
 from rollbench.datasets.files.decode import ENDINGS, IMAGES
 from rollbench.datasets.files.videos import Videos
 from rollbench.errors import UserError
@@ -44,22 +43,17 @@ class Folder(Videos):
         if not own:
             raise UserError(f"the split {self.split!r} is empty at --test-fraction {self.test_fraction}; 0.1 is usual")
         items = tuple(Item(name) for name in sorted(own, key=rank))
-        return self.of(root, files, items, bad)
+        return self.of(root, [name for name, _ in files], items, bad)
 
     def paths(self, root: Path, item: Item) -> list[Path]:
         path = (root.parent if root.is_file() else root) / item.name
         if not path.is_dir():
             return [path]
-        return sorted((p for p in path.iterdir() if _ending(p.name) in IMAGES), key=_natural)
+        return sorted((p for p in path.iterdir() if _ending(p.name) in IMAGES), key=lambda p: natural(p.name))
 
 
 def _ending(name: str) -> str:
     return PurePosixPath(name).suffix.lower()
-
-
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """A name cut into numbers and the words between them."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name) if part]
 
 
 def _video(name: str) -> str:

@@ -52,7 +52,7 @@ class Kinetics600(Videos):
         if not files:
             raise UserError(f"no videos in {str(top or root)!r}: files ending in {' '.join(ENDINGS)} are read")
         items, bad = _matched([name for name, _ in files], annotated)
-        return self.of(root, [*files, *sheets], items, bad)
+        return self.of(root, [name for name, _ in (*files, *sheets)], items, bad)
 
     def clip_name(self, item: Item) -> str:
         return video_id(item.name)

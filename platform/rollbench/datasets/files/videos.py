@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
-from rollbench.datasets.files.base import Clip, FromFiles, Item, SkippedItem, Source, option, source_fails
+from rollbench.datasets.files.base import Clip, FromFiles, Item, SkippedItem, Source, entries, option, source_fails
 from rollbench.datasets.files.decode import (
     CHECKS,
     FILTERS,
@@ -84,7 +84,6 @@ class Videos(FromFiles):
         """What the ids of a video's clips begin with."""
         return item.name
 
-    def of(
-        self, root: Path, files: Sequence[tuple[str, int]], items: Sequence[Item], bad: Sequence[SkippedItem]
-    ) -> Source:
-        return Source(root, tuple(files), tuple(items), self.clips, self.frame_shape, RGB, tuple(bad))
+    def of(self, root: Path, files: Iterable[str], items: Sequence[Item], bad: Sequence[SkippedItem]) -> Source:
+        base = root.parent if root.is_file() else root
+        return Source(root, entries(base, files), tuple(items), self.clips, self.frame_shape, RGB, tuple(bad))
