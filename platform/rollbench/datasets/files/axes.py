@@ -49,7 +49,11 @@ class Field:
     def read(self, trajectory: int, times: range, ascending: bool = False) -> np.ndarray:
         """float32 [time, channel, y, x]; ascending: with rows and columns in the order of increasing coordinates."""
         simulation, own = divmod(trajectory, self.trajectories // len(self.simulations))
-        chosen = {"trajectory": own, "time": slice(times.start, times.stop, times.step), DROPPED: 0}
+        chosen: dict[str, int | slice] = {
+            "trajectory": own,
+            "time": slice(times.start, times.stop, times.step),
+            DROPPED: 0,
+        }
         pairs = zip(self.simulations[simulation], self.axes, strict=True)
         frames = np.concatenate([_part(v, axes, chosen) for v, axes in pairs], axis=1)
         flips = [slice(None, None, -1 if ascending and role in self.descending else 1) for role in ("y", "x")]
