@@ -78,14 +78,14 @@ def _make(
 
     with cluster.cluster():
         from rollbench.engine.evaluate import cache_i3d_weights, evaluate_reference
-        from rollbench.engine.run_stage import make
+        from rollbench.engine.run_stage import run_stage
         from rollbench.engine.score import score_trivial
         from rollbench.engine.simulate import ingest
         from rollbench.engine.trials import run_rows
 
         nodes.check_shared(store)
         resources = resources.resolve()
-        if any(isinstance(m, VideoDistance) for w in stages.shared() for m in w.made_from.get("measures", ())):
+        if any(isinstance(m, VideoDistance) for w in stages.shared() for m in getattr(w, "measures", ())):
             cache_i3d_weights(store)
         run = {
             "data": lambda w: ingest(w, store, progress),
@@ -93,7 +93,7 @@ def _make(
             "results": lambda w: cluster.call(score_trivial, w, store),
         }
         for stage in stages.shared():
-            make(stage, pending, store, progress, run[stage.kind])
+            run_stage(stage, pending, store, progress, run[stage.kind])
         groups = [g for g in stages.by_model() if any(w in pending for row in g for w in row.stages())]
         if groups:
             run_rows(groups, pending, store, resources, progress, on_done)
@@ -118,7 +118,7 @@ def search(stages: SearchPipeline, place: RunContext, mlflow: str, *, resources:
 def _told(stages: SearchPipeline) -> tuple[str, ...]:
     """What was raced and how, and what the proxy is and is not."""
     search, proxy, setting = stages.search, stages.search.proxy, stages.with_candidates.settings[0].setting
-    steps = ", ".join(f"{rung.made_from['step']:,}" for rung in stages.candidates[0].rungs)
+    steps = ", ".join(f"{rung.step:,}" for rung in stages.candidates[0].rungs)
     space = "; ".join(axis.said for axis in search.space)
     units = "on pixels from 0 to 1" if setting.data.kind == "video" else "in the units of the data"
     return (

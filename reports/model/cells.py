@@ -22,7 +22,7 @@ from rollbench.errors import UserError, did_you_mean
 KINDS = ("method", "baseline", "floor")
 DATA = ("real", "part", "own", "stand-in", "simulated")
 ARTEFACTS: Mapping[str, tuple[str, ...]] = {  # what must have made a number, by the kind of its row
-    "method": ("evaluator", "data_key", "model_key", "clips_key", "results_key", "commit"),
+    "method": ("evaluator", "data_key", "model_key", "rollouts_key", "results_key", "commit"),
     "baseline": ("evaluator", "data_key", "results_key", "commit"),
     "floor": ("evaluator", "data_key", "results_key", "commit"),
 }
@@ -37,7 +37,7 @@ LARGEST = 1e300  # squares and sums of larger numbers are no numbers
 COLUMNS = (
     "table", "setting", "row", "kind", "metric", "lead", "scale", "data", "seed", "value", "n", "replicates", "evaluator",
     "calls_per_frame", "calls_per_frame_total", "parameters", "train_steps", "train_seconds", "peak_memory_bytes",
-    "data_key", "model_key", "clips_key", "results_key", "commit", "device", "seconds",
+    "data_key", "model_key", "rollouts_key", "results_key", "commit", "device", "seconds",
 )  # fmt: skip
 
 
@@ -51,7 +51,7 @@ class Provenance:
     value: float
     data_key: str
     model_key: str
-    clips_key: str
+    rollouts_key: str
     results_key: str
     commit: str
     device: str
@@ -224,7 +224,7 @@ def _cell(group: pd.DataFrame) -> Cell:
 
 
 def _trace(record: Mapping[Any, Any]) -> Provenance:
-    keys = ("data_key", "model_key", "clips_key", "results_key", "commit", "device")
+    keys = ("data_key", "model_key", "rollouts_key", "results_key", "commit", "device")
     texts = {key: record[key] if isinstance(record[key], str) else "" for key in keys}
     return Provenance(
         seed=int(record["seed"]), value=float(record["value"]), seconds=_number(record["seconds"]), **texts

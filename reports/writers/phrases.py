@@ -26,7 +26,7 @@ COST_HEADER = (
     "peak memory",
 )
 REASON_HEADER = ("row", "of", "verdict", "why")
-TRACE_HEADER = ("row", "seed", "run", "data", "model", "clips", "results", "commit", "device")
+TRACE_HEADER = ("row", "seed", "run", "data", "model", "rollouts", "results", "commit", "device")
 
 
 def head(block: Block, lead: int | None) -> tuple[str, str]:
@@ -116,7 +116,7 @@ def traces(report: Report) -> list[list[str]]:
     out = []
     for (setting, row), of in report.lines.items():
         for t in of.one.traces:
-            keys = [t.data_key, t.model_key, t.clips_key, t.results_key]
+            keys = [t.data_key, t.model_key, t.rollouts_key, t.results_key]
             run = run_id(report.tracking, row, t.seed)
             out.append([name(report, setting, row), str(t.seed), run, *keys, _short(t.commit), t.device])
     return out

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,16 @@ from rollbench.pipeline.graph import Stage
 from rollbench.store.artifact import Store
 from rollbench.store.lease import CLAIM
 
-WORKS = [Stage("data", f"number {n}", {"n": n}) for n in range(2)]
+
+@dataclass(frozen=True, eq=False)
+class Numbered(Stage):
+    """A stage whose only input is a number."""
+
+    kind = "data"
+    n: int
+
+
+WORKS = [Numbered(n, title=f"number {n}") for n in range(2)]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,8 +54,8 @@ def nobody_kept() -> Iterator[None]:
 class Pen:
     """A tool that says who used it, when it was made and for what."""
 
-    def __init__(self, stage: Stage, store: Store) -> None:
-        self.made, self.n = time.monotonic_ns(), stage.made_from["n"]
+    def __init__(self, stage: Numbered, store: Store) -> None:
+        self.made, self.n = time.monotonic_ns(), stage.n
 
     def __call__(self, shard: Shard) -> Shard:
         if mark := shard.get("dies"):  # once

@@ -5,22 +5,33 @@ import io
 import json
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rollbench.datasets.gaussian import Gaussian
-from rollbench.engine.run_stage import StageOutput, make, write_shards
+from rollbench.engine.run_stage import StageOutput, run_stage, write_shards
 from rollbench.engine.simulate import ingest
 from rollbench.errors import UserError
-from rollbench.pipeline.graph import Stage
+from rollbench.pipeline.graph import Data, Stage
 from rollbench.progress import Progress
 from rollbench.store.artifact import RECEIPT, Artifact, Store
 from rollbench.store.lease import CLAIM
 
 SHARD = 300_000  # bytes of each shard
-WORK = Stage("data", "shards of bytes", {"count": 8})
+
+
+@dataclass(frozen=True, eq=False)
+class Numbered(Stage):
+    """A stage whose only input is a number."""
+
+    kind = "data"
+    n: int
+
+
+WORK = Numbered(8, title="shards of bytes")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -60,7 +71,7 @@ def run(store: Store, function: Any = None) -> str:
         pipeline = lambda items: items.map(lambda shard: (function or write)(artifact, shard))  # noqa: E731
         return StageOutput(write_shards(artifact, names, progress, "write", "shards", pipeline))
 
-    make(WORK, {WORK}, store, progress, shards)
+    run_stage(WORK, {WORK}, store, progress, shards)
     return said.getvalue()
 
 
@@ -104,16 +115,16 @@ def test_an_error_on_a_worker_keeps_its_words(tmp_path: Path, raised: Exception,
 def test_a_file_whose_receipt_lacks_what_is_needed_is_written_again(tmp_path: Path) -> None:
     """One of another version of this project, or one that somebody has edited."""
     store = Store(str(tmp_path))
-    data = Stage("data", "a flow", {"data": Gaussian(grid=4, frames=2), "train": 20, "test": 2})
+    data = Data(Gaussian(grid=4, frames=2), 20, 2, title="a flow")
     artifact = data.artifact(store)
-    make(data, {data}, store, Progress(io.StringIO()), lambda stage: ingest(stage, store, Progress(io.StringIO())))
+    run_stage(data, {data}, store, Progress(io.StringIO()), lambda stage: ingest(stage, store, Progress(io.StringIO())))
     before = artifact.manifest() or {}
     artifact.invalidate(())
     for name, receipt in list(artifact.receipts().items())[:2]:
         artifact.put(
             f"{name}{RECEIPT}", json.dumps({k: receipt[k] for k in ("name", "bytes", "sha256", "rows")}).encode()
         )
-    make(data, {data}, store, Progress(io.StringIO()), lambda stage: ingest(stage, store, Progress(io.StringIO())))
+    run_stage(data, {data}, store, Progress(io.StringIO()), lambda stage: ingest(stage, store, Progress(io.StringIO())))
     after = artifact.manifest() or {}
     assert all(after[name] == before[name] for name in ("digest", "clips", "mean", "std"))
 

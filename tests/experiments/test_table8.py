@@ -119,9 +119,9 @@ def test_a_number_can_be_recomputed_from_the_stored_films(finished: Path) -> Non
     cell = next(c for c in line["cells"] if c["lead"] == lead)
     made_by = cell["made_by"][0]
     store = Store(str(finished / "store"))
-    films = np.concatenate([tensor_of(t, "frames") for t in store.artifact("clips", made_by["clips_key"]).tables()])[
-        :, lead - 1
-    ]
+    films = np.concatenate(
+        [tensor_of(t, "frames") for t in store.artifact("rollouts", made_by["rollouts_key"]).tables()]
+    )[:, lead - 1]
     data = store.artifact("data", made_by["data_key"])
     files = [f for f in (data.manifest() or {})["files"] if f["split"] == "test"]
     truth = np.stack([clip[len(clip) - 8 + lead - 1] for clip in read_clips(data, files, False, 16).clips])
@@ -151,7 +151,9 @@ def test_mlflow_holds_the_same_numbers_as_the_table(finished: Path) -> None:
         for lead in (1, 2, 4, 8):
             recorded = [logged.metrics[name][lead] for name in ("fsd", "fsd_low", "fsd_high")]
             assert recorded == pytest.approx(found["fsd", row, lead], rel=1e-12)
-        assert {"data_key", "model_key", "clips_key", "results_key", "commit", "mlflow.parentRunId"} <= set(logged.tags)
+        assert {"data_key", "model_key", "rollouts_key", "results_key", "commit", "mlflow.parentRunId"} <= set(
+            logged.tags
+        )
         assert logged.params["training.steps"] == "4"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from rollbench.store.artifact import Store
 
 ROOT = Path(__file__).resolve().parents[2]
-KINDS = ("data", "model", "clips", "reference", "features", "results")
+KINDS = ("data", "model", "rollouts", "reference", "features", "results")
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def training(title: str, workers: int) -> bool:
     return an_actor(title) if workers == 1 else "TrainWorker" in title
 
 
-@pytest.mark.parametrize(("kind", "files"), [("clips", 1), ("features", 0)])
+@pytest.mark.parametrize(("kind", "files"), [("rollouts", 1), ("features", 0)])
 def test_an_actor_that_rolls_out_or_evaluates_is_killed(
     undisturbed: Undisturbed, home: Path, kind: str, files: int
 ) -> None:
@@ -75,7 +75,7 @@ def test_an_actor_that_rolls_out_or_evaluates_is_killed(
     driver.ends_right()
 
 
-@pytest.mark.parametrize("kind", ["data", "model", "clips"])
+@pytest.mark.parametrize("kind", ["data", "model", "rollouts"])
 def test_the_driver_is_killed_and_its_successor_goes_on(undisturbed: Undisturbed, home: Path, kind: str) -> None:
     """The driver alone: its Ray is left to notice, as after a lost terminal. What was finished then is not made again."""
     driver = start(undisturbed, home)

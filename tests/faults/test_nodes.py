@@ -73,7 +73,7 @@ def test_three_hosts_make_the_table_of_one(net: Net, storage: str, undisturbed: 
     assert worked == ["host1", "host2", "host3"]
 
 
-@pytest.mark.parametrize("kind", ["model", "clips"])
+@pytest.mark.parametrize("kind", ["model", "rollouts"])
 def test_a_host_dies(net: Net, storage: str, undisturbed: Undisturbed, kind: str) -> None:
     driver = Driver(net, storage, undisturbed, "--workers", "2")
     driver.wait_until(kind)

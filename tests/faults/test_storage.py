@@ -40,7 +40,7 @@ def disk(folder: Path, megabytes: int) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("kind", ["data", "clips"])
+@pytest.mark.parametrize("kind", ["data", "rollouts"])
 def test_a_disk_that_fills_while_a_stage_is_written(undisturbed: Undisturbed, tmp_path: Path, kind: str) -> None:
     """One line that names path and bytes, exit code 1 or 2, nothing half-published; with room again the same command goes on."""
     with disk(tmp_path / "disk", megabytes=64) as place:

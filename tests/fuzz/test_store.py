@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from rollbench.errors import UserError
 from rollbench.pipeline.corpora import KIND, manifests
-from rollbench.pipeline.graph import Stage, clear_stale, missing
+from rollbench.pipeline.graph import Data, clear_stale, missing
 from rollbench.store.artifact import MANIFEST, RECEIPT, Artifact, Damaged, Store
 from rollbench.store.manifest import checksum
 from rollbench.store.tensors import tensor_column
@@ -25,7 +25,7 @@ from rollbench.tracking.outbox import Outbox
 from rollbench.tracking.record import Record
 from tests.support.fuzzing import campaign, mutated, torn
 
-WORK = Stage("data", "a stage", {"n": 1})
+WORK = Data("anything", 1, 1, title="a stage")
 NAME = "part-00000.arrow"
 
 

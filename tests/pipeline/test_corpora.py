@@ -8,7 +8,7 @@ import pytest
 
 from experiments.table1 import TABLE as TABLE1
 from rollbench.cli.data_source import resolve_data
-from rollbench.config.canonical import canonical, key, plain
+from rollbench.config.canonical import canonical, key, to_plain
 from rollbench.datasets.ingested import Ingested
 from rollbench.errors import UserError
 from rollbench.pipeline import corpora
@@ -38,7 +38,7 @@ def commit(store: Store, value: Films, source: str = "a", **facts: Any) -> str:
         "channels": [],
     }
     described = {"split": value.split, "source": source, "description": value.describe()}
-    artifact.commit([], corpus=plain(value), **shape | described | facts)
+    artifact.commit([], corpus=to_plain(value), **shape | described | facts)
     return artifact.key
 
 

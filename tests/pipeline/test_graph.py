@@ -32,7 +32,7 @@ def kinds(stages: Pipeline, store: Store) -> list[str]:
 def test_an_ensemble_shares_the_model_of_its_members() -> None:
     one, rolling, ensemble = build_pipeline(SMOKE, NAMES).rows
     assert rolling.model == ensemble.model != one.model
-    assert rolling.clips.key != ensemble.clips.key
+    assert rolling.rollouts.key != ensemble.rollouts.key
     assert [len(group) for group in build_pipeline(SMOKE, NAMES).by_model()] == [2, 1]
 
 
@@ -43,7 +43,7 @@ def test_nothing_is_absent_when_all_is_there(finished: tuple[Pipeline, Store]) -
 def test_a_deleted_stage_takes_along_what_hangs_on_it_and_nothing_else(finished: tuple[Pipeline, Store]) -> None:
     stages, store = finished
     stages.rows[0].model.artifact(store).remove()
-    assert [k.split()[0] for k in kinds(stages, store)] == ["model", "clips", "features", "results"]
+    assert [k.split()[0] for k in kinds(stages, store)] == ["model", "rollouts", "features", "results"]
     clear_stale(missing(stages.stages(), store), store)
     assert not stages.rows[0].results.artifact(store).exists()
     assert stages.rows[1].results.artifact(store).manifest() is not None
@@ -74,7 +74,7 @@ def test_another_sampler_keeps_data_and_models() -> None:
     (setting,) = SMOKE.settings
     changed = replace(SMOKE, settings=(replace(setting, sampling=replace(setting.sampling, sampler="ddim")),))
     assert {w.kind for w in build_pipeline(changed, NAMES).stages() if w.key not in before} == {
-        "clips",
+        "rollouts",
         "features",
         "results",
     }
@@ -91,8 +91,8 @@ def test_what_is_there_needs_no_room(finished: tuple[Pipeline, Store]) -> None:
     stages, store = finished
     sizes, data = stage_bytes(stages), stages.settings[0].data
     assert missing_bytes(sizes, store) == 0
-    stages.rows[0].clips.artifact(store).remove()
-    assert missing_bytes(sizes, store) == sizes[stages.rows[0].clips]
+    stages.rows[0].rollouts.artifact(store).remove()
+    assert missing_bytes(sizes, store) == sizes[stages.rows[0].rollouts]
     data.artifact(store).invalidate(())
     assert missing_bytes(sizes, store) == storage_bytes(stages) - 2 * (len(sizes) - 1), (
         "the files of two bytes are there"
@@ -103,4 +103,4 @@ def test_what_is_there_needs_no_room(finished: tuple[Pipeline, Store]) -> None:
 
 def test_rows_that_share_a_model_store_it_once() -> None:
     sizes = stage_bytes(build_pipeline(SMOKE, NAMES))
-    assert [stage.kind for stage in sizes] == ["data", "model", "clips", "model", "clips", "clips"]
+    assert [stage.kind for stage in sizes] == ["data", "model", "rollouts", "model", "rollouts", "rollouts"]

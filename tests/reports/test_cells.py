@@ -56,7 +56,7 @@ def results(seeds: tuple[int, ...] = (0,), count: int = 200, rows: tuple[str, ..
                             "train_seconds": 83.2 if method else None, "seconds": 11.4, "device": "cpu",
                             "peak_memory_bytes": 812 * 2**20 if method else None, "data_key": made("data"),
                             "model_key": made(row, seed) if method else None,
-                            "clips_key": made(row, seed, "clips") if method else None,
+                            "rollouts_key": made(row, seed, "clips") if method else None,
                             "results_key": made(row, seed, "results"),
                         }
                     )  # fmt: skip
@@ -125,7 +125,7 @@ def test_a_cell_of_several_seeds_sums_their_cost_and_knows_their_runs() -> None:
     assert cells(frame)[""]["persistence", "fsd", 4].parameters is None
 
 
-@pytest.mark.parametrize("column", ["evaluator", "data_key", "model_key", "clips_key", "results_key", "commit"])
+@pytest.mark.parametrize("column", ["evaluator", "data_key", "model_key", "rollouts_key", "results_key", "commit"])
 @pytest.mark.parametrize("nothing", [None, "", float("nan")])
 def test_a_number_without_what_made_it_is_refused(column: str, nothing: Any) -> None:
     frame = results(rows=("Standard Diffusion (2-4)",)).astype({column: object})

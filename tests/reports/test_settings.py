@@ -43,7 +43,7 @@ def results(scale: str = "paper", data: str = "real") -> pd.DataFrame:
             "replicates": value * (1 + 0.01 * generator.standard_normal(100)), "commit": "c0ffee" * 6,
             "evaluator": f"fvd@1 {protocol} i3d" if metric == "fvd" else "pixel@1",
             "data_key": made(setting), "results_key": made(row, setting), "model_key": made(row) if method else None,
-            "clips_key": made(row, 1) if method else None, "calls_per_frame": 100 / 11 if method else None,
+            "rollouts_key": made(row, 1) if method else None, "calls_per_frame": 100 / 11 if method else None,
             "calls_per_frame_total": 9.5 if method else None, "parameters": 10**9 if method else None,
         })  # fmt: skip
 

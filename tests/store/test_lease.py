@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rollbench.store import Store, lease
+from rollbench.store import lease
 from rollbench.store.artifact import Artifact, Store
 from rollbench.store.lease import CLAIM, hold_lease
 from tests.faults.storage import uri

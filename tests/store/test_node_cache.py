@@ -16,7 +16,7 @@ from rollbench.datasets.gaussian import Gaussian
 from rollbench.datasets.windows import Windows
 from rollbench.errors import UserError
 from rollbench.pipeline.frames import clips_of, read_clips
-from rollbench.pipeline.graph import Stage
+from rollbench.pipeline.graph import Data
 from rollbench.store import node_cache
 from rollbench.store.artifact import Artifact, Damaged, Store
 from rollbench.store.tensors import tensor_column
@@ -159,11 +159,11 @@ def test_by_default_it_lies_in_the_temporary_folder_and_is_our_own(
 
 # --- the clips of a training split -----------------------------------------------------------------------------------------------
 @pytest.fixture(params=["disk", "object store"])
-def data(request: pytest.FixtureRequest, server: str, tmp_path: Path) -> tuple[Stage, Artifact]:
+def data(request: pytest.FixtureRequest, server: str, tmp_path: Path) -> tuple[Data, Artifact]:
     """A data stage of three shards of two clips."""
     store = Store(str(tmp_path / "store") if request.param == "disk" else uri(server, f"bucket/{tmp_path.name}"))
-    stage = Stage("data", "clips", {"data": Gaussian(), "train": 5, "test": 0})
-    artifact, value = stage.artifact(store), stage.made_from["data"]
+    stage = Data(Gaussian(), 5, 0, title="clips")
+    artifact, value = stage.artifact(store), stage.data
     frames = np.random.default_rng(0).normal(size=(6, value.frames, *value.frame_shape)).astype(np.float32)
     receipts = [
         artifact.write_table(
@@ -181,7 +181,7 @@ def windows(clips: object, shape: tuple[int, ...] | None = None) -> Windows:
     return Windows(clips, 3, seed=1, centre=0.5, scale=2.0, shape=shape)  # type: ignore[arg-type]
 
 
-def test_windows_of_clips_that_are_opened_when_needed_are_the_same(data: tuple[Stage, Artifact]) -> None:
+def test_windows_of_clips_that_are_opened_when_needed_are_the_same(data: tuple[Data, Artifact]) -> None:
     stage, artifact = data
     lazy = clips_of(stage, artifact.store, "train")
     all_at_once = windows(read_clips(artifact, (artifact.manifest() or {})["files"], False, 5).clips)
@@ -193,7 +193,7 @@ def test_windows_of_clips_that_are_opened_when_needed_are_the_same(data: tuple[S
         lazy[5]
 
 
-def test_a_file_is_looked_at_when_a_window_of_it_is_taken(data: tuple[Stage, Artifact]) -> None:
+def test_a_file_is_looked_at_when_a_window_of_it_is_taken(data: tuple[Data, Artifact]) -> None:
     stage, artifact = data
     artifact.drop("part-1.arrow")
     clips = clips_of(stage, artifact.store, "train")
@@ -204,7 +204,7 @@ def test_a_file_is_looked_at_when_a_window_of_it_is_taken(data: tuple[Stage, Art
 
 
 def test_a_node_without_room_for_a_split_says_so_before_the_first_step(
-    data: tuple[Stage, Artifact], folder: Path, monkeypatch: pytest.MonkeyPatch
+    data: tuple[Data, Artifact], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage, artifact = data
     monkeypatch.setattr(node_cache, "MARGIN", 1 << 60)

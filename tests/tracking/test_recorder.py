@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from experiments.table8 import TABLE
-from rollbench.config.canonical import plain
+from rollbench.config.canonical import to_plain
 from rollbench.config.sampling import Sampling
 from rollbench.config.scale import at_scale, scale
 from rollbench.pipeline.graph import Pipeline, build_pipeline
@@ -94,7 +94,7 @@ def test_a_row_says_what_made_it_and_what_it_cost(place: RunContext) -> None:
     keys = {
         "data_key": stages.settings[0].data.key,
         "model_key": row.model.key,
-        "clips_key": row.clips.key,
+        "rollouts_key": row.rollouts.key,
         "results_key": row.results.key,
     }
     tags = {
@@ -203,7 +203,7 @@ def test_a_table_that_broke_off_says_so_and_keeps_its_rows(
 
 
 def test_names_of_parameters_are_readable() -> None:
-    value = plain({"sampling": Sampling(horizon=8), "nested": [{"is": "A", "b": 1}, {"is": "B"}]})
+    value = to_plain({"sampling": Sampling(horizon=8), "nested": [{"is": "A", "b": 1}, {"is": "B"}]})
     found = dict(flat(value))
     assert (
         found["sampling"] == "Sampling" and found["sampling.horizon"] == "8" and found["sampling.degradation"] == "null"

@@ -34,7 +34,7 @@ def describe(stages: Pipeline, scale: str, store: Store, workers: int = 1) -> st
 def describe_search(stages: SearchPipeline, scale: str, store: Store, workers: int = 1) -> str:
     """The plan of a search: what the race takes, and the table with one of the candidates in the winner's place."""
     pending, every = missing(stages.stages(), store), list(stages.stages())
-    steps = [rung.made_from["step"] for rung in stages.candidates[0].rungs]
+    steps = [rung.step for rung in stages.candidates[0].rungs]
     total = stages.with_candidates.settings[0].setting.training.steps
     trials, search = len(stages.candidates), stages.search
     going = sum(

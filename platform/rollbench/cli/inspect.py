@@ -72,7 +72,7 @@ def _lines(artifact: Artifact, manifest: dict[str, Any], damage: dict[str, str])
         yield f"  made      in {made['seconds']} s on {made['device']}, commit {made['commit']}"
     yield f"  files     {len(files):,} of {sum(f['bytes'] for f in files) / 1e6:,.1f} MB in all, digest {manifest['digest']}"
     yield f"  intact    {'yes' if not damage else 'NO'}"
-    yield from (f"    {argv}" for argv in damage.values())
+    yield from (f"    {fault}" for fault in damage.values())
     if "corpus" in manifest:
         yield from _corpus_lines(manifest)
     else:

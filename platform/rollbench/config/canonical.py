@@ -18,27 +18,27 @@ def canonical(value: Any) -> str:
     Raises TypeError for what has no exact JSON form (so that a key never depends on a `repr`) and ValueError for a number
     that is not finite.
     """
-    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return json.dumps(to_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
-def plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """`value` as dicts, lists, strings, numbers, booleans and None; see `canonical`.
 
     A field with the metadata `keyed: False` is left out: it says how to compute, and changes nothing that is computed.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {
-            f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.metadata.get("keyed", True)
+            f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.metadata.get("keyed", True)
         }
         return {"is": type(value).__name__, **fields}
     if isinstance(value, Fraction):
         return f"{value.numerator}/{value.denominator}"
     if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
+        return [to_plain(v) for v in value]
     if isinstance(value, dict):
         if not all(isinstance(k, str) for k in value):
             raise TypeError("only text can be a key in canonical JSON")
-        return {k: plain(v) for k, v in value.items()}
+        return {k: to_plain(v) for k, v in value.items()}
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):

@@ -23,7 +23,7 @@ from rollbench.engine.model import own_device
 from rollbench.engine.rollout import groups
 from rollbench.engine.run_stage import StageOutput, write_missing
 from rollbench.pipeline.frames import clips_of, is_video, loaded, read_range
-from rollbench.pipeline.graph import Stage
+from rollbench.pipeline.graph import Data, Features, Reference
 from rollbench.pipeline.measures import EvalBatch
 from rollbench.progress import Progress
 from rollbench.store.artifact import Artifact, Store
@@ -43,12 +43,12 @@ MEAN_CLIPS = 1024  # training clips behind the mean frame: its own error is then
 class Evaluator:
     """Holds the networks of all measures and turns shards of films into shards of columns."""
 
-    def __init__(self, stage: Stage, store: Store) -> None:
-        self.stage, self.store, self.artifact = stage, store, stage.artifact(store)
-        self.tested, self.horizon = stage.needs[-1], stage.made_from["horizon"]
-        self.video = is_video(self.tested)
+    def __init__(self, stage: Features | Reference, store: Store) -> None:
+        self.store, self.artifact = store, stage.artifact(store)
+        self.test_data, self.horizon = stage.test_data, stage.horizon
+        self.video = is_video(self.test_data)
         with network_weights(store) as path:
-            self.reducers = [measure.reducer(path, str(own_device())) for measure in stage.made_from["measures"]]
+            self.reducers = [measure.reducer(path, str(own_device())) for measure in stage.measures]
 
     def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
         ids, films, truth, past = self.films(item)
@@ -62,19 +62,22 @@ class Evaluator:
 
     def real(self, split: str, first: int, count: int) -> tuple[list[str], np.ndarray, np.ndarray]:
         """Names, scored frames [k, horizon, …] and all frames before them [k, p, …] of real clips."""
-        found = read_range(self.tested, self.store, split, first, count)
+        found = read_range(self.test_data, self.store, split, first, count)
         clips = np.stack(found.clips)
         return list(found.ids), clips[:, -self.horizon :], clips[:, : clips.shape[1] - self.horizon]
 
 
 class RolloutFeatures(Evaluator):
-    """Of a row's films."""
+    """Of a row's samples."""
+
+    def __init__(self, stage: Features, store: Store) -> None:
+        super().__init__(stage, store)
+        self.rollouts = stage.rollouts
 
     def films(self, item: dict[str, Any]) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
-        clips = self.stage.needs[0]
         receipt = {"name": item["name"], "bytes": item["bytes"], "sha256": item["sha256"]}
-        films = loaded(tensor_of(clips.artifact(self.store).read_table(receipt), "frames"), self.video)
-        sampling = clips.made_from["sampling"]
+        films = loaded(tensor_of(self.rollouts.artifact(self.store).read_table(receipt), "frames"), self.video)
+        sampling = self.rollouts.sampling
         films = _by_clip(films, sampling.samples)
         first = int(item["name"].split("-")[1].removesuffix(".arrow")) * sampling.group
         ids, truth, past = self.real("test", first, len(films))
@@ -84,17 +87,18 @@ class RolloutFeatures(Evaluator):
 class ReferenceFeatures(Evaluator):
     """Of the truth, of other real clips, as many as a row has films (the floor), and of the trivial forecasts, one film of a clip."""
 
-    def __init__(self, stage: Stage, store: Store) -> None:
+    def __init__(self, stage: Reference, store: Store) -> None:
         super().__init__(stage, store)
+        self.stage = stage
         (self.mean,) = tensor_of(self.artifact.read_table(self.artifact.receipts()[MEAN]), "mean")
 
     def films(self, item: dict[str, Any]) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
-        group, part = self.stage.made_from["group"], item["part"]
+        group, part = self.stage.group, item["part"]
         first = item["group"] * group
-        count = min(group, self.stage.made_from["contexts"] - first)
+        count = min(group, self.stage.contexts - first)
         ids, truth, past = self.real("test", first, count)
         if part == "floor":
-            samples = self.stage.made_from["samples"]
+            samples = self.stage.samples
             _, films, past = self.real("train", first * samples, count * samples)
             return ids, _by_clip(films, samples), truth, _by_clip(past, samples)
         films = {
@@ -110,29 +114,28 @@ def _by_clip(films: np.ndarray, samples: int) -> np.ndarray:
     return films.reshape(-1, samples, *films.shape[1:])
 
 
-def evaluate_reference(stage: Stage, store: Store, progress: Progress, pool: ActorPool) -> StageOutput:
+def evaluate_reference(stage: Reference, store: Store, progress: Progress, pool: ActorPool) -> StageOutput:
     """Columns of the real side and of the trivial forecasts, once for all rows of a setting."""
-    (tested,) = stage.needs
     items = [
         {**group, "name": f"{part}-{group['name']}", "part": part}
         for part in PARTS
-        for group in groups(stage.made_from["contexts"], stage.made_from["group"])
+        for group in groups(stage.contexts, stage.group)
     ]
     artifact = stage.artifact(store)
-    mean = artifact.receipts().get(MEAN) or call(_write_mean_frame, tested, artifact, store)
+    mean = artifact.receipts().get(MEAN) or call(_write_mean_frame, stage.test_data, artifact, store)
     write = pool.write(ReferenceFeatures, stage, store)
     return StageOutput([mean, *write_missing(artifact, items, progress, "evaluate the truth", "groups", write)])
 
 
-def extract(stage: Stage, store: Store, progress: Progress, pool: ActorPool) -> StageOutput:
+def extract(stage: Features, store: Store, progress: Progress, pool: ActorPool) -> StageOutput:
     """Columns of a row's films."""
-    films = (stage.needs[0].artifact(store).manifest() or {"files": []})["files"]
+    films = (stage.rollouts.artifact(store).manifest() or {"files": []})["files"]
     items = [{name: film[name] for name in ("name", "bytes", "sha256")} for film in films]
     label, write = f"evaluate {stage.title}", pool.write(RolloutFeatures, stage, store)
     return StageOutput(write_missing(stage.artifact(store), items, progress, label, "groups", write))
 
 
-def _write_mean_frame(data: Stage, artifact: Artifact, store: Store) -> dict[str, Any]:
+def _write_mean_frame(data: Data, artifact: Artifact, store: Store) -> dict[str, Any]:
     """The mean frame [c, y, x] of the training split: what a forecast without information says. Of pixels, whole numbers."""
     clips = clips_of(data, store, "train", MEAN_CLIPS)
     mean = sum(clip.mean(0, dtype=np.float64) for clip in clips) / len(clips)

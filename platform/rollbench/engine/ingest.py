@@ -20,7 +20,7 @@ import pyarrow as pa
 import ray.data
 import ray.exceptions
 
-from rollbench.config.canonical import plain
+from rollbench.config.canonical import to_plain
 from rollbench.datasets.files.base import Clip, FromFiles, Item, SkippedItem
 from rollbench.engine.cluster import cluster
 from rollbench.engine.nodes import check_shared
@@ -223,7 +223,7 @@ def _facts(stage: CorpusStage, receipts: list[dict[str, Any]], bad: list[Skipped
     each = [(r["count"], np.array(r["mean"]), np.array(r["m2"])) for r in receipts if r["count"]]
     (count, mean, m2), value = reduce(_merged, each, NOTHING), stage.value
     return {
-        "corpus": plain(value),
+        "corpus": to_plain(value),
         "description": value.describe(),
         "source": str(stage.source.root),
         "listing": stage.listing,

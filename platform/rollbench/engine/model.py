@@ -11,8 +11,8 @@ import torch
 
 from rollbench.diffusion.denoiser import Denoiser
 from rollbench.models.uvit import UViT
-from rollbench.pipeline.graph import Stage
-from rollbench.store.artifact import Artifact, Damaged, Store
+from rollbench.pipeline.graph import Model
+from rollbench.store.artifact import Artifact, Store
 
 WEIGHTS = "weights.safetensors"
 
@@ -22,29 +22,22 @@ def own_device() -> torch.device:
     return torch.device("cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu")
 
 
-def build_denoiser(model: Stage, *, recompute: bool = False) -> Denoiser:
+def build_denoiser(model: Model, *, recompute: bool = False) -> Denoiser:
     """The network of a model stage, its weights drawn from the stage's seed, read in the parametrisation that its method asks for."""
-    made_from, (data,) = model.made_from, model.needs
-    method = made_from["method"]
+    method, shape = model.method, model.data.data.frame_shape
     with torch.random.fork_rng():
-        torch.manual_seed(made_from["seed"])
-        network = UViT(
-            made_from["network"], data.made_from["data"].frame_shape, method.clean, method.generated, recompute
-        )
+        torch.manual_seed(model.seed)
+        network = UViT(model.network, shape, method.clean, method.generated, recompute)
     return Denoiser(network, parametrisation=method.parametrisation)
 
 
-def load_denoiser(model: Stage, store: Store) -> Denoiser:
+def load_denoiser(model: Model, store: Store) -> Denoiser:
     """The trained denoiser of a finished model stage, averaged weights, ready to sample. Raises Damaged."""
     artifact = model.artifact(store)
-    manifest = artifact.manifest()
-    if manifest is None:
-        raise Damaged(f"{artifact} is unfinished")
-    (weights,) = (f for f in manifest["files"] if f["name"] == WEIGHTS)
-    return with_weights(model, artifact, weights)
+    return with_weights(model, artifact, artifact.file(WEIGHTS))
 
 
-def with_weights(model: Stage, artifact: Artifact, receipt: Mapping[str, Any]) -> Denoiser:
+def with_weights(model: Model, artifact: Artifact, receipt: Mapping[str, Any]) -> Denoiser:
     """The denoiser of a model stage with the weights in a file of `artifact`."""
     denoiser = build_denoiser(model)
     denoiser.load_state_dict(safetensors.torch.load(artifact.read(receipt).to_pybytes()))

@@ -21,15 +21,15 @@ from rollbench.engine.model import load_denoiser, own_device
 from rollbench.engine.run_stage import StageOutput, write_missing
 from rollbench.models.precision import computing
 from rollbench.pipeline.frames import Normalisation, Split, read_range, stored
-from rollbench.pipeline.graph import Stage
+from rollbench.pipeline.graph import Rollouts
 from rollbench.progress import Progress
 from rollbench.store.artifact import Store
 from rollbench.store.tensors import tensor_column
 
 
-def generate(stage: Stage, store: Store, progress: Progress, pool: ActorPool) -> StageOutput:
+def generate(stage: Rollouts, store: Store, progress: Progress, pool: ActorPool) -> StageOutput:
     """Roll out the groups that are not there yet."""
-    sampling = stage.made_from["sampling"]
+    sampling = stage.sampling
     pending, label = groups(sampling.contexts, sampling.group), f"roll out {stage.title}"
     write = pool.write(RolloutWriter, stage, store)
     return StageOutput(write_missing(stage.artifact(store), pending, progress, label, "groups", write))
@@ -43,16 +43,14 @@ def groups(contexts: int, group: int) -> list[dict[str, Any]]:
 class RolloutWriter:
     """Holds one model and turns group numbers into shards of films. denoiser: the model, where it is not the finished stage's."""
 
-    def __init__(self, stage: Stage, store: Store, denoiser: Denoiser | None = None) -> None:
-        model, self.tested = stage.needs
-        (trained_on,) = model.needs
+    def __init__(self, stage: Rollouts, store: Store, denoiser: Denoiser | None = None) -> None:
         self.stage, self.store, self.artifact = stage, store, stage.artifact(store)
-        self.normalisation = Normalisation.of(trained_on, store)
+        self.normalisation = Normalisation.of(stage.model.data, store)
         self.device = own_device()
-        self.denoiser = (denoiser or load_denoiser(model, store)).to(self.device)
+        self.denoiser = (denoiser or load_denoiser(stage.model, store)).to(self.device)
 
     def __call__(self, shard: dict[str, Any]) -> dict[str, Any]:
-        sampling = self.stage.made_from["sampling"]
+        sampling = self.stage.sampling
         split, films = self.films(shard["group"])
         frames = stored(films.reshape(-1, *films.shape[2:]), self.normalisation.video)
         ids = [name for name in split.ids for _ in range(sampling.samples)]
@@ -63,11 +61,11 @@ class RolloutWriter:
 
     def films(self, group: int) -> tuple[Split, np.ndarray]:
         """The real clips of a group, and films [k, samples, horizon, c, y, x] from their contexts."""
-        sampling, passed = self.stage.made_from["sampling"], self.stage.made_from.get("first", 0)
+        sampling = self.stage.sampling
         first = group * sampling.group
         count = min(sampling.group, sampling.contexts - first)
-        split = read_range(self.tested, self.store, "test", passed + first, count)
-        past = np.stack([context(clip, self.stage.made_from["method"].clean, sampling.horizon) for clip in split.clips])
+        split = read_range(self.stage.test_data, self.store, "test", self.stage.first + first, count)
+        past = np.stack([context(clip, self.stage.method.clean, sampling.horizon) for clip in split.clips])
         seen = self.normalisation.apply(past)
         if sampling.degradation is not None:
             seen = degraded(seen, split.ids, sampling.degradation)
@@ -76,7 +74,7 @@ class RolloutWriter:
 
     def _sample(self, seen: np.ndarray, ids: Any, sample: int) -> np.ndarray:
         """One film [k, horizon, c, y, x] of each context, in the data's units."""
-        sampling, method = self.stage.made_from["sampling"], self.stage.made_from["method"]
+        sampling, method = self.stage.sampling, self.stage.method
         with torch.inference_mode(), computing(sampling.precision, self.device):
             films = rollout(
                 self.denoiser,
@@ -84,7 +82,7 @@ class RolloutWriter:
                 torch.from_numpy(seen).to(self.device),
                 sampling.horizon,
                 sampling.calls_of(method),
-                seed=self.stage.made_from["seed"],
+                seed=self.stage.seed,
                 ids=ids,
                 sample=sample,
                 sampler=sampling.sampler,

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import ray.exceptions
 
@@ -19,6 +19,8 @@ from rollbench.store.provenance import made
 
 if TYPE_CHECKING:
     import ray.data
+
+S = TypeVar("S", bound=Stage)
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,12 @@ def write_missing(
     return list(receipts.values())
 
 
-def make(
-    stage: Stage,
+def run_stage(
+    stage: S,
     pending: set[Stage],
     store: Store,
     progress: Progress,
-    run: Callable[[Stage], StageOutput],
+    run: Callable[[S], StageOutput],
     idle: Callable[[], None] = lambda: None,
 ) -> None:
     """Run `run(work)` if the stage is among those to do and nobody has made it meanwhile; wait for one who is about to.
@@ -105,7 +107,10 @@ def make(
                 raise unwrap_ray_error(error) from None
             raise
         seconds = time.monotonic() - start
-        artifact.commit(product.receipts, title=stage.title, made=made(seconds), **product.facts)
+        configuration = stage.configuration()
+        artifact.commit(
+            product.receipts, title=stage.title, configuration=configuration, made=made(seconds), **product.facts
+        )
     progress.finished(stage.kind, stage.title, seconds, artifact.path)
 
 

@@ -11,25 +11,26 @@ import pyarrow.parquet
 
 from rollbench.engine.evaluate import TRIVIAL
 from rollbench.engine.run_stage import StageOutput
-from rollbench.pipeline.graph import RESULTS, Stage
+from rollbench.pipeline.graph import RESULTS, Reference, Results, Stage
 from rollbench.pipeline.measures import Columns, ReferenceColumns
 from rollbench.store.artifact import Store
 from rollbench.store.lease import check_node_sees
 from rollbench.store.tensors import tensor_of
 
 
-def score(stage: Stage, store: Store) -> StageOutput:
+def score(stage: Results, store: Store) -> StageOutput:
     """Columns of a row against the reference: every metric at every lead with its interval, as results.parquet."""
     check_node_sees(stage.artifact(store))
-    features, reference = stage.needs
-    fake = _columns(features, store)
-    return _results(stage, store, _numbers(stage, fake, _sides(reference, store)))
+    if stage.features is None:
+        raise ValueError(f"{stage} has no features: the trivial forecasts are scored by score_trivial")
+    samples = _columns(stage.features, store)
+    return _results(stage, store, _numbers(stage, samples, _sides(stage.reference, store)))
 
 
-def score_trivial(stage: Stage, store: Store) -> StageOutput:
+def score_trivial(stage: Results, store: Store) -> StageOutput:
     """The trivial forecasts and the real-vs-real floor, scored like a row."""
     check_node_sees(stage.artifact(store))
-    (reference,) = stage.needs
+    reference = stage.reference
     sides = _sides(reference, store)
     names = {"floor": ("real vs real", "floor"), **{name: (name, "baseline") for name in TRIVIAL}}
     numbers = (
@@ -40,12 +41,12 @@ def score_trivial(stage: Stage, store: Store) -> StageOutput:
     return _results(stage, store, numbers)
 
 
-def _numbers(stage: Stage, fake: Columns, sides: ReferenceColumns) -> Iterable[dict[str, Any]]:
-    measures, how = stage.needs[0].made_from["measures"], stage.made_from["scoring"]
-    return (number for measure in measures for number in measure.numbers(fake, sides, how))
+def _numbers(stage: Results, samples: Columns, sides: ReferenceColumns) -> Iterable[dict[str, Any]]:
+    measures, scoring = stage.reference.measures, stage.scoring
+    return (number for measure in measures for number in measure.numbers(samples, sides, scoring))
 
 
-def _sides(reference: Stage, store: Store) -> ReferenceColumns:
+def _sides(reference: Reference, store: Store) -> ReferenceColumns:
     truth = _table(reference, store, "truth")
     return ReferenceColumns(
         tuple(truth.column("clip_id").to_pylist()), _arrays(truth), _columns(reference, store, "climatology")

@@ -25,14 +25,14 @@ from rollbench.engine.checkpoint_sync import newest
 from rollbench.engine.model import WEIGHTS, with_weights
 from rollbench.engine.resources import Resources
 from rollbench.engine.rollout import RolloutWriter, groups
-from rollbench.engine.run_stage import StageOutput, make
+from rollbench.engine.run_stage import StageOutput, run_stage
 from rollbench.engine.simulate import ingest
 from rollbench.engine.train import TrainingSegment, train
 from rollbench.engine.trials import TrialCallback, TrialProgress, failure, run_trials
 from rollbench.pipeline.frames import check_ingested
-from rollbench.pipeline.graph import HISTORY, Stage, clear_stale, missing
+from rollbench.pipeline.graph import HISTORY, clear_stale, missing
 from rollbench.pipeline.measures import EnsembleScores, EvalBatch, number
-from rollbench.pipeline.search_graph import SearchPipeline
+from rollbench.pipeline.search_graph import Rung, SearchPipeline
 from rollbench.progress import Progress
 from rollbench.store.artifact import Artifact, Store
 from rollbench.store.lease import hold_lease
@@ -67,10 +67,12 @@ def race(stages: SearchPipeline, store: Store, resources: Resources, progress: P
         progress.line(f"{stages.search.name}: a race of {len(stages.candidates)} candidates")
         with cluster.cluster():
             nodes.check_shared(store)
-            resolve = resources.resolve()
+            resources = resources.resolve()
             for stage in stages.data():
-                make(stage, set(found), store, progress, lambda w: ingest(w, store, progress))
-            make(stages.outcome, {stages.outcome}, store, progress, lambda _: _race(stages, store, resolve, progress))
+                run_stage(stage, set(found), store, progress, lambda w: ingest(w, store, progress))
+            run_stage(
+                stages.outcome, {stages.outcome}, store, progress, lambda _: _race(stages, store, resources, progress)
+            )
     artifact = stages.outcome.artifact(store)
     (receipt,) = (artifact.manifest() or {})["files"]
     told = json.loads(artifact.read(receipt).to_pybytes())
@@ -110,7 +112,7 @@ class PersistentASHA(ASHAScheduler):
     """ASHA whose decisions are kept in a stage's folder: what was decided before a restart stays decided."""
 
     def __init__(self, stages: SearchPipeline, artifact: Artifact) -> None:
-        steps = [rung.made_from["step"] for rung in stages.candidates[0].rungs]
+        steps = [rung.step for rung in stages.candidates[0].rungs]
         super().__init__("step", "proxy", "min", steps[-1] + 1, steps[0], stages.search.reduction)
         self.artifact = artifact
 
@@ -139,15 +141,17 @@ def run_candidate(config: dict[str, Any], stages: SearchPipeline, store: Store, 
             if rung.artifact(store).manifest() is None:
                 if pool.kept:
                     pool.wait_ready()
-                make(rung, {rung}, store, said, lambda w: _climb(w, store, pool, resources, said), idle=pool.release)
-            tune.report({"step": rung.made_from["step"], "proxy": _score(rung, store)["value"]})
+                run_stage(
+                    rung, {rung}, store, said, lambda w: _climb(w, store, pool, resources, said), idle=pool.release
+                )
+            tune.report({"step": rung.step, "proxy": _score(rung, store)["value"]})
     except Exception as error:
         tune.report({"failed": f"{candidate.name}: {failure(error)}"})
 
 
-def _climb(rung: Stage, store: Store, pool: ActorPool, resources: Resources, said: Progress) -> StageOutput:
+def _climb(rung: Rung, store: Store, pool: ActorPool, resources: Resources, said: Progress) -> StageOutput:
     """Train up to a rung, in the model's own folder unless it has gone past it, and score what there is then."""
-    model, step = rung.needs[0], rung.made_from["step"]
+    model, step = rung.model, rung.step
     own, here = model.artifact(store), rung.artifact(store)
 
     def wait(why: str) -> None:
@@ -160,10 +164,10 @@ def _climb(rung: Stage, store: Store, pool: ActorPool, resources: Resources, sai
     return StageOutput([pool.call(score_rung, rung, store)])
 
 
-def score_rung(rung: Stage, store: Store) -> dict[str, Any]:
+def score_rung(rung: Rung, store: Store) -> dict[str, Any]:
     """The CRPS of short films of the held-out clips, by the averaged weights that lie in the rung's folder; the score's receipt."""
-    artifact, sampling = rung.artifact(store), rung.made_from["sampling"]
-    roller = RolloutWriter(rung, store, with_weights(rung.needs[0], artifact, artifact.receipts()[WEIGHTS]))
+    artifact, sampling = rung.artifact(store), rung.sampling
+    roller = RolloutWriter(rung, store, with_weights(rung.model, artifact, artifact.receipts()[WEIGHTS]))
     reduce = EnsembleScores(tuple(range(1, sampling.horizon + 1))).reducer()
     found = []
     for shard in groups(sampling.contexts, sampling.group):
@@ -176,10 +180,10 @@ def score_rung(rung: Stage, store: Store) -> dict[str, Any]:
     told = number("crps", None, crps.mean(), crps[draws].mean(1), "", len(crps))
     kept = {name: told[name] for name in ("value", "low", "high", "n")}
     artifact.invalidate((WEIGHTS, HISTORY))  # they have done their work
-    return artifact.write(SCORE, json.dumps({"step": rung.made_from["step"], **kept, "clips": crps.tolist()}).encode())
+    return artifact.write(SCORE, json.dumps({"step": rung.step, **kept, "clips": crps.tolist()}).encode())
 
 
-def _score(rung: Stage, store: Store) -> dict[str, Any]:
+def _score(rung: Rung, store: Store) -> dict[str, Any]:
     """The score of a finished rung."""
     artifact = rung.artifact(store)
     (receipt,) = (artifact.manifest() or {})["files"]

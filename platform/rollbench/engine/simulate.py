@@ -14,7 +14,7 @@ import pyarrow as pa
 from rollbench.datasets.ingested import Ingested
 from rollbench.engine.run_stage import StageOutput, write_shards
 from rollbench.pipeline.frames import HALF_RANGE, is_video, stored
-from rollbench.pipeline.graph import Stage
+from rollbench.pipeline.graph import Data
 from rollbench.progress import Progress
 from rollbench.store.artifact import Artifact, Damaged, Store
 from rollbench.store.lease import check_node_sees
@@ -32,12 +32,12 @@ FACTS = (
 )  # of a shard's receipt, that the manifest is made from
 
 
-def ingest(stage: Stage, store: Store, progress: Progress) -> StageOutput:
+def ingest(stage: Data, store: Store, progress: Progress) -> StageOutput:
     """Generate the clips that are not there yet."""
-    data, artifact = stage.made_from["data"], stage.artifact(store)
+    data, artifact = stage.data, stage.artifact(store)
     if isinstance(data, Ingested):
         return _look(data, stage, store)
-    splits = {"train": range(stage.made_from["train"]), "test": range(TEST_IDS, TEST_IDS + stage.made_from["test"])}
+    splits = {"train": range(stage.train), "test": range(TEST_IDS, TEST_IDS + stage.test)}
     shards = [
         {
             "name": f"part-{split}-{n:05d}.arrow",
@@ -55,11 +55,11 @@ def ingest(stage: Stage, store: Store, progress: Progress) -> StageOutput:
     return StageOutput(receipts, _facts(receipts, is_video(stage)))
 
 
-def _simulate(shard: dict[str, Any], stage: Stage, artifact: Artifact) -> dict[str, Any]:
+def _simulate(shard: dict[str, Any], stage: Data, artifact: Artifact) -> dict[str, Any]:
     """The map of the pipeline: one shard's place in, its receipt out."""
     check_node_sees(artifact)
     ids = range(shard["first"], shard["first"] + shard["count"])
-    simulated = stage.made_from["data"].simulate(list(ids))
+    simulated = stage.data.simulate(list(ids))
     table = pa.table(
         {
             "clip_id": simulated.clip_ids,
@@ -92,7 +92,7 @@ def _facts(receipts: list[dict[str, Any]], video: bool) -> dict[str, Any]:
     return {"clips": clips, "mean": mean.tolist(), "std": np.sqrt(variance).tolist()}
 
 
-def _look(data: Ingested, stage: Stage, store: Store) -> StageOutput:
+def _look(data: Ingested, stage: Data, store: Store) -> StageOutput:
     """What a table takes of corpora that are there."""
     digests = {}
     for split, key in (("train", data.train), ("test", data.test)):
@@ -103,4 +103,4 @@ def _look(data: Ingested, stage: Stage, store: Store) -> StageOutput:
         if split == "train":
             seen = [HALF_RANGE] * data.frame_shape[0] if is_video(stage) else None
             facts = {"mean": seen or manifest["mean"], "std": seen or manifest["std"]}
-    return StageOutput([], {**facts, "corpora": digests, "clips": {s: stage.made_from[s] for s in ("train", "test")}})
+    return StageOutput([], {**facts, "corpora": digests, "clips": {"train": stage.train, "test": stage.test}})

@@ -29,7 +29,7 @@ from rollbench.engine.null_storage import discard_experiment_state
 from rollbench.engine.resources import WORKER_CPUS
 from rollbench.engine.run_stage import StageOutput
 from rollbench.pipeline.frames import Normalisation, clips_of
-from rollbench.pipeline.graph import HISTORY, Stage
+from rollbench.pipeline.graph import HISTORY, Model
 from rollbench.store.artifact import Artifact, Store
 from rollbench.store.lease import check_node_sees
 from rollbench.store.provenance import forget_peak_memory, peak_memory, processor
@@ -50,7 +50,7 @@ class TrainingSegment:
 
 
 def train(
-    stage: Stage, store: Store, pool: ActorPool, *, max_workers: int, told: Tell, leg: TrainingSegment | None = None
+    stage: Model, store: Store, pool: ActorPool, *, max_workers: int, told: Tell, leg: TrainingSegment | None = None
 ) -> StageOutput:
     """Train the model of a stage, or a leg of it, on as many processes as the crew has actors, or up to `max_workers` where there is room.
     told: hears the reports.
@@ -59,7 +59,7 @@ def train(
     and whatever else Ray Train gives it.
     """
     artifact = stage.artifact(store)
-    leg = leg or TrainingSegment(stage.made_from["training"].steps, artifact, artifact)
+    leg = leg or TrainingSegment(stage.training.steps, artifact, artifact)
     config, made = {"stage": stage, "store": store, "leg": leg}, partial(newest, leg.home)
     if pool.kept:
         pool.call(_train_here, config, told=told, made=made)
@@ -109,14 +109,14 @@ def _worker(config: dict[str, Any]) -> None:
     stage, store, leg = config["stage"], config["store"], config["leg"]
     check_node_sees(leg.to)
     context = ray.train.get_context()
-    training = stage.made_from["training"]
+    training = stage.training
     with scratch(leg.home, context.get_world_rank()) as folder:
         final = fit(
             build_denoiser(stage, recompute=training.recompute),
-            stage.made_from["method"],
+            stage.method,
             _windows(stage, store),
             training,
-            seed=stage.made_from["seed"],
+            seed=stage.seed,
             folder=folder.path,
             device=get_device(),
             rank=context.get_world_rank(),
@@ -132,15 +132,15 @@ def _worker(config: dict[str, Any]) -> None:
                 folder.clear()
 
 
-def _windows(stage: Stage, store: Store) -> Windows:
+def _windows(stage: Model, store: Store) -> Windows:
     """The training windows of a method: all runs of W frames of the training split, normalised."""
-    (data,) = stage.needs
+    data = stage.data
     normalisation = Normalisation.of(data, store)
     clips = clips_of(data, store, "train")
     return Windows(
         clips,
-        stage.made_from["method"].window,
-        seed=stage.made_from["seed"],
+        stage.method.window,
+        seed=stage.seed,
         centre=normalisation.mean,
         scale=normalisation.std,
         shape=clips.shape,

@@ -17,11 +17,11 @@ from rollbench.engine.evaluate import extract
 from rollbench.engine.null_storage import discard_experiment_state
 from rollbench.engine.resources import EVALUATOR_GPUS, TRIAL_CPUS, Resources
 from rollbench.engine.rollout import generate
-from rollbench.engine.run_stage import make
+from rollbench.engine.run_stage import run_stage
 from rollbench.engine.score import score
 from rollbench.engine.train import train
 from rollbench.errors import UserError
-from rollbench.pipeline.graph import RowStages, Stage
+from rollbench.pipeline.graph import Model, RowStages, Stage
 from rollbench.progress import Progress
 from rollbench.store.artifact import Store
 from rollbench.store.filesystem import StorageError
@@ -110,12 +110,12 @@ def _run_row(row: RowStages, pending: set[Stage], store: Store, resources: Resou
         pool.wait_ready()
     run = {
         "model": lambda stage: train(stage, store, pool, max_workers=resources.max_workers, told=tune.report),
-        "clips": lambda stage: generate(stage, store, said, pool),
+        "rollouts": lambda stage: generate(stage, store, said, pool),
         "features": lambda stage: extract(stage, store, said, evaluators),
         "results": lambda stage: evaluators.call(score, stage, store),
     }
     for stage in row.stages():
-        make(stage, pending, store, said, run[stage.kind], idle=pool.release)
+        run_stage(stage, pending, store, said, run[stage.kind], idle=pool.release)
 
 
 def failure(error: BaseException) -> str:
@@ -181,6 +181,6 @@ class TrialCallback(Callback):
             self.progress.moving(training_line(rows[0].model, result))
 
 
-def training_line(model: Stage, metrics: dict[str, Any]) -> str:
-    steps = model.made_from["training"].steps
+def training_line(model: Model, metrics: dict[str, Any]) -> str:
+    steps = model.training.steps
     return f"  train {model.title}: step {metrics['step']}/{steps}, loss {metrics['loss']:.4f}"

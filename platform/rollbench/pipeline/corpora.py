@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from rollbench.config.canonical import canonical, key, plain
+from rollbench.config.canonical import canonical, key, to_plain
 from rollbench.errors import UserError
 from rollbench.store.artifact import Artifact, Store
 
@@ -80,7 +80,7 @@ class CorpusStage:
         value, source = self.value, self.source
         return {
             "key": self.key,
-            "corpus": plain(value),
+            "corpus": to_plain(value),
             "description": f"{value.describe()}, to be ingested from {source.root}",
             "clips": len(source.items) * source.clips,
             "kind": value.kind,
@@ -116,7 +116,7 @@ def find(store: Store, value: Any) -> list[dict[str, Any]]:
 
     Those with the fewest frames come first.
     """
-    wanted = _identity(plain(value))
+    wanted = _identity(to_plain(value))
     found = [
         manifest
         for manifest in manifests(store)

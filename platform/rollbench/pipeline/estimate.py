@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from rollbench.models.layers import Block
 from rollbench.models.uvit import UViT
 from rollbench.pipeline.cpus import processors
-from rollbench.pipeline.graph import Pipeline, RowStages, Stage, missing
+from rollbench.pipeline.graph import Data, Pipeline, RowStages, Stage, missing
 from rollbench.store.artifact import Store
 
 # FLOP/s that a well-fed H200 sustains on such networks: an assumption, stated wherever it is used. There fp32 is TF32.
@@ -140,17 +140,17 @@ def frame_bytes(data: Any) -> int:
     return c * y * x * (1 if data.kind == "video" else 4)
 
 
-def data_bytes(data: Stage) -> int:
+def data_bytes(data: Data) -> int:
     """Frames of both splits; none where they were ingested before."""
-    value = data.made_from["data"]
+    value = data.data
     if not hasattr(value, "simulate"):
         return 0
-    return (data.made_from["train"] + data.made_from["test"]) * value.frames * frame_bytes(value)
+    return (data.train + data.test) * value.frames * frame_bytes(value)
 
 
-def generated_data(stages: Pipeline) -> tuple[Stage, ...]:
+def generated_data(stages: Pipeline) -> tuple[Data, ...]:
     """The data stages of a table, each once."""
-    return tuple(dict.fromkeys(w for s in stages.settings for w in (s.data, s.tested)))
+    return tuple(dict.fromkeys(w for s in stages.settings for w in (s.data, s.test_data)))
 
 
 def storage_bytes(stages: Pipeline) -> int:
@@ -160,11 +160,11 @@ def storage_bytes(stages: Pipeline) -> int:
 
 def stage_bytes(stages: Pipeline) -> dict[Stage, int]:
     """What each of the large stages takes while it is made, each after those it reads. Rows may share a model."""
-    found = {data: data_bytes(data) for data in generated_data(stages)}
+    sizes: dict[Stage, int] = {data: data_bytes(data) for data in generated_data(stages)}
     for row in stages.rows:
         cost = row_cost(row)
-        found |= {row.model: cost.parameters * (4 + 2 * 16), row.clips: cost.film_bytes}
-    return found
+        sizes |= {row.model: cost.parameters * (4 + 2 * 16), row.rollouts: cost.film_bytes}
+    return sizes
 
 
 def missing_bytes(sizes: Mapping[Stage, int], store: Store) -> int:
@@ -180,13 +180,13 @@ def _stored(stage: Stage, store: Store) -> int:
     return sum(file["bytes"] for file in files)
 
 
-def seconds_of_data(data: Stage) -> float:
+def seconds_of_data(data: Data) -> float:
     """Calibration: seconds that both splits take to generate on one core."""
-    value = data.made_from["data"]
+    value = data.data
     if not hasattr(value, "simulate"):
         return 0.0
     calibrate = getattr(value, "seconds_per_clip", None) or (lambda: _timed(value))
-    return (data.made_from["train"] + data.made_from["test"]) * float(calibrate())
+    return (data.train + data.test) * float(calibrate())
 
 
 def _timed(value: Any) -> float:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from rollbench.datasets.ingested import Ingested
 from rollbench.pipeline import corpora
-from rollbench.pipeline.graph import Stage
+from rollbench.pipeline.graph import Data, Stage
 from rollbench.store import node_cache
 from rollbench.store.artifact import Artifact, Damaged, Store
 from rollbench.store.tensors import tensor_of
@@ -34,7 +34,7 @@ class Normalisation:
     video: bool
 
     @staticmethod
-    def of(data: Stage, store: Store) -> Normalisation:
+    def of(data: Data, store: Store) -> Normalisation:
         """Of a finished data stage."""
         facts = data.artifact(store).manifest() or {}
         mean, std = (np.asarray(facts[name], np.float32)[:, None, None] for name in ("mean", "std"))
@@ -49,8 +49,8 @@ class Normalisation:
         return np.clip(np.rint(physical), 0, 255).astype(np.uint8) if self.video else physical
 
 
-def is_video(data: Stage) -> bool:
-    return bool(data.made_from["data"].kind == "video")
+def is_video(data: Data) -> bool:
+    return bool(data.data.kind == "video")
 
 
 def stored(frames: np.ndarray, video: bool) -> np.ndarray:
@@ -109,14 +109,14 @@ class Clips(Sequence[np.ndarray]):
         return clips
 
 
-def clips_of(data: Stage, store: Store, split: str, limit: int | None = None) -> Clips:
+def clips_of(data: Data, store: Store, split: str, limit: int | None = None) -> Clips:
     """The first `limit` clips of a split (by default as many as the data stage counts), read as they are asked for."""
-    value, asked = data.made_from["data"], data.made_from[split]
+    value, asked = data.data, getattr(data, split)
     shape = (value.frames, *value.frame_shape)
     return Clips(*_files(data, store, split), is_video(data), asked if limit is None else min(asked, limit), shape)
 
 
-def read_range(data: Stage, store: Store, split: str, first: int, count: int) -> Split:
+def read_range(data: Data, store: Store, split: str, first: int, count: int) -> Split:
     """The clips first … first + count − 1 of a split, reading no more files than hold them."""
     artifact, files = _files(data, store, split)
     passed, kept = 0, []
@@ -133,13 +133,13 @@ def read_range(data: Stage, store: Store, split: str, first: int, count: int) ->
 def check_ingested(stages: Iterable[Stage], store: Store) -> None:
     """Refuse damaged corpora among what is to be read: no table makes them again."""
     for stage in stages:
-        if isinstance(value := stage.made_from.get("data"), Ingested):
+        if isinstance(stage, Data) and isinstance(value := stage.data, Ingested):
             corpora.check(store, value.train, value.test)
 
 
-def _files(data: Stage, store: Store, split: str) -> tuple[Artifact, list[dict[str, Any]]]:
+def _files(data: Data, store: Store, split: str) -> tuple[Artifact, list[dict[str, Any]]]:
     """The stage that holds a split's frames and its files: ingested clips lie in the corpus that they were ingested into."""
-    value = data.made_from["data"]
+    value = data.data
     ingested = isinstance(value, Ingested)
     artifact = store.artifact("corpus", getattr(value, split)) if ingested else data.artifact(store)
     manifest = artifact.manifest()

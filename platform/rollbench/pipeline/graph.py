@@ -1,45 +1,134 @@
-"""The way of the data as a graph: which stages a table needs, what each is made from, and which are there already.
+"""The graph of stages behind a table: what each stage computes, which stages it reads, and which are missing.
 
-data ──► model ──► clips ──► features ──► results ──► report
+data ──► model ──► rollouts ──► features ──► results ──► report
   └────────────────────────► reference ─────┘
+
+A stage is a frozen value whose fields are its configuration and its upstream stages. Its key is the hash of that configuration.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
-from rollbench.config.canonical import key
+from rollbench.config.canonical import key, to_plain
+from rollbench.config.sampling import Sampling
 from rollbench.config.table import Row, Setting, Table
-from rollbench.pipeline.measures import ScoringConfig, measures_of
+from rollbench.pipeline.measures import Measure, ScoringConfig, measures_of
 from rollbench.store.artifact import Artifact, Store
 
-# A stage's version is part of its key: raise it when the numbers that the stage makes change, and say so in CHANGELOG.md.
 HISTORY, RESULTS = "history.json", "results.parquet"  # files of a model, of results
-VERSIONS = {"data": 1, "model": 2, "clips": 2, "reference": 1, "features": 1, "results": 1, "rung": 1, "search": 1}
+# A stage's version is part of its key: raise it when the numbers that the stage makes change, and say so in CHANGELOG.md.
+VERSIONS = {"data": 2, "model": 3, "rollouts": 3, "reference": 2, "features": 2, "results": 2, "rung": 2, "search": 2}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stage:
-    """One stage to be there: its kind, everything it is made from, the stages it reads, and a name for people."""
+    """A node of the graph. Two stages are equal when their keys and titles are."""
 
-    kind: str
-    title: str
-    made_from: dict[str, Any]
-    needs: tuple[Stage, ...] = ()
+    kind: ClassVar[str]
+    title: str = field(kw_only=True, metadata={"keyed": False})  # for people; not part of the key
+
+    @property
+    def upstream(self) -> dict[str, Stage]:
+        """The stages that this one reads, by field."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Stage)}
+
+    def configuration(self) -> dict[str, Any]:
+        """Everything that the key is the hash of: kind, version, upstream keys and fields, as plain JSON values."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.metadata.get("keyed", True)}
+        plain = {name: to_plain(value) for name, value in fields.items() if name not in self.upstream}
+        upstream = {name: str(stage) for name, stage in self.upstream.items()}
+        return {"stage": self.kind, "version": VERSIONS[self.kind], "upstream": upstream, **plain}
 
     @cached_property
     def key(self) -> str:
-        upstream = [f"{stage.kind}/{stage.key}" for stage in self.needs]
-        return key({"stage": self.kind, "version": VERSIONS[self.kind], "needs": upstream, **self.made_from})
+        return key(self.configuration())
 
     def artifact(self, store: Store) -> Artifact:
         return store.artifact(self.kind, self.key)
 
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.key}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Stage) and (str(self), self.title) == (str(other), other.title)
+
     def __hash__(self) -> int:
-        return hash((self.kind, self.key))
+        return hash(str(self))
+
+
+@dataclass(frozen=True, eq=False)
+class Data(Stage):
+    """The clips of a data set."""
+
+    kind = "data"
+    data: Any  # the data set
+    train: int  # clips of the training split
+    test: int  # clips of the test split
+
+
+@dataclass(frozen=True, eq=False)
+class Model(Stage):
+    """A trained network. The method is the one that the model is trained for, see `Method.trained_as`."""
+
+    kind = "model"
+    data: Data
+    network: Any
+    training: Any
+    method: Any
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Rollouts(Stage):
+    """Samples of a model from the contexts of test clips."""
+
+    kind = "rollouts"
+    model: Model
+    test_data: Data
+    method: Any
+    sampling: Sampling
+    seed: int
+    first: int = 0  # index of the first test clip
+
+
+@dataclass(frozen=True, eq=False)
+class Features(Stage):
+    """What the measures keep of each sample."""
+
+    kind = "features"
+    rollouts: Rollouts
+    test_data: Data
+    measures: tuple[Measure, ...]
+    horizon: int
+
+
+@dataclass(frozen=True, eq=False)
+class Reference(Stage):
+    """What the measures keep of the truth, of other real clips, and of the trivial forecasts."""
+
+    kind = "reference"
+    test_data: Data
+    measures: tuple[Measure, ...]
+    horizon: int
+    contexts: int
+    samples: int
+    group: int
+
+
+@dataclass(frozen=True, eq=False)
+class Results(Stage):
+    """Metrics with intervals: of a row, or of the trivial forecasts where there are no features of a row."""
+
+    kind = "results"
+    reference: Reference
+    scoring: ScoringConfig
+    features: Features | None = None
 
 
 @dataclass(frozen=True)
@@ -49,24 +138,24 @@ class RowStages:
     setting: Setting
     row: Row
     seed: int
-    model: Stage
-    clips: Stage
-    features: Stage
-    results: Stage
+    model: Model
+    rollouts: Rollouts
+    features: Features
+    results: Results
 
     def stages(self) -> tuple[Stage, ...]:
-        return (self.model, self.clips, self.features, self.results)
+        return (self.model, self.rollouts, self.features, self.results)
 
 
 @dataclass(frozen=True)
 class SettingStages:
-    """The stages behind the rows of one setting. data: what is trained on; tested: where the test clips come from."""
+    """The stages behind the rows of one setting."""
 
     setting: Setting
-    data: Stage
-    tested: Stage
-    reference: Stage
-    trivial: Stage
+    data: Data  # the training clips
+    test_data: Data  # the test clips
+    reference: Reference
+    trivial: Results  # trivial forecasts and the floor
     rows: tuple[RowStages, ...]
 
 
@@ -83,7 +172,7 @@ class Pipeline:
 
     def shared(self) -> tuple[Stage, ...]:
         """What the rows of a setting share, each stage once, each after those it reads."""
-        stages = (w for s in self.settings for w in (s.data, s.tested, s.reference, s.trivial))
+        stages = (w for s in self.settings for w in (s.data, s.test_data, s.reference, s.trivial))
         return tuple(dict.fromkeys(stages))
 
     def stages(self) -> Iterator[Stage]:
@@ -109,29 +198,33 @@ def _setting(table: Table, setting: Setting, names: set[str]) -> SettingStages:
     test_clips = sampling.contexts + setting.held_out
     data = _data(setting.data, setting.train_clips, test_clips)
     floor_clips = sampling.contexts * sampling.samples
-    tested = data if setting.tested is None else _data(setting.tested, max(test_clips, floor_clips), test_clips)
-    seen = {"measures": measures, "horizon": sampling.horizon}
-    counts = {"contexts": sampling.contexts, "samples": sampling.samples, "group": sampling.group}
-    reference = Stage("reference", "truth", {**seen, **counts}, (tested,))
+    test_data = data if setting.tested is None else _data(setting.tested, max(test_clips, floor_clips), test_clips)
+    reference = Reference(
+        test_data, measures, sampling.horizon, sampling.contexts, sampling.samples, sampling.group, title="truth"
+    )
     scoring = ScoringConfig(setting.metrics, table.resamples, setting.protocol, sampling.contexts, sampling.samples)
-    trivial = Stage("results", "trivial forecasts and floor", {"scoring": scoring}, (reference,))
-    rows = []
-    for seed in table.seeds:
-        for row in (row for row in setting.rows if row.name in names):
-            trained = row.method.trained_as
-            network = {"network": setting.network, "training": setting.training, "method": trained, "seed": seed}
-            title = f"{row.name}, seed {seed}"
-            model = Stage("model", f"{type(trained).__name__} {trained.label}, seed {seed}", network, (data,))
-            made = {"method": row.method, "sampling": sampling, "seed": seed}
-            clips = Stage("clips", title, made, (model, tested))
-            features = Stage("features", title, seen, (clips, tested))
-            results = Stage("results", title, {"scoring": scoring}, (features, reference))
-            rows.append(RowStages(setting, row, seed, model, clips, features, results))
-    return SettingStages(setting, data, tested, reference, trivial, tuple(rows))
+    rows = tuple(
+        _row(setting, row, seed, data, reference, scoring)
+        for seed in table.seeds
+        for row in setting.rows
+        if row.name in names
+    )
+    trivial = Results(reference, scoring, title="trivial forecasts and floor")
+    return SettingStages(setting, data, test_data, reference, trivial, rows)
 
 
-def _data(value: Any, train: int, test: int) -> Stage:
-    return Stage("data", value.describe(), {"data": value, "train": train, "test": test})
+def _row(setting: Setting, row: Row, seed: int, data: Data, reference: Reference, scoring: ScoringConfig) -> RowStages:
+    trained, title, test_data = row.method.trained_as, f"{row.name}, seed {seed}", reference.test_data
+    model_title = f"{type(trained).__name__} {trained.label}, seed {seed}"
+    model = Model(data, setting.network, setting.training, trained, seed, title=model_title)
+    rollouts = Rollouts(model, test_data, row.method, setting.sampling, seed, title=title)
+    features = Features(rollouts, test_data, reference.measures, setting.sampling.horizon, title=title)
+    results = Results(reference, scoring, features, title=title)
+    return RowStages(setting, row, seed, model, rollouts, features, results)
+
+
+def _data(value: Any, train: int, test: int) -> Data:
+    return Data(value, train, test, title=value.describe())
 
 
 @dataclass(frozen=True)
@@ -151,7 +244,7 @@ def missing(stages: Iterable[Stage], store: Store, *, look: bool = True) -> dict
     found: dict[Stage, Missing] = {}
     for stage in stages:
         artifact = stage.artifact(store)
-        upstream = next((need for need in stage.needs if need in found), None)
+        upstream = next((other for other in stage.upstream.values() if other in found), None)
         if artifact.manifest() is None:
             found[stage] = Missing("not made yet")
         elif upstream is not None:

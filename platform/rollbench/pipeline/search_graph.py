@@ -6,19 +6,36 @@ data ──► model, as far as it is trained ──► rung ──► search �
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from rollbench.config.search import Search
 from rollbench.config.table import Row, Table
-from rollbench.pipeline.graph import Pipeline, RowStages, Stage, build_pipeline
+from rollbench.pipeline.graph import Data, Pipeline, Rollouts, RowStages, Stage, build_pipeline
+
+
+@dataclass(frozen=True, eq=False)
+class Rung(Rollouts):
+    """The score of a model as it is after some steps of its training, on held-out clips."""
+
+    kind = "rung"
+    step: int = field(kw_only=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome(Stage):
+    """The decisions of a search and its winner."""
+
+    kind = "search"
+    rungs: tuple[tuple[str, ...], ...]  # keys of the rungs of each candidate
+    reduction: float
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A row that races: the stages that it would have in the table, and its rungs, lowest first."""
+    """A row of the search: the stages that it would have in the table, and its rungs, lowest first."""
 
     row: RowStages
-    rungs: tuple[Stage, ...]
+    rungs: tuple[Rung, ...]
 
     @property
     def name(self) -> str:
@@ -27,16 +44,16 @@ class Candidate:
 
 @dataclass(frozen=True)
 class SearchPipeline:
-    """The stages behind a search. entered: the table with all candidates in it, of which only the data is made for the race."""
+    """The stages behind a search. with_candidates: the table with all candidates in it, of which only the data is made for the race."""
 
     search: Search
     with_candidates: Pipeline
     candidates: tuple[Candidate, ...]
-    outcome: Stage
+    outcome: Outcome
 
-    def data(self) -> tuple[Stage, ...]:
+    def data(self) -> tuple[Data, ...]:
         """What is trained and tested on: computed once for all candidates."""
-        return tuple(dict.fromkeys((self.with_candidates.settings[0].data, self.with_candidates.settings[0].tested)))
+        return tuple(dict.fromkeys((self.with_candidates.settings[0].data, self.with_candidates.settings[0].test_data)))
 
     def stages(self) -> Iterator[Stage]:
         """Every stage of the race once, each after those it reads."""
@@ -61,17 +78,20 @@ def search_graph(search: Search, table: Table) -> SearchPipeline:
     names = {row.name for row in search.candidates}
     setting, candidates = stages.setting, []
     for row in (row for row in stages.rows if row.row.name in names):
-        made = {
-            "method": row.row.method,
-            "sampling": search.proxy,
-            "seed": row.seed,
-            "first": setting.sampling.contexts,
-        }
         rungs = tuple(
-            Stage("rung", f"{row.row.name}, step {step}", {**made, "step": step}, (row.model, stages.tested))
+            Rung(
+                row.model,
+                stages.test_data,
+                row.row.method,
+                search.proxy,
+                row.seed,
+                setting.sampling.contexts,
+                step=step,
+                title=f"{row.row.name}, step {step}",
+            )
             for step in search.steps(setting.training.steps)
         )
         candidates.append(Candidate(row, rungs))
-    evaluated = [[rung.key for rung in candidate.rungs] for candidate in candidates]
-    outcome = Stage("search", search.title, {"rungs": evaluated, "reduction": search.reduction})
+    evaluated = tuple(tuple(rung.key for rung in candidate.rungs) for candidate in candidates)
+    outcome = Outcome(evaluated, search.reduction, title=search.title)
     return SearchPipeline(search, replace(with_candidates, table=table), tuple(candidates), outcome)

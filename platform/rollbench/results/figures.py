@@ -150,7 +150,7 @@ def _films(stage: SettingStages, store: Store, shows: str, given: int) -> Mappin
     """One test clip, as it is drawn: the truth, then the film of each row (or the first PICTURED) by the first seed, each behind the same
     `given` real frames."""
     horizon = stage.setting.sampling.horizon
-    (clip,) = read_range(stage.tested, store, "test", SHOWN, 1).clips
+    (clip,) = read_range(stage.test_data, store, "test", SHOWN, 1).clips
     past = clip[len(clip) - horizon - given : len(clip) - horizon]
     pictured = [row for row in stage.rows if row.seed == stage.rows[0].seed][:PICTURED]
     films = {"truth": clip[-horizon:]} | {row.row.name: _film(row, store) for row in pictured}
@@ -168,6 +168,6 @@ def as_drawn(film: np.ndarray, kind: str, shows: str) -> np.ndarray:
 
 
 def _film(row: RowStages, store: Store) -> np.ndarray:
-    artifact = row.clips.artifact(store)
+    artifact = row.rollouts.artifact(store)
     first = (artifact.manifest() or {})["files"][0]
     return loaded(tensor_of(artifact.read_table(first), "frames"), row.setting.data.kind == "video")[SHOWN]

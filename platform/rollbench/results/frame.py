@@ -51,8 +51,8 @@ def row_results(row: RowStages, stages: SettingStages, table: str, scale: str, s
         train_steps=row.setting.training.steps,
         train_seconds=manifests["model"]["device_seconds"],
         peak_memory_bytes=manifests["model"]["peak_memory_bytes"],
-        seconds=sum(made[kind]["seconds"] for kind in ("clips", "features", "results")),
-        **_lineage(stages.data, row.model, row.clips, row.results),
+        seconds=sum(made[kind]["seconds"] for kind in ("rollouts", "features", "results")),
+        **_lineage(stages.data, row.model, row.rollouts, row.results),
         commit=made["results"]["commit"],
         device=manifests["model"]["device"],
     )
@@ -107,6 +107,6 @@ def _lineage(data: Stage, model: Stage | None, clips: Stage | None, results: Sta
     return {
         "data_key": data.key,
         "model_key": model.key if model else None,
-        "clips_key": clips.key if clips else None,
+        "rollouts_key": clips.key if clips else None,
         "results_key": results.key,
     }

@@ -12,7 +12,7 @@ from reports.index import index
 from reports.model.labels import RowText, SettingText, TableText
 from reports.model.metrics import METRICS
 from reports.render import render
-from rollbench.config.canonical import plain
+from rollbench.config.canonical import to_plain
 from rollbench.config.table import Figure, Setting, Table
 from rollbench.pipeline.graph import Pipeline
 from rollbench.pipeline.measures import protocol_of
@@ -35,7 +35,7 @@ def report(
         command=place.command,
         scale_text=f"scale “{place.scale}”",
         tracking=tracking,
-        config=plain(stages.table),
+        config=to_plain(stages.table),
     )
     index(place.out.parent)
     return page

@@ -275,6 +275,16 @@ class Artifact:
         except (pa.ArrowException, OSError) as error:
             raise Damaged(f"{self.path}/{receipt['name']} is no Arrow table ({reason(error)})") from None
 
+    def file(self, name: str) -> dict[str, Any]:
+        """The entry of a file in the manifest of a finished stage. Raises Damaged where the stage is unfinished or has no such file."""
+        manifest = self.manifest()
+        if manifest is None:
+            raise Damaged(f"{self} is unfinished")
+        entry = next((entry for entry in manifest["files"] if entry["name"] == name), None)
+        if entry is None:
+            raise Damaged(f"{self} has no file {name!r}")
+        return dict(entry)
+
     def tables(self) -> Iterable[pa.Table]:
         """Every Arrow file of a finished stage, in the order of names."""
         manifest = self.manifest()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from rollbench.config.canonical import key, plain
+from rollbench.config.canonical import key, to_plain
 from rollbench.config.table import Setting
 from rollbench.pipeline.graph import Pipeline, RowStages, SettingStages
 from rollbench.pipeline.run_context import RunContext
@@ -22,7 +22,7 @@ from rollbench.tracking.client import EXPERIMENT, TrackingError
 from rollbench.tracking.record import Point, Record, points
 
 # Of a row's numbers: what is the same in all of them.
-LINEAGE = ("scale", "data_key", "model_key", "clips_key", "results_key", "commit", "device")
+LINEAGE = ("scale", "data_key", "model_key", "rollouts_key", "results_key", "commit", "device")
 COSTS = ("parameters", "calls_per_frame", "calls_per_frame_total")
 SPENT = ("train_seconds", "seconds", "peak_memory_bytes")
 
@@ -49,7 +49,7 @@ def table_record(stages: Pipeline, scale: str, command: str = "") -> Record:
 def _shared(setting: Setting) -> dict[str, Any]:
     """What the rows of a setting have in common."""
     fields = ("data", "tested", "train_clips", "network", "training", "sampling", "metrics", "leads", "protocol")
-    return {name: plain(getattr(setting, name)) for name in fields}
+    return {name: to_plain(getattr(setting, name)) for name in fields}
 
 
 def row_record(row: RowStages, stages: SettingStages, table: Record, store: Store) -> Record:
@@ -58,7 +58,7 @@ def row_record(row: RowStages, stages: SettingStages, table: Record, store: Stor
 
     numbers = row_results(row, stages, table.tags["table"], table.tags["scale"], store)
     first = numbers.iloc[0]
-    made_from = {"method": plain(row.row.method), "seed": row.seed, **_shared(row.setting)}
+    made_from = {"method": to_plain(row.row.method), "seed": row.seed, **_shared(row.setting)}
     costs = {name: first[name].item() for name in COSTS}
     return _record(
         table,
