@@ -14,9 +14,11 @@ from rollbench.datasets.files.fields import Fields
 from rollbench.datasets.files.folder import Folder
 from rollbench.engine.ingest import commit, write_shard
 from rollbench.pipeline.corpora import CorpusStage
+from rollbench.pipeline.graph import VERSIONS
 from rollbench.store.artifact import Artifact, Store
 from rollbench.store.lease import CLAIM
 from tests.support.clips import blocks, enlarged, write_video
+from tests.support.finished import finish, stages
 
 
 def corpus(value: Any, source: Path, storage: Path) -> Artifact:
@@ -44,11 +46,11 @@ def test_it_shows_what_is_inside(videos: Artifact, tmp_path: Path, capsys: pytes
     assert main(["inspect", videos.key[:8], "--storage", videos.store.root, "--sheet", str(sheet)]) == 0
     out = capsys.readouterr().out
     manifest = videos.manifest() or {}
-    for argv in (
+    for text in (
         f"corpus/{videos.key}: 4 frames of 8x8", manifest["digest"], "intact    yes", "channel   red: mean 1", "0..255",
         "11 for train, from 12 items", "Folder", "left out  1", "3.mkv: too short: 2 frames",
     ):  # fmt: skip
-        assert argv in out
+        assert text in out
     with Image.open(sheet) as picture:
         assert picture.width > 4 * PANEL and picture.height > 8 * PANEL
 
@@ -87,9 +89,51 @@ def test_any_stage_can_be_inspected_and_one_only(videos: Artifact, capsys: pytes
     assert main(["inspect", "", *storage]) == 2
     assert "begins 2 keys" in capsys.readouterr().err
     assert main(["inspect", "xyz", *storage]) == 2
-    assert "no stage 'xyz' in storage" in capsys.readouterr().err
+    assert "no artifact 'xyz' in storage" in capsys.readouterr().err
     assert main(["inspect", videos.key, *storage, "--sheet", "x.nonsense"]) == 2
     assert "use a name such as contact.png" in capsys.readouterr().err
+
+
+def test_every_kind_of_stage_shows_its_configuration_and_upstream_keys(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The key of every artifact of a table follows from its folder alone."""
+    pipeline, store = stages(), Store(str(tmp_path / "store"))
+    finish(pipeline, store)
+    for stage in pipeline.stages():
+        assert main(["inspect", str(stage), "--verify", "--storage", store.root]) == 0
+        out = capsys.readouterr().out
+        assert "verified  key and every file" in out and f"version = {VERSIONS[stage.kind]}" in out
+        assert [f"upstream  {name}: {other}" in out for name, other in stage.upstream.items()] == [True] * len(
+            stage.upstream
+        )
+    row = pipeline.rows[0]
+    assert main(["inspect", str(row.rollouts), "--storage", store.root]) == 0
+    out = capsys.readouterr().out
+    assert f"seed = {row.seed}" in out and f"sampling.horizon = {row.setting.sampling.horizon}" in out
+
+
+def test_a_key_that_does_not_follow_from_the_configuration_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, stage = Store(str(tmp_path)), stages().rows[0].model
+    artifact = stage.artifact(store)
+    entry = artifact.write("weights.safetensors", b"x" * 9)
+    artifact.commit([entry], configuration={**stage.configuration(), "seed": stage.seed + 1})
+    assert main(["inspect", str(stage), "--verify", "--storage", store.root]) == 1
+    assert "verified  NO: the configuration has the key" in capsys.readouterr().out
+    artifact.commit([entry], configuration=stage.configuration())
+    (Path(artifact.path) / "weights.safetensors").write_bytes(b"y" * 9)
+    assert main(["inspect", str(stage), "--verify", "--storage", store.root]) == 1
+    assert "weights.safetensors" in capsys.readouterr().out
+    artifact.commit([artifact.write("weights.safetensors", b"x")])
+    assert main(["inspect", str(stage), "--verify", "--storage", store.root]) == 1
+    assert "the manifest stores no configuration" in capsys.readouterr().out
+
+
+def test_a_corpus_can_be_verified(videos: Artifact, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(videos), "--verify", "--storage", videos.store.root]) == 0
+    assert "verified  key and every file" in capsys.readouterr().out
 
 
 def test_a_sheet_has_frames_evenly_spread() -> None:

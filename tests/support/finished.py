@@ -37,7 +37,7 @@ def finish(stages: Pipeline, store: Store) -> None:
             )
         if stage.kind == "results":
             files = [artifact.write(RESULTS, _results(stage, stages))]
-        artifact.commit(files, made=MADE, **facts)
+        artifact.commit(files, title=stage.title, configuration=stage.configuration(), made=MADE, **facts)
 
 
 def value(row: str, metric: str, lead: int | None) -> float:

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from experiments.table8 import TABLE
-from rollbench.config.canonical import to_plain
+from rollbench.config.canonical import flat, to_plain
 from rollbench.config.sampling import Sampling
 from rollbench.config.scale import at_scale, scale
 from rollbench.pipeline.graph import Pipeline, build_pipeline
 from rollbench.pipeline.run_context import RunContext
 from rollbench.store.artifact import Store
 from rollbench.tracking.client import PARENT, LoggedRun, Tracking, open_tracking, tracking_uri
-from rollbench.tracking.recorder import Recorder, flat
+from rollbench.tracking.recorder import Recorder
 from tests.support import finished
 from tests.support.finished import MADE, ROWS, STEPS, TRIVIAL, value
 from tests.support.mlflow_server import empty_database

@@ -1,8 +1,9 @@
-"""`rollbench inspect KEY`: what a stage holds, whether it is intact, and a contact sheet of its clips.
+"""`rollbench inspect KEY`: what an artifact holds, what it was computed from, whether it is intact, and a contact sheet of its clips.
 
     rollbench inspect 9f7c0c --sheet contact.png
+    rollbench inspect 9f7c0c --verify
 
-KEY is a stage's key or the beginning of one, of any kind, as `rollbench ingest`, manifests and reports print it.
+KEY is the key of an artifact of any kind, or the beginning of one, as `rollbench ingest`, manifests and reports print it.
 """
 
 from __future__ import annotations
@@ -16,26 +17,33 @@ from typing import Any
 import numpy as np
 
 from rollbench.cli.options import add_storage
+from rollbench.config.canonical import flat, key
 from rollbench.errors import UserError, did_you_mean
 from rollbench.pipeline.corpora import KIND
 from rollbench.pipeline.graph import VERSIONS
-from rollbench.store.artifact import Artifact, Store
+from rollbench.store.artifact import Artifact, Damaged, Store
 from rollbench.store.tensors import tensor_of
 
-HELP = "show what a stage holds"
+HELP = "show what an artifact holds and what it was computed from"
 KINDS = (KIND, *VERSIONS)
+SHOWN_ELSEWHERE = ("files", "made", "title", "digest", "key", "kind", "configuration")
 STRIPS, LISTED = 8, 20  # clips on a contact sheet; lines of a list
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("key", metavar="KEY", help="a stage's key, or the beginning of one")
+    add("key", metavar="KEY", help="the key of an artifact, or the beginning of one")
     add("--sheet", metavar="FILE", help="write a contact sheet of some clips, as .png, .jpg or .webp")
+    add(
+        "--verify",
+        action="store_true",
+        help="check the key against the stored configuration, and every file's checksum",
+    )
     add_storage(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print what the stage holds; 1 if it is damaged."""
+    """Print what the artifact holds; 1 if it is damaged or, with --verify, if its key does not follow from its configuration."""
     artifact = _artifact(Store(options.storage), options.key)
     manifest = artifact.manifest()
     if manifest is None:
@@ -45,23 +53,53 @@ def run(options: argparse.Namespace) -> int:
         return 0
     damage = artifact.damage()
     print("\n".join(_lines(artifact, manifest, damage)))
+    if options.verify:
+        faults = verify(artifact, manifest)
+        print("\n".join(f"  verified  NO: {fault}" for fault in faults) or "  verified  key and every file")
+        damage = damage or dict.fromkeys(faults, "")
     if options.sheet:
         _draw(artifact, manifest, Path(options.sheet))
         print(f"  sheet     {options.sheet}")
     return 1 if damage else 0
 
 
-def _artifact(store: Store, key: str) -> Artifact:
-    """The only stage whose key begins so; `key` may have its kind in front, as in corpus/9f7c."""
-    kind, _, start = key.rpartition("/")
-    stages = [store.artifact(k, name) for k in KINDS if kind in ("", k) for name in store.keys(k)]
-    found = [artifact for artifact in stages if artifact.key.startswith(start)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UserError(f"{key!r} begins {len(found)} keys, {found[0]} and {found[1]} among them; give more of it")
-    close = did_you_mean(start, [str(artifact) for artifact in stages][:LISTED]) if stages else "there is none at all"
-    raise UserError(f"no stage {key!r} in storage {str(store)!r}; {close}")
+def _artifact(store: Store, prefix: str) -> Artifact:
+    """The only artifact whose key begins with `prefix`, which may have the kind in front, as in corpus/9f7c."""
+    kind, _, start = prefix.rpartition("/")
+    artifacts = [store.artifact(k, name) for k in KINDS if kind in ("", k) for name in store.keys(k)]
+    matches = [artifact for artifact in artifacts if artifact.key.startswith(start)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise UserError(
+            f"{prefix!r} begins {len(matches)} keys, {matches[0]} and {matches[1]} among them; give more digits"
+        )
+    close = did_you_mean(start, [str(artifact) for artifact in artifacts][:LISTED]) if artifacts else "it is empty"
+    raise UserError(f"no artifact {prefix!r} in storage {str(store)!r}; {close}")
+
+
+def verify(artifact: Artifact, manifest: dict[str, Any]) -> list[str]:
+    """What is wrong with an artifact, from its folder alone: its key against the stored configuration, each file against its checksum."""
+    configuration = manifest.get("configuration")
+    if configuration is None:
+        return ["the manifest stores no configuration"]
+    expected = [] if (hashed := key(configuration)) == artifact.key else [f"the configuration has the key {hashed}"]
+    return expected + [fault for entry in manifest["files"] if (fault := _damage(artifact, entry))]
+
+
+def _damage(artifact: Artifact, entry: dict[str, Any]) -> str:
+    try:
+        artifact.read(entry)
+    except Damaged as damaged:
+        return str(damaged)
+    return ""
+
+
+def _configuration_lines(configuration: dict[str, Any]) -> Iterator[str]:
+    """The upstream keys, then every field of the configuration under its dotted name."""
+    yield from (f"  upstream  {name}: {upstream}" for name, upstream in configuration.get("upstream", {}).items())
+    fields = {name: value for name, value in configuration.items() if name not in ("upstream", "stage")}
+    yield from (f"  config    {name} = {_short(value)}" for name, value in flat(fields))
 
 
 def _lines(artifact: Artifact, manifest: dict[str, Any], damage: dict[str, str]) -> Iterator[str]:
@@ -73,10 +111,11 @@ def _lines(artifact: Artifact, manifest: dict[str, Any], damage: dict[str, str])
     yield f"  files     {len(files):,} of {sum(f['bytes'] for f in files) / 1e6:,.1f} MB in all, digest {manifest['digest']}"
     yield f"  intact    {'yes' if not damage else 'NO'}"
     yield from (f"    {fault}" for fault in damage.values())
+    yield from _configuration_lines(manifest.get("configuration", {}))
     if "corpus" in manifest:
         yield from _corpus_lines(manifest)
     else:
-        shown = {k: v for k, v in manifest.items() if k not in ("files", "made", "title", "digest", "key", "kind")}
+        shown = {k: v for k, v in manifest.items() if k not in SHOWN_ELSEWHERE}
         yield from (f"  {name:<9} {_short(value)}" for name, value in sorted(shown.items()))
 
 

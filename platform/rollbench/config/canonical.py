@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -51,3 +52,15 @@ def to_plain(value: Any) -> Any:
 def key(value: Any) -> str:
     """The content key of a value: the first hex digits of the sha256 of its canonical JSON."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:KEY_LENGTH]
+
+
+def flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """The leaves of plain values under dotted names. A dataclass has its class under its own name:
+    `method` Rolling, `method.clean` 2."""
+    if isinstance(value, dict):
+        for field, inner in value.items():
+            yield from flat(inner, name if field == "is" else f"{name}.{field}" if name else field)
+    elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
+        yield from flat({str(i): inner for i, inner in enumerate(value)}, name)
+    else:
+        yield name, value if isinstance(value, str) else json.dumps(value)

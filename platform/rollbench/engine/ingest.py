@@ -26,7 +26,7 @@ from rollbench.engine.cluster import cluster
 from rollbench.engine.nodes import check_shared
 from rollbench.engine.run_stage import unwrap_ray_error, write_shards
 from rollbench.errors import UserError
-from rollbench.pipeline.corpora import CorpusStage
+from rollbench.pipeline.corpora import CorpusStage, configuration
 from rollbench.progress import Progress
 from rollbench.store.artifact import Artifact, Damaged, Store, sha256
 from rollbench.store.filesystem import StorageError
@@ -223,6 +223,7 @@ def _facts(stage: CorpusStage, receipts: list[dict[str, Any]], bad: list[Skipped
     each = [(r["count"], np.array(r["mean"]), np.array(r["m2"])) for r in receipts if r["count"]]
     (count, mean, m2), value = reduce(_merged, each, NOTHING), stage.value
     return {
+        "configuration": configuration(value, stage.listing),
         "corpus": to_plain(value),
         "description": value.describe(),
         "source": str(stage.source.root),

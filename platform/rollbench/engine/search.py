@@ -74,7 +74,7 @@ def race(stages: SearchPipeline, store: Store, resources: Resources, progress: P
                 stages.outcome, {stages.outcome}, store, progress, lambda _: _race(stages, store, resources, progress)
             )
     artifact = stages.outcome.artifact(store)
-    (receipt,) = (artifact.manifest() or {})["files"]
+    receipt = artifact.file(TRIALS)
     told = json.loads(artifact.read(receipt).to_pybytes())
     return tuple(Trial(**{**trial, "rungs": tuple(trial["rungs"])}) for trial in told)
 
@@ -186,6 +186,6 @@ def score_rung(rung: Rung, store: Store) -> dict[str, Any]:
 def _score(rung: Rung, store: Store) -> dict[str, Any]:
     """The score of a finished rung."""
     artifact = rung.artifact(store)
-    (receipt,) = (artifact.manifest() or {})["files"]
+    receipt = artifact.file(SCORE)
     told = json.loads(artifact.read(receipt).to_pybytes())
     return {name: told[name] for name in ("step", "value", "low", "high", "n")}

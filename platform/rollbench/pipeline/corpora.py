@@ -37,9 +37,14 @@ def listing(files: Iterable[tuple[str, int, str]]) -> str:
     return hashlib.sha256(canonical(sorted(files)).encode()).hexdigest()
 
 
+def configuration(value: Any, listed: str) -> dict[str, Any]:
+    """What the key of a corpus is the hash of: the data set, and the `listing` of the source that it reads."""
+    return {"stage": KIND, "version": VERSION, "corpus": to_plain(value), "source": listed}
+
+
 def corpus_key(value: Any, listed: str) -> str:
-    """The key of the corpus that a data set value makes from a source with this `listing`."""
-    return key({"stage": KIND, "version": VERSION, "corpus": value, "source": listed})
+    """The key of the corpus that a data set makes from a source with this `listing`."""
+    return key(configuration(value, listed))
 
 
 @dataclass(frozen=True)

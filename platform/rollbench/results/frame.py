@@ -68,7 +68,7 @@ def data_kind(setting: Setting) -> str:
 def history(row: RowStages, store: Store) -> list[tuple[str, float, int]]:
     """The training history of a row's model as (metric, value, step)."""
     artifact = row.model.artifact(store)
-    (receipt,) = (f for f in (artifact.manifest() or {})["files"] if f["name"] == HISTORY)
+    receipt = artifact.file(HISTORY)
     found = json.loads(artifact.read(receipt).to_pybytes())["history"]
     return [
         (f"train_{name}", value, entry["step"]) for entry in found for name, value in entry.items() if name != "step"
@@ -99,7 +99,7 @@ def trivial_results(stages: SettingStages, table: Table, scale: str, store: Stor
 
 def _read(stage: Stage, store: Store) -> pd.DataFrame:
     artifact = stage.artifact(store)
-    (receipt,) = (f for f in (artifact.manifest() or {})["files"] if f["name"] == RESULTS)
+    receipt = artifact.file(RESULTS)
     return pa.parquet.read_table(pa.BufferReader(artifact.read(receipt))).to_pandas()
 
 

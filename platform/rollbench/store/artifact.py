@@ -40,10 +40,10 @@ from rollbench.store.manifest import (
     sha256,
 )
 from rollbench.store.redact import reason
+from rollbench.store.tensors import write_ipc
 
 MANIFEST, RECEIPT, MARK = "manifest.json", ".receipt", ".damaged"
-# `damage` re-reads a stage up to this size; beyond it sizes are compared, and hashes as files are read: who then finds a damaged one
-# leaves a mark, and a file that is marked is read again whatever the size of its stage.
+# `damage` re-reads an artifact up to this size; beyond it, it compares sizes and re-reads the files that a reader has marked.
 REHASH_LOCAL, REHASH_REMOTE = 8 << 30, 256 << 20
 TOGETHER = 16  # requests to an object store at a time
 CHUNK = 8 << 20  # bytes of a file that is fetched piece by piece
@@ -92,8 +92,8 @@ class Artifact:
     def write_table(self, name: str, table: pa.Table, **facts: Any) -> dict[str, Any]:
         """Write an Arrow IPC file, uncompressed so that it can be read without a copy; see `write`."""
         # Measured first: a buffer that grows is copied each time it does.
-        data = pa.allocate_buffer(_written(table, pa.MockOutputStream()).size())
-        _written(table, pa.FixedSizeBufferWriter(data))
+        data = pa.allocate_buffer(write_ipc(table, pa.MockOutputStream()).size())
+        write_ipc(table, pa.FixedSizeBufferWriter(data))
         return self.write(name, data, rows=table.num_rows, **facts)
 
     def commit(self, receipts: Iterable[Mapping[str, Any]], **facts: Any) -> dict[str, Any]:
@@ -276,21 +276,21 @@ class Artifact:
             raise Damaged(f"{self.path}/{receipt['name']} is no Arrow table ({reason(error)})") from None
 
     def file(self, name: str) -> dict[str, Any]:
-        """The entry of a file in the manifest of a finished stage. Raises Damaged where the stage is unfinished or has no such file."""
-        manifest = self.manifest()
-        if manifest is None:
-            raise Damaged(f"{self} is unfinished")
-        entry = next((entry for entry in manifest["files"] if entry["name"] == name), None)
+        """The entry of a file in the manifest of a finished stage. Raises Damaged where there is none."""
+        entry = next((entry for entry in self._finished()["files"] if entry["name"] == name), None)
         if entry is None:
             raise Damaged(f"{self} has no file {name!r}")
         return dict(entry)
 
+    def _finished(self) -> dict[str, Any]:
+        """The manifest. Raises Damaged where there is none."""
+        if (manifest := self.manifest()) is None:
+            raise Damaged(f"{self.path} is unfinished: it has no {MANIFEST}")
+        return manifest
+
     def tables(self) -> Iterable[pa.Table]:
         """Every Arrow file of a finished stage, in the order of names."""
-        manifest = self.manifest()
-        if manifest is None:
-            raise Damaged(f"{self.path} is unfinished: it has no {MANIFEST}")
-        return (self.read_table(f) for f in manifest["files"] if f["name"].endswith(".arrow"))
+        return (self.read_table(f) for f in self._finished()["files"] if f["name"].endswith(".arrow"))
 
     def damage(self) -> dict[str, str]:
         """The damaged files of a finished stage and what is wrong with each: missing, a wrong size, or a wrong hash where it was
@@ -318,9 +318,3 @@ class Artifact:
         files = manifest["files"]
         faults = map(fault, files) if self.store.local else self._together(fault, files)
         return {file["name"]: words for file, words in zip(files, faults, strict=True) if words is not None}
-
-
-def _written(table: pa.Table, sink: Any) -> Any:
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    return sink

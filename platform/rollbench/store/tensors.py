@@ -20,3 +20,10 @@ def tensor_of(table: pa.Table, column: str) -> np.ndarray:
     chunks: Sequence[Any] = table.column(column).chunks
     arrays = [chunk.to_numpy_ndarray() for chunk in chunks]
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def write_ipc(table: pa.Table, sink: Any) -> Any:
+    """Write a table to `sink` as an Arrow IPC file; returns `sink`."""
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink

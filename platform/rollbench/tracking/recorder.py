@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import TracebackType
@@ -10,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from rollbench.config.canonical import key, to_plain
+from rollbench.config.canonical import flat, key, to_plain
 from rollbench.config.table import Setting
 from rollbench.pipeline.graph import Pipeline, RowStages, SettingStages
 from rollbench.pipeline.run_context import RunContext
@@ -111,17 +110,6 @@ def _record(
         points=(*points(numbers.to_dict("records")), *more),
         parent=table,
     )
-
-
-def flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """The leaves of plain values under dotted names. What a value is stands under its own name: `method` Rolling, `method.clean` 2."""
-    if isinstance(value, dict):
-        for field, inner in value.items():
-            yield from flat(inner, name if field == "is" else f"{name}.{field}" if name else field)
-    elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
-        yield from flat({str(place): inner for place, inner in enumerate(value)}, name)
-    else:
-        yield name, value if isinstance(value, str) else json.dumps(value)
 
 
 class Recorder:
