@@ -1,6 +1,6 @@
-"""The one entry: results in, `out/<table>/` with table.md, table.tex, table.html, table.json and results.parquet out.
+"""The entry: writes table.md, table.tex, table.html, table.json and results.parquet into `out/<table>/`.
 
-The same results give the same bytes: nothing here reads a clock or a machine.
+The same results give the same bytes: no output contains a time or a machine.
 """
 
 from __future__ import annotations
@@ -12,43 +12,44 @@ from typing import Any
 import pandas as pd
 
 from reports.model.cells import COLUMNS, cells, checked
-from reports.model.labels import TableText
 from reports.model.published import paper
-from reports.model.report import arrange
+from reports.model.report import Notes, arrange
 from reports.writers.html import page
 from reports.writers.json_record import RESULTS, TABLE, record
 from reports.writers.latex import latex
 from reports.writers.markdown import markdown
+from rollbench.config.table import Table
 
 
 def _plain(path: Path) -> bool:
-    """Whether Markdown can show a picture: it is no drawing, and not for dark pages."""
+    """Whether Markdown can show a picture: not an SVG, and not for dark pages."""
     return path.suffix in (".png", ".webp") and not path.stem.endswith("-dark")
 
 
 def render(
     results: pd.DataFrame,
-    table: TableText,
+    table: Table,
     out: Path,
     *,
     figures: Sequence[Path] = (),
     films: Sequence[Path] = (),
     command: str,
     scale_text: str,
+    notes: Mapping[str, Notes] | None = None,
     tracking: Mapping[str, Any] | None = None,
     config: Any = None,
 ) -> Path:
     """Write the report of a table and return the path of its page.
 
-    results: tidy, one row per setting × row × metric × lead × seed (reports.cells.COLUMNS). out: the folder to write into, made
-    if absent, e.g. out/table8. figures, films: pictures made before (reports.figures, reports.films), embedded in the
-    page. command: what makes the table again. scale_text: what the scale is. tracking, config: see layout.Report.
+    results: tidy, one row per setting × row × metric × lead × seed (`model.cells.COLUMNS`). out: the folder to write into,
+    e.g. out/table8, created if absent. figures, films: files from `reports.figures`, embedded in the page. notes: by the
+    setting's name. command, scale_text, tracking, config: see `model.report.Report`.
 
-    Raises BadInput for results that must not be printed; see `reports.cells` and `reports.layout`.
+    Raises UserError for results that must not be printed; see `model.cells` and `model.report.arrange`.
     """
     results = checked(results)
-    words = {"command": command, "scale_text": scale_text, "tracking": dict(tracking or {}), "config": config}
-    report = arrange(table, cells(results), paper(), **words)
+    texts = {"command": command, "scale_text": scale_text, "tracking": dict(tracking or {}), "config": config}
+    report = arrange(table, notes or {}, cells(results), paper(), **texts)
     pictures = [path for path in (*figures, *films) if path.parent == out]
     tidy = results[list(COLUMNS)].to_parquet(index=False)
     written = {

@@ -1,4 +1,4 @@
-"""The race behind a search as pages and a picture: every candidate, how far it came, and by what it was told apart.
+"""The race behind a search as pages and a picture: every candidate, its last rung, and its scores.
 
 out/<search>/search.{html,md,json}, race_over_*.{png,svg}   beside the table that the winner is a row of
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +16,24 @@ from reports.figures.axes import blank, legend
 from reports.figures.theme import DARK, LIGHT, Theme, looks, save, themed
 from reports.format import bounds
 from reports.writers import markdown
-from reports.writers.html_parts import document, navigation, pictures, plain_table
-from reports.writers.json_record import sealed
+from reports.writers.html_parts import fill, pictures
+from reports.writers.json_record import with_checksum
 
-LABEL = "proxy: CRPS of short films of held-out clips"
+LABEL = "proxy: CRPS of short rollouts of held-out clips"
 ENDS = {"last rung": "reached the last rung", "stopped": "stopped"}
 
 
 @dataclass(frozen=True)
 class RaceText:
-    """A race and the words around it.
-
-    trials: {name, fields, rungs: [{step, value, low, high, n}], ended}, see `rollbench.engine.search.Trial`. best: the winner's place.
-    axis: the field on the picture's axis. told: what was raced and how, in paragraphs.
-    """
+    """A race and the texts of its page."""
 
     title: str
-    told: tuple[str, ...]
-    trials: Sequence[Mapping[str, Any]]
-    best: int
-    axis: str
+    paragraphs: tuple[str, ...]  # the candidates, the rule and the proxy
+    trials: Sequence[
+        Mapping[str, Any]
+    ]  # {name, fields, rungs: [{step, value, low, high, n}], ended}, see engine.search.Trial
+    best: int  # index of the winner
+    axis: str  # the field on the picture's x axis
     command: str
 
     @property
@@ -48,11 +45,16 @@ def race_report(race: RaceText, out: Path) -> Path:
     """Write the race beside its table; returns its page."""
     out.mkdir(parents=True, exist_ok=True)
     drawn = [path for theme in (LIGHT, DARK) for path in _draw(race, out, theme)]
-    content = {"title": race.title, "told": race.told, "trials": race.trials, "winner": race.trials[race.best]["name"]}
+    content = {
+        "title": race.title,
+        "paragraphs": race.paragraphs,
+        "trials": race.trials,
+        "winner": race.trials[race.best]["name"],
+    }
     written = {
         "search.html": _page(race, drawn),
         "search.md": _markdown(race),
-        "search.json": sealed({**content, "command": race.command}),
+        "search.json": with_checksum({**content, "command": race.command}),
     }
     for name, text in written.items():
         (out / name).write_text(text, encoding="utf-8", newline="\n")
@@ -60,20 +62,20 @@ def race_report(race: RaceText, out: Path) -> Path:
 
 
 def _header(race: RaceText) -> list[str]:
-    return ["candidate", *(f"step {step:,}" for step in race.steps), "films of clips", ""]
+    return ["candidate", *(f"step {step:,}" for step in race.steps), "clips", "outcome"]
 
 
 def _rows(race: RaceText) -> list[list[str]]:
     """The candidates, the farthest first, then the best."""
-    places = sorted(range(len(race.trials)), key=lambda p: (-len(race.trials[p]["rungs"]), _value(race.trials[p])))
-    return [_row(race, place) for place in places]
+    order = sorted(range(len(race.trials)), key=lambda i: (-len(race.trials[i]["rungs"]), _value(race.trials[i])))
+    return [_row(race, index) for index in order]
 
 
-def _row(race: RaceText, place: int) -> list[str]:
-    trial = race.trials[place]
+def _row(race: RaceText, index: int) -> list[str]:
+    trial = race.trials[index]
     by_step = {rung["step"]: rung for rung in trial["rungs"]}
     cells = [_cell(by_step[step]) if step in by_step else "" for step in race.steps]
-    ended = "the winner" if place == race.best else ENDS[trial["ended"]]
+    ended = "the winner" if index == race.best else ENDS[trial["ended"]]
     return [trial["name"], *cells, str(trial["rungs"][-1]["n"]), ended]
 
 
@@ -88,10 +90,9 @@ def _value(trial: Mapping[str, Any]) -> float:
 
 def _markdown(race: RaceText) -> str:
     rows = [map(markdown.escape, row) for row in _rows(race)]
-    told = [markdown.escape(words) for words in race.told]
     parts = [
         f"# {markdown.escape(race.title)}",
-        *told,
+        *map(markdown.escape, race.paragraphs),
         markdown.table(_header(race), rows),
         f"![The race](race_over_{race.axis}.png)",
     ]
@@ -99,16 +100,8 @@ def _markdown(race: RaceText) -> str:
 
 
 def _page(race: RaceText, drawn: Sequence[Path]) -> str:
-    body = [
-        navigation((("race", "Race"),)),
-        f"<h1>{escape(race.title)}</h1>",
-        '<p><a href="table.html">The table with the winner</a></p>',
-        *(f"<p>{escape(words)}</p>" for words in race.told),
-        f'<h2 id="race">Race</h2>\n{pictures(drawn, ())}',
-        plain_table(_header(race), _rows(race), text=(len(race.steps) + 2,)),
-        f"<pre>{escape(race.command)}</pre>",
-    ]
-    return document(race.title, "\n".join(body))
+    values = {"columns": _header(race), "rows": _rows(race), "pictures": pictures(drawn), "command": race.command}
+    return fill("search.html", race.title, paragraphs=race.paragraphs, **values)
 
 
 def _draw(race: RaceText, out: Path, theme: Theme) -> list[Path]:

@@ -2,45 +2,45 @@
 
     settings_table("4", {"Head Dim": 128, "EMA decay": 0.9999, ...}, Path("out/table4"), command="python experiments/table4.py")
 
-The paper's values come from `paper.yaml` by the setting's verbatim name; each of them must have one of ours. Ours that the
-paper does not state stand below.
+The paper's values come from `paper.yaml` by the setting's verbatim name; each of them must have one of ours. The
+settings that the paper does not state are below.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from html import escape
 from pathlib import Path
 
 from reports.model.published import paper
 from reports.writers import latex, markdown
-from reports.writers.html_parts import document, head, navigation, wide
-from reports.writers.json_record import TABLE, sealed
+from reports.writers.html_parts import fill
+from reports.writers.json_record import TABLE, with_checksum
 from rollbench.errors import UserError, did_you_mean
 
 SAME, DIFFERS, UNSTATED = "as printed", "different", "not in the paper"
-HEADER = ("setting", "ours", "the paper", "", "note")
-CLASS = {SAME: "shows", DIFFERS: "open", UNSTATED: "absent"}
+HEADER = ("setting", "ours", "the paper", "agreement", "note")
+STYLES = {SAME: "shows", DIFFERS: "open", UNSTATED: "absent"}
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A setting: the value our code uses, the paper's as printed ("" where it states none), and what to know of them."""
+    """A setting with the value of our code and the paper's."""
 
     setting: str
     ours: str
-    paper: str
-    said: str
+    paper: str  # as printed, "" where the paper states none
+    agreement: str  # SAME, DIFFERS or UNSTATED
     note: str
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """All that is printed. table: the paper's number. source: what was read."""
+    """Everything that is printed."""
 
-    table: str
-    source: str
+    table: str  # its number in the paper
+    source: str  # the paper with its version
     title: str
     caption: str
     protocol: str
@@ -53,8 +53,8 @@ class Sheet:
 
     @property
     def headline(self) -> str:
-        said = [pair.said for pair in self.pairs]
-        return ", ".join(f"{said.count(kind)} {kind}" for kind in (SAME, DIFFERS, UNSTATED) if kind in said)
+        counts = Counter(pair.agreement for pair in self.pairs)
+        return ", ".join(f"{counts[kind]} {kind}" for kind in (SAME, DIFFERS, UNSTATED) if counts[kind])
 
 
 def settings_table(
@@ -70,9 +70,9 @@ def settings_table(
 
     table: the paper's number. ours: setting → the value our code uses (a text, a number or a tuple), by the paper's
     verbatim name where it has one. notes: setting → why ours differs, or how the paper is read; the oddities that
-    paper.yaml names are added. caption: what ours are the settings of.
+    paper.yaml names are added. caption: to what our settings belong.
 
-    Raises BadInput for a setting of the paper that has no value of ours, and for a note on an unknown setting.
+    Raises UserError for a setting of the paper that has no value of ours, and for a note on an unknown setting.
     """
     first = paper().of(table)[0]
     pairs = tuple(_pairs(table, ours, notes or {}))
@@ -81,7 +81,7 @@ def settings_table(
         "table.md": _markdown(sheet),
         "table.tex": _latex(sheet),
         "table.html": _page(sheet),
-        TABLE: sealed(_record(sheet)),
+        TABLE: with_checksum(_record(sheet)),
     }
     out.mkdir(parents=True, exist_ok=True)
     for name, text in written.items():
@@ -100,10 +100,11 @@ def _pairs(table: str, ours: Mapping[str, object], notes: Mapping[str, str]) -> 
         if setting not in ours:
             raise UserError(f"table {table}: a note on the unknown setting {setting!r}; {did_you_mean(setting, ours)}")
     for setting in (*theirs, *(name for name in ours if name not in theirs)):
-        mine, there = _spelled(ours[setting]), theirs.get(setting)
-        said = UNSTATED if there is None else SAME if mine == _spelled(there.value) else DIFFERS
-        words = filter(None, (notes.get(setting, ""), f"The paper: {there.note}" if there and there.note else ""))
-        yield Pair(setting, mine, _spelled(there.value) if there else "", said, " ".join(words))
+        value, published = _spelled(ours[setting]), theirs.get(setting)
+        printed = _spelled(published.value) if published else ""
+        agreement = UNSTATED if published is None else SAME if value == printed else DIFFERS
+        oddity = f"The paper: {published.note}" if published and published.note else ""
+        yield Pair(setting, value, printed, agreement, " ".join(filter(None, (notes.get(setting, ""), oddity))))
 
 
 def _spelled(value: object) -> str:
@@ -114,15 +115,15 @@ def _spelled(value: object) -> str:
 
 
 def _record(sheet: Sheet) -> dict[str, object]:
-    """What the index reads of every table, and the rows."""
+    """The fields that the index reads of every table, and the rows."""
     head = {"table": f"table{sheet.table}", "published": sheet.table, "settings_of": sheet.source, "title": sheet.title}
-    said = {"headline": [f"Settings: {sheet.headline}."], "scale_text": sheet.caption, "command": sheet.command}
-    return head | said | {"protocol": sheet.protocol, "rows": [asdict(pair) for pair in sheet.pairs]}
+    texts = {"headline": [f"Settings: {sheet.headline}."], "scale_text": sheet.caption, "command": sheet.command}
+    return head | texts | {"protocol": sheet.protocol, "rows": [asdict(pair) for pair in sheet.pairs]}
 
 
 def _markdown(sheet: Sheet) -> str:
     escape = markdown.escape
-    rows = [map(escape, (pair.setting, pair.ours, pair.paper, pair.said, pair.note)) for pair in sheet.pairs]
+    rows = [map(escape, (pair.setting, pair.ours, pair.paper, pair.agreement, pair.note)) for pair in sheet.pairs]
     parts = [f"# {escape(sheet.title)}", escape(sheet.origin), escape(sheet.caption), f"**{escape(sheet.headline)}**"]
     parts += [
         markdown.table(HEADER, rows, align="---"),
@@ -133,7 +134,7 @@ def _markdown(sheet: Sheet) -> str:
 
 
 def _latex(sheet: Sheet) -> str:
-    rows = [[latex.escape(t) for t in (p.setting, p.ours, p.paper, p.said, p.note)] for p in sheet.pairs]
+    rows = [[latex.escape(t) for t in (p.setting, p.ours, p.paper, p.agreement, p.note)] for p in sheet.pairs]
     widths = [rf">{{\raggedright\arraybackslash}}p{{{width}\linewidth}}" for width in (0.15, 0.2, 0.2, 0.1, 0.26)]
     caption = f"{sheet.title}: ours and those of {sheet.origin}. {sheet.caption}"
     made = latex.table(f"table{sheet.table}", caption, HEADER, rows, columns="".join(widths))
@@ -143,21 +144,4 @@ def _latex(sheet: Sheet) -> str:
 
 
 def _page(sheet: Sheet) -> str:
-    rows = "\n".join(map(_row, sheet.pairs))
-    body = [
-        navigation(()),
-        f'<p class="soft">{escape(sheet.origin)}</p><h1>{escape(sheet.title)}</h1>',
-        f'<p>{escape(sheet.caption)}</p><p class="scale">{escape(sheet.headline)}</p>',
-        wide(f'<table class="sticky words"><thead>{head(HEADER)}</thead><tbody>\n{rows}\n</tbody></table>'),
-        f'<p class="soft">The paper: {escape(sheet.protocol)}</p>',
-        f"<pre>{escape(sheet.command)}</pre>",
-    ]
-    return document(sheet.title, "\n".join(body))
-
-
-def _row(pair: Pair) -> str:
-    said = f'<span class="verdict {CLASS[pair.said]}">{pair.said}</span>'
-    return (
-        f'<tr><th scope="row">{escape(pair.setting)}</th><td>{escape(pair.ours)}</td>'
-        f'<td class="theirs">{escape(pair.paper)}</td><td>{said}</td><td class="note">{escape(pair.note)}</td></tr>'
-    )
+    return fill("settings.html", sheet.title, sheet=sheet, columns=HEADER, styles=STYLES)

@@ -55,7 +55,8 @@ ROOMS: dict[str, set[str]] = {
     "reports.model": {"numpy", "pandas", "yaml", "errors", "config", "evaluators.uncertainty", "reports.format"},
     "reports.figures": {"numpy", "pandas", "matplotlib", "PIL", "errors", "config", "evaluators.uncertainty", "reports.model",
                         "reports.format"},
-    "reports.writers": {"numpy", "pandas", "pyarrow", "errors", "config", "reports.model", "reports.figures", "reports.format"},
+    "reports.writers": {"numpy", "pandas", "pyarrow", "jinja2", "markupsafe", "errors", "config",
+                        "reports.model", "reports.figures", "reports.format"},
     "reports": {"numpy", "pandas", "pyarrow", "matplotlib", "PIL", "errors", "config", "store.manifest", "evaluators.uncertainty"},
     "experiments": {"errors", "config", "cli", "methods", "models", "datasets", "training", "_path"},
 }  # fmt: skip

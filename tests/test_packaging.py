@@ -98,7 +98,7 @@ def test_the_wheel_holds_each_room_and_nothing_else(wheel: zipfile.ZipFile) -> N
         str(path.relative_to(base))
         for base, rooms in ((ROOT / "platform", ["rollbench"]), (ROOT, ["evaluators", "experiments", "reports"]))
         for room in rooms
-        for pattern in ("*.py", "*.yaml")
+        for pattern in ("*.py", "*.yaml", "*.html", "*.css")
         for path in (base / room).rglob(pattern)
     }
     packed = {name for name in wheel.namelist() if ".dist-info/" not in name}

@@ -1,13 +1,12 @@
-"""A report as a value: what every output prints, decided once, before any of them writes a character.
+"""A report as a value: everything that the writers print, decided before any of them writes a character.
 
-Blocks (one for each setting and metric) hold lines (one for each row), a line holds cells by lead, the paper's values for
-the same places and what they say of ours. `grid` sets a block out in rows and columns; the writers (`markdown`, `latex`,
-`page`, `record`) only spell it.
+`arrange` sets a `config.table.Table` and its cells out in blocks (one for each setting and metric) of rows (one for each
+method, baseline and floor). `writers.grid` lays a block out in columns; the writers only format it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,48 +14,56 @@ from evaluators.uncertainty import interval
 from reports.model import claims
 from reports.model.cells import Cell, Cells
 from reports.model.claims import ClaimVerdict, paired
-from reports.model.labels import SettingText, TableText
 from reports.model.metrics import METRICS, MetricText
 from reports.model.published import Paper, Published
 from reports.model.verdict import Verdict, judge
+from rollbench.config.table import Row, Setting, Table
 from rollbench.errors import UserError, did_you_mean
+
+PaperRow = tuple[Published | None, ...]  # the paper's values of a row by lead, None where it prints none
+
+
+@dataclass(frozen=True)
+class Notes:
+    """The texts of a setting."""
+
+    protocol: str = ""  # how the numbers are computed
+    scale_text: str = ""  # sizes of this run, and whether its data are the paper's
 
 
 @dataclass(frozen=True)
 class TableRow:
-    """One row in one block: its cells by lead (None: not measured there), the paper's values for the same places, and
-    what these say of ours.
-    """
+    """One row in one block."""
 
-    row: str
-    kind: str
-    cells: tuple[Cell | None, ...]
-    published: tuple[Published | None, ...]
-    judgements: tuple[Verdict, ...]
-    best: tuple[bool, ...]
+    name: str
+    kind: str  # one of cells.KINDS
+    cells: tuple[Cell | None, ...]  # by lead, None where it was not measured
+    published: PaperRow
+    verdicts: tuple[Verdict, ...]  # of our cells against the paper's values
+    best: tuple[bool, ...]  # whether the cell is set in bold
 
     @property
-    def one(self) -> Cell:
-        """A cell that is there: n, seeds and calls are those of the whole line."""
+    def first(self) -> Cell:
+        """The first measured cell: n, seeds and costs are those of the whole row."""
         return next(cell for cell in self.cells if cell is not None)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A row of the paper that we do not run: other people's methods, mostly."""
+    """A row of the paper that we do not run: mostly methods of other authors."""
 
-    row: str
-    published: tuple[Published | None, ...]
+    name: str
+    published: PaperRow
 
 
 @dataclass(frozen=True)
 class Block:
     """One metric of one setting over all rows and leads."""
 
-    setting: SettingText
+    setting: Setting
     metric: str
     leads: tuple[int | None, ...]
-    lines: tuple[TableRow, ...]
+    rows: tuple[TableRow, ...]
     references: tuple[Reference, ...] = ()
 
     @property
@@ -64,151 +71,187 @@ class Block:
         return METRICS[self.metric]
 
     @property
-    def published(self) -> list[tuple[Published | None, ...]]:
-        """The paper's values of each line."""
-        return [line.published for line in self.lines] + [line.published for line in self.references]
+    def published(self) -> list[PaperRow]:
+        """The paper's values of each row."""
+        return [row.published for row in self.rows] + [row.published for row in self.references]
 
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that is printed, and nothing that is not decided yet.
+    """Everything that is printed."""
 
-    scale_text: what the scale is. command: what makes it again. tracking: where the runs are recorded: "uri",
-    "experiment", "run" (the table's), "runs" ({row: run id or {seed: run id}}) and others. config: what was run, as
-    plain values (`spec.plain` of the table at its scale), None where it is not told.
-    """
-
-    text: TableText
+    table: Table
+    notes: Mapping[str, Notes]  # by the setting's name
     blocks: tuple[Block, ...]
-    verdicts: tuple[ClaimVerdict, ...]
-    absent: tuple[str, ...]
+    claims: tuple[ClaimVerdict, ...]
+    absent: tuple[str, ...]  # rows of the table without results
     scale: str
     scale_text: str
-    command: str
-    tracking: Mapping[str, Any] = field(default_factory=dict)
-    config: Any = None
+    command: str  # reproduces the report
+    tracking: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # "uri", "experiment", "runs": {row: run id or {seed: run id}}, …
+    config: Any = None  # `canonical.to_plain` of the table that was run
 
     @property
-    def lines(self) -> dict[tuple[str, str], TableRow]:
-        """One line of each setting and row, for what does not depend on the metric: costs, keys."""
+    def several(self) -> bool:
+        """Whether the table has several settings, so that texts must name them."""
+        return len(self.table.settings) > 1
+
+    @property
+    def rows(self) -> dict[tuple[str, str], TableRow]:
+        """One row for each setting and name, for what does not depend on the metric: costs, keys."""
         return {
-            (setting.name, line.row): line
+            (setting.name, row.name): row
             for setting, blocks in self.sections
             for block in reversed(blocks)
-            for line in block.lines
+            for row in block.rows
         }
 
     @property
-    def sections(self) -> tuple[tuple[SettingText, tuple[Block, ...]], ...]:
+    def sections(self) -> tuple[tuple[Setting, tuple[Block, ...]], ...]:
         """The blocks of each setting that has results."""
-        found = ((setting, tuple(b for b in self.blocks if b.setting is setting)) for setting in self.text.settings)
-        return tuple((setting, blocks) for setting, blocks in found if blocks)
+        sections = ((setting, tuple(b for b in self.blocks if b.setting is setting)) for setting in self.table.settings)
+        return tuple((setting, blocks) for setting, blocks in sections if blocks)
 
     @property
     def published(self) -> tuple[Published, ...]:
         """The paper's values that are printed."""
         return tuple(p for block in self.blocks for values in block.published for p in values if p is not None)
 
+    def notes_of(self, setting: Setting) -> Notes:
+        return self.notes.get(setting.name, Notes())
 
-def arrange(text: TableText, cells: Mapping[str, Cells], paper: Paper, **words: Any) -> Report:
-    """Set the cells out in the order of the table: methods, then baselines, then the floor."""
-    names = [setting.name for setting in text.settings]
+
+def names(setting: Setting) -> tuple[str, ...]:
+    """The row names of a setting."""
+    return tuple(row.name for row in setting.rows)
+
+
+def columns(setting: Setting, metric: str) -> tuple[int | None, ...]:
+    """The leads of a metric's columns: one None where its value is for the whole clip."""
+    return (None,) if METRICS[metric].whole else setting.leads
+
+
+def paper_key(setting: Setting, row: Row) -> tuple[str, str | None]:
+    """Row and, where several rows of the paper share that name, setting under which the paper's values are looked up."""
+    return row.printed or row.name, f"{setting.printed} {row.method.label}" if setting.printed else None
+
+
+def arrange(table: Table, notes: Mapping[str, Notes], cells: Mapping[str, Cells], paper: Paper, **texts: Any) -> Report:
+    """The report of a table: rows in its order, methods before baselines before the floor.
+
+    notes, cells: by the setting's name. texts: the further fields of `Report`. Raises UserError for a table that cannot be
+    printed and for results that the table does not name.
+    """
+    _check(table)
+    settings = {setting.name: setting for setting in table.settings}
     for name in cells:
-        if name not in names:
+        if name not in settings:
             raise UserError(
-                f"{text.name}: results of the setting {name!r}, which the table does not name; {did_you_mean(name, names)}"
+                f"{table.name}: results of the setting {name!r}, which the table does not name; {did_you_mean(name, settings)}"
             )
-    blocks = tuple(
-        block
-        for setting in text.settings
-        if setting.name in cells
-        for block in _blocks(text, setting, cells[setting.name], paper)
-    )
+    measured = [setting for setting in table.settings if setting.name in cells]
+    blocks = tuple(block for setting in measured for block in _blocks(table, setting, cells[setting.name], paper))
     if not blocks:
-        asked = {metric: setting.columns(metric) for setting in text.settings for metric in setting.metrics}
-        raise UserError(f"{text.name}: no result has one of the metrics and leads of the table, {asked}")
-    run = {row for found in cells.values() for row, _, _ in found}
-    absent = tuple(name for setting in text.settings for name in setting.names if name not in run)
-    verdicts = tuple(claims.decide(claim, _of_row(text, claim.left, cells)) for claim in text.claims)
-    scale = next(cell.scale for found in cells.values() for cell in found.values())
-    return Report(text, blocks, verdicts, absent, scale=scale, **words)
+        wanted = {metric: columns(setting, metric) for setting in table.settings for metric in setting.metrics}
+        raise UserError(f"{table.name}: no result has one of the metrics and leads of the table, {wanted}")
+    run = {row for of in cells.values() for row, _, _ in of}
+    absent = tuple(row.name for row in table.rows if row.name not in run)
+    verdicts = tuple(claims.decide(claim, _of_row(table, claim.left, cells)) for claim in table.claims)
+    scale = next(cell.scale for of in cells.values() for cell in of.values())
+    return Report(table, notes, blocks, verdicts, absent, scale=scale, **texts)
 
 
-def _of_row(text: TableText, row: str, cells: Mapping[str, Cells]) -> Cells:
-    """The cells of the setting that a row belongs to; of the first setting for a trivial row."""
-    home = next((setting for setting in text.settings if row in setting.names), text.settings[0])
-    return cells.get(home.name, {})
+def _check(table: Table) -> None:
+    """Refuse a table with two settings of one name, an unknown metric, or a metric by lead without leads."""
+    settings = [setting.name for setting in table.settings]
+    if twice := [name for name in settings if settings.count(name) > 1]:
+        raise UserError(f"{table.name} has two settings {twice[0]!r}: rename one of them")
+    for setting in table.settings:
+        if not setting.metrics:
+            raise UserError(f"setting {setting.name!r} has no metrics; use one of {', '.join(METRICS)}")
+        for metric in setting.metrics:
+            if metric not in METRICS:
+                raise UserError(f"unknown metric {metric!r}; {did_you_mean(metric, METRICS)}")
+            if not columns(setting, metric):
+                raise UserError(
+                    f"setting {setting.name!r}: {metric!r} is given by lead, and there are no leads; use (1, 2, 4)"
+                )
 
 
-def _blocks(text: TableText, setting: SettingText, cells: Cells, paper: Paper) -> list[Block]:
-    rows = _order(text, setting, cells)
-    blocks = (_block(text, setting, metric, rows, cells, paper) for metric in setting.metrics)
-    return [block for block in blocks if block.lines]
+def _of_row(table: Table, row: str, cells: Mapping[str, Cells]) -> Cells:
+    """The cells of the setting that a row belongs to; of the first setting for a baseline or the floor."""
+    setting = next((setting for setting in table.settings if row in names(setting)), table.settings[0])
+    return cells.get(setting.name, {})
 
 
-def _order(text: TableText, setting: SettingText, cells: Cells) -> list[str]:
-    """Row names as they are printed. Raises BadInput for a method that the setting does not name."""
+def _blocks(table: Table, setting: Setting, cells: Cells, paper: Paper) -> list[Block]:
+    order = _order(table, setting, cells)
+    blocks = (_block(table, setting, metric, order, cells, paper) for metric in setting.metrics)
+    return [block for block in blocks if block.rows]
+
+
+def _order(table: Table, setting: Setting, cells: Cells) -> list[str]:
+    """Row names as they are printed. Raises UserError for a method that the setting does not name."""
     kinds = {cell.row: cell.kind for cell in cells.values()}
+    methods = names(setting)
     for row, kind in kinds.items():
-        if kind == "method" and row not in setting.names:
+        if kind == "method" and row not in methods:
             raise UserError(
-                f"{text.name}: results of the row {row!r}, which the table does not name; {did_you_mean(row, setting.names)}"
+                f"{table.name}: results of the row {row!r}, which the table does not name; {did_you_mean(row, methods)}"
             )
     others = [row for kind in ("baseline", "floor") for row in sorted(r for r, k in kinds.items() if k == kind)]
-    return [row for row in setting.names if row in kinds] + [row for row in others if row not in setting.names]
+    return [row for row in methods if row in kinds] + [row for row in others if row not in methods]
 
 
-def _block(
-    text: TableText, setting: SettingText, metric: str, rows: Sequence[str], cells: Cells, paper: Paper
-) -> Block:
-    leads = tuple(lead for lead in setting.columns(metric) if any((row, metric, lead) in cells for row in rows))
-    texts = {row.name: row for row in setting.rows}
-    lines = []
-    for row in rows:
-        mine = tuple(cells.get((row, metric, lead)) for lead in leads)
-        there = next((cell for cell in mine if cell is not None), None)
-        if there is None:
-            continue
-        theirs: tuple[Published | None, ...] = (None,) * len(leads)
-        if text.published and row in texts:
-            printed, words = texts[row].key
-            theirs = tuple(paper.get(text.published, printed, metric, lead, words) for lead in leads)
-        said = tuple(judge(c, p) if c else Verdict() for c, p in zip(mine, theirs, strict=True))
-        best = tuple(cell is not None and _best(cell, cells) for cell in mine)
-        lines.append(TableRow(row, there.kind, mine, theirs, said, best))
-    return Block(setting, metric, leads, tuple(lines), _references(text, setting, metric, leads, paper))
+def _block(table: Table, setting: Setting, metric: str, order: Sequence[str], cells: Cells, paper: Paper) -> Block:
+    leads = tuple(lead for lead in columns(setting, metric) if any((row, metric, lead) in cells for row in order))
+    keys = {row.name: paper_key(setting, row) for row in setting.rows} if table.published else {}
+    rows = []
+    for name in order:
+        by_lead = [cells.get((name, metric, lead)) for lead in leads]
+        if any(by_lead):
+            row, of = keys.get(name, ("", None))
+            published = tuple(paper.get(table.published, row, metric, lead, of) if row else None for lead in leads)
+            rows.append(_row(name, by_lead, published, cells))
+    return Block(setting, metric, leads, tuple(rows), _references(table, setting, metric, leads, paper))
+
+
+def _row(name: str, by_lead: Sequence[Cell | None], published: PaperRow, cells: Cells) -> TableRow:
+    verdicts = tuple(judge(cell, p) if cell else Verdict() for cell, p in zip(by_lead, published, strict=True))
+    best = tuple(cell is not None and _best(cell, cells) for cell in by_lead)
+    kind = next(cell.kind for cell in by_lead if cell)
+    return TableRow(name, kind, tuple(by_lead), published, verdicts, best)
 
 
 def _references(
-    text: TableText, setting: SettingText, metric: str, leads: tuple[int | None, ...], paper: Paper
+    table: Table, setting: Setting, metric: str, leads: tuple[int | None, ...], paper: Paper
 ) -> tuple[Reference, ...]:
-    """The paper's rows of this setting that are no rows of ours, in the paper's order."""
-    if not text.published:
+    """The paper's rows of this setting that are not rows of ours, in the paper's order."""
+    if not table.published:
         return ()
-    ours = [row.key for setting in text.settings for row in setting.rows]
-    found: dict[tuple[str, str], dict[int | None, Published]] = {}
-    for p in paper.of(text.published, metric):
-        if _home(text, p) is setting and not {(p.row, None), (p.row, p.setting)} & set(ours):
-            found.setdefault((p.row, p.setting), {})[p.lead] = p
-    words_of: dict[str, set[str]] = {}
-    for p in paper.of(text.published, metric):
-        words_of.setdefault(p.row, set()).add(p.setting)
-    lines = []
-    for (row, words), values in found.items():
-        more = words.removeprefix(setting.printed).strip() if len(words_of[row]) > 1 else ""
-        lines.append(Reference(f"{row} {more}".strip(), tuple(values.get(lead) for lead in leads)))
-    return tuple(line for line in lines if any(line.published))
+    ours = {paper_key(of, row) for of in table.settings for row in of.rows}
+    values: dict[tuple[str, str], dict[int | None, Published]] = {}
+    settings: dict[str, set[str]] = {}  # the paper's settings of each row name
+    for p in paper.of(table.published, metric):
+        settings.setdefault(p.row, set()).add(p.setting)
+        if _setting_of(table.settings, p) is setting and not {(p.row, None), (p.row, p.setting)} & ours:
+            values.setdefault((p.row, p.setting), {})[p.lead] = p
+    references = []
+    for (row, of), by_lead in values.items():
+        suffix = of.removeprefix(setting.printed).strip() if len(settings[row]) > 1 else ""
+        references.append(Reference(f"{row} {suffix}".strip(), tuple(by_lead.get(lead) for lead in leads)))
+    return tuple(reference for reference in references if any(reference.published))
 
 
-def _home(text: TableText, published: Published) -> SettingText | None:
-    """The setting whose printed words a published row's setting begins with."""
-    return next((s for s in text.settings if published.setting.startswith(s.printed)), None)
+def _setting_of(settings: Iterable[Setting], published: Published) -> Setting | None:
+    """The setting whose name in the paper begins the setting of a published value."""
+    return next((setting for setting in settings if published.setting.startswith(setting.printed)), None)
 
 
 def _best(cell: Cell, cells: Cells) -> bool:
-    """Whether a method is the best of its column, or not to be told from it: its paired difference to the best
-    contains 0.
-    """
+    """Whether a method is the best of its column, or the interval of its paired difference to the best contains 0."""
     if cell.kind != "method" or not METRICS[cell.metric].lowest_is_best:
         return False
     rivals = [c for c in cells.values() if (c.kind, c.metric, c.lead) == ("method", cell.metric, cell.lead)]

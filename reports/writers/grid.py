@@ -1,7 +1,7 @@
-"""A block set out in rows and columns, the same for every writer: who stands where, under which head.
+"""A block as rows and columns of text, the same for every writer.
 
-Where a metric has leads, each is a column, and the paper's values stand in a row below ours. A metric of the whole clip
-has one column, and the paper's value stands in a second one beside it.
+Where a metric has leads, each lead is a column, and the paper's values are a row below ours. A metric of the whole clip
+has one column, and the paper's value is in a second column beside it.
 """
 
 from __future__ import annotations
@@ -21,77 +21,72 @@ OURS, THEIRS, REFERENCE = "ours", "paper", "reference"
 
 @dataclass(frozen=True)
 class GridCell:
-    """What stands in one place. source: OURS or THEIRS, "" for a place that is empty by its nature. text: the value.
-    bounds: of its interval, "" without one. exact: ours with all digits. verdict: of ours against the paper's, and why.
-    """
+    """One cell as text."""
 
-    source: str = ""
-    text: str = ""
-    low: str = ""
+    source: str = ""  # OURS or THEIRS, "" for an empty cell
+    text: str = ""  # the value
+    low: str = ""  # of its interval, "" without one
     high: str = ""
     best: bool = False
-    exact: str = ""
-    verdict: str = ""
+    exact: str = ""  # our value with all digits
+    verdict: str = ""  # of ours against the paper's
     why: str = ""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row. name: as it is printed. role: OURS, THEIRS (the paper's values of the row above) or REFERENCE (a row that
-    only the paper has). kind: of ours, or REFERENCE. key: the setting and row of ours that it belongs to. ends: what
-    stands behind the values. rule: whether another kind of rows begins here.
-    """
+    """One row as text."""
 
     name: str
-    role: str
-    kind: str
-    key: tuple[str, str]
-    places: tuple[GridCell, ...]
-    ends: tuple[str, ...] = ("",) * len(phrases.LINE_HEADER)
-    rule: bool = False
+    role: str  # OURS, THEIRS (the paper's values of the row above) or REFERENCE (a row that only the paper has)
+    kind: str  # that of our row, or REFERENCE
+    key: tuple[str, str]  # setting and name of our row
+    cells: tuple[GridCell, ...]
+    ends: tuple[str, ...] = ("",) * len(phrases.ROW_HEADER)  # the cells of Grid.ends
+    rule: bool = False  # whether another kind of rows begins here
 
 
 @dataclass(frozen=True)
 class Grid:
-    """heads: the name of each column of values, and the time after the context or ""; ends: those of the columns behind."""
+    """A block as text."""
 
-    heads: tuple[tuple[str, str], ...]
-    ends: tuple[str, ...]
+    headers: tuple[tuple[str, str], ...]  # of the columns of values: name, and time after the context or ""
+    ends: tuple[str, ...]  # headers of the columns behind the values
     rows: tuple[Row, ...]
 
 
 def grid(block: Block) -> Grid:
-    """The block as rows: methods, the paper's own rows, trivial rows, the floor."""
+    """The block as rows: methods, rows that only the paper has, baselines, the floor."""
     paper = block.leads == (None,) and any(map(any, block.published))
-    methods = [line for line in block.lines if line.kind == "method"]
-    rows = [row for line in methods for row in _rows(block, line, paper)]
+    methods = [row for row in block.rows if row.kind == "method"]
+    rows = [line for row in methods for line in _rows(block, row, paper)]
     rows += [_reference(block, reference) for reference in block.references]
-    rows += [row for line in block.lines[len(methods) :] for row in _rows(block, line, paper)]
+    rows += [line for row in block.rows[len(methods) :] for line in _rows(block, row, paper)]
     ruled = (replace(row, rule=row.kind != before.kind) for before, row in pairwise([rows[0], *rows]))
-    heads = [phrases.head(block, lead) for lead in block.leads] + [("the paper", "")] * paper
-    return Grid(tuple(heads), phrases.LINE_HEADER, tuple(ruled))
+    headers = [phrases.column_header(block, lead) for lead in block.leads] + [("the paper", "")] * paper
+    return Grid(tuple(headers), phrases.ROW_HEADER, tuple(ruled))
 
 
-def _rows(block: Block, line: TableRow, paper: bool) -> list[Row]:
-    """Ours, with the paper's value in a column beside it or in a row below."""
-    ours = tuple(_ours(cell, best) for cell, best in zip(line.cells, line.best, strict=True))
-    theirs = tuple(_theirs(p, said) for p, said in zip(line.published, line.judgements, strict=True))
-    key, ends = (block.setting.name, line.row), tuple(phrases.line(line))
+def _rows(block: Block, row: TableRow, paper: bool) -> list[Row]:
+    """Our row, with the paper's value in a column beside it or in a row below."""
+    ours = tuple(_ours(cell, best) for cell, best in zip(row.cells, row.best, strict=True))
+    theirs = tuple(_theirs(p, verdict) for p, verdict in zip(row.published, row.verdicts, strict=True))
+    key, ends = (block.setting.name, row.name), tuple(phrases.row_ends(row))
     if block.leads == (None,):
-        return [Row(line.row, OURS, line.kind, key, ours + theirs * paper, ends)]
-    rows = [Row(line.row, OURS, line.kind, key, ours, ends)]
-    if any(line.published):
-        verdicts = {place.verdict for place in theirs} - {""}
-        common = verdicts.pop() if len(verdicts) == 1 else ""  # said once for all of them
-        places = tuple(replace(place, verdict="") if common else place for place in theirs)
-        rows.append(Row(f"the paper: {common}" if common else "the paper", THEIRS, line.kind, key, places))
+        return [Row(row.name, OURS, row.kind, key, ours + theirs * paper, ends)]
+    rows = [Row(row.name, OURS, row.kind, key, ours, ends)]
+    if any(row.published):
+        verdicts = {cell.verdict for cell in theirs} - {""}
+        common = verdicts.pop() if len(verdicts) == 1 else ""  # printed once, in the row's name
+        cells = tuple(replace(cell, verdict="") if common else cell for cell in theirs)
+        rows.append(Row(f"the paper: {common}" if common else "the paper", THEIRS, row.kind, key, cells))
     return rows
 
 
 def _reference(block: Block, reference: Reference) -> Row:
-    places = tuple(_theirs(p, Verdict()) for p in reference.published)
-    places = (GridCell(OURS, "–"), *places) if block.leads == (None,) else places
-    return Row(f"{reference.row} (published)", REFERENCE, REFERENCE, (block.setting.name, reference.row), places)
+    cells = tuple(_theirs(p, Verdict()) for p in reference.published)
+    cells = (GridCell(OURS, "–"), *cells) if block.leads == (None,) else cells
+    return Row(f"{reference.name} (published)", REFERENCE, REFERENCE, (block.setting.name, reference.name), cells)
 
 
 def _ours(cell: Cell | None, best: bool) -> GridCell:
@@ -101,5 +96,7 @@ def _ours(cell: Cell | None, best: bool) -> GridCell:
     return GridCell(OURS, value, low, high, best, exact=repr(cell.value))
 
 
-def _theirs(published: Published | None, said: Verdict) -> GridCell:
-    return GridCell(THEIRS, printed(published.value), verdict=said.verdict, why=said.why) if published else GridCell()
+def _theirs(published: Published | None, verdict: Verdict) -> GridCell:
+    if published is None:
+        return GridCell()
+    return GridCell(THEIRS, printed(published.value), verdict=verdict.verdict, why=verdict.why)

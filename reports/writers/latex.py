@@ -1,6 +1,6 @@
 r"""The report as LaTeX, ready to paste: booktabs tables, pure ASCII, no package but booktabs.
 
-An interval stands as bounds beside its value, \(14.2\,_{13.1}^{15.4}\), so that seven leads fit a page in \footnotesize.
+An interval is printed as bounds beside its value, \(14.2\,_{13.1}^{15.4}\), so that seven leads fit a page in \footnotesize.
 """
 
 from __future__ import annotations
@@ -54,24 +54,30 @@ def _spell(char: str) -> str:
 
 
 def comment(text: str) -> str:
-    """Text that stays within its comment."""
+    """Text as one line of ASCII, which cannot end its comment."""
     return " ".join(text.split()).encode("ascii", "replace").decode()
 
 
 def _grid(report: Report, block: Block) -> str:
-    """One metric: ours, the paper's values in italics."""
-    found = grid(block)
+    """One metric; the paper's values are in italics."""
+    lines = grid(block)
     header = [
         "",
-        *(escape(f"{head} ({time})" if time else head) for head, time in found.heads),
-        *map(escape, found.ends),
+        *(escape(f"{name} ({time})" if time else name) for name, time in lines.headers),
+        *map(escape, lines.ends),
     ]
-    rows = [[_name(row), *map(_place, row.places), *map(escape, row.ends)] for row in found.rows]
-    rules = {number for number, row in enumerate(found.rows) if row.rule}
-    title = f"{report.text.title}: {phrases.heading(report, block)}."
-    caption = [title, report.text.caption, report.scale_text, block.setting.scale_text, block.text.reference]
+    rows = [[_name(row), *map(_cell, row.cells), *map(escape, row.ends)] for row in lines.rows]
+    rules = {number for number, row in enumerate(lines.rows) if row.rule}
+    title = f"{report.table.title}: {phrases.heading(report, block)}."
+    caption = [
+        title,
+        report.table.caption,
+        report.scale_text,
+        report.notes_of(block.setting).scale_text,
+        block.text.reference,
+    ]
     notes = " ".join(phrases.legend(report)) if block is report.blocks[0] else ""
-    label = f"{report.text.name}-{report.blocks.index(block)}-{block.metric}"
+    label = f"{report.table.name}-{report.blocks.index(block)}-{block.metric}"
     return table(label, " ".join(filter(None, caption)), header, rows, rules, notes)
 
 
@@ -81,13 +87,13 @@ def _name(row: Row) -> str:
     return (r"\quad" if row.role == THEIRS else "") + rf"\textit{{{escape(row.name)}}}"
 
 
-def _place(place: GridCell) -> str:
-    if place.source == THEIRS:
-        return rf"\textit{{{escape(place.text)}}}" + (rf" {{\scriptsize {place.verdict}}}" if place.verdict else "")
-    if not place.low:
-        return escape(place.text)
-    value, low, high = map(_number, (place.text, place.low, place.high))
-    value = rf"\mathbf{{{value}}}" if place.best else value
+def _cell(cell: GridCell) -> str:
+    if cell.source == THEIRS:
+        return rf"\textit{{{escape(cell.text)}}}" + (rf" {{\scriptsize {cell.verdict}}}" if cell.verdict else "")
+    if not cell.low:
+        return escape(cell.text)
+    value, low, high = map(_number, (cell.text, cell.low, cell.high))
+    value = rf"\mathbf{{{value}}}" if cell.best else value
     return rf"${value}\,_{{{low}}}^{{{high}}}$"
 
 
@@ -100,8 +106,8 @@ def _number(text: str) -> str:
 
 def _costs(report: Report) -> str:
     rows = [[escape(cell) for cell in row] for row in phrases.costs(report)]
-    caption = f"{report.text.title}: cost, sums over seeds. {report.scale_text}"
-    return table(f"{report.text.name}-cost", caption, [escape(name) for name in phrases.COST_HEADER], rows)
+    caption = f"{report.table.title}: cost, sums over seeds. {report.scale_text}"
+    return table(f"{report.table.name}-cost", caption, [escape(name) for name in phrases.COST_HEADER], rows)
 
 
 def table(
@@ -113,8 +119,8 @@ def table(
     notes: str = "",
     columns: str = "",
 ) -> str:
-    """One table; a rule stands before the rows numbered in `rules`, the notes below. The texts are LaTeX but for label,
-    caption and notes.
+    """One table; a rule precedes the rows numbered in `rules`, the notes are below. Header and cells are LaTeX; caption and
+    notes are plain text.
     """
     lines = [
         r"\begin{table}",

@@ -15,29 +15,27 @@ from reports.writers.grid import OURS, THEIRS, Grid, GridCell, grid
 
 
 def markdown(report: Report, pictures: Sequence[Path] = ()) -> str:
-    """The whole report as one Markdown text; the pictures lie beside it."""
-    text = report.text
+    """The whole report as one Markdown text; the pictures are files beside it."""
     parts = [
-        f"# {escape(text.title)}",
+        f"# {escape(report.table.title)}",
         escape(phrases.origin(report)),
-        escape(text.caption),
+        escape(report.table.caption),
         f"**{escape(report.scale_text)}**",
     ]
     parts += map(escape, phrases.headline(report))
     for setting, blocks in report.sections:
-        several = report.text.several
-        parts += [f"## {escape(setting.name)}"] * several + [escape(setting.scale_text)]
+        parts += [f"## {escape(setting.name)}"] * report.several + [escape(report.notes_of(setting).scale_text)]
         for block in blocks:
-            title = f"{'###' if several else '##'} {escape(block.text.label)}"
+            title = f"{'###' if report.several else '##'} {escape(block.text.label)}"
             parts += [title, escape(block.text.reference), _grid(grid(block))]
-    parts += ["\n".join(f"- {escape(said)}" for said in phrases.legend(report))]
+    parts += ["\n".join(f"- {escape(text)}" for text in phrases.legend(report))]
     if report.absent:
         parts += [escape(phrases.absent(report))]
-    if report.verdicts:
-        parts += ["## What the paper claims, and what is seen here", escape(phrases.claims_rule()), _claims(report)]
+    if report.claims:
+        parts += [f"## {phrases.CLAIMS_TITLE}", escape(phrases.claims_rule()), _claims(report)]
     parts += [f"![{escape(caption(path))}]({quote(path.name)})" for path in pictures]
     parts += ["## Cost", table(phrases.COST_HEADER, [map(escape, row) for row in phrases.costs(report)])]
-    parts += ["## Protocol", *(escape(f"{name}: {said}" if name else said) for name, said in phrases.protocols(report))]
+    parts += ["## Protocol", *(escape(f"{name}: {text}" if name else text) for name, text in phrases.protocols(report))]
     parts += map(escape, phrases.published_protocols(report))
     parts += [
         "## How to trace a number",
@@ -56,46 +54,46 @@ def escape(text: str) -> str:
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]], align: str = "---:") -> str:
-    """A table whose columns, but for the first, are aligned so."""
+    """A table; `align` sets all columns but the first."""
     header = list(header)
     lines = [header, ["---"] + [align] * (len(header) - 1), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _grid(found: Grid) -> str:
+def _grid(block: Grid) -> str:
     """Ours, the paper's values in italics."""
-    header = ["", *(f"{head} ({time})" if time else head for head, time in found.heads), *found.ends]
+    header = ["", *(f"{name} ({time})" if time else name for name, time in block.headers), *block.ends]
     rows = []
-    for row in found.rows:
+    for row in block.rows:
         plain = row.role == OURS and row.kind == "method"
         mark = "↳ " if row.role == THEIRS else ""
         name = escape(row.name) if plain else f"*{mark}{escape(row.name)}*"
-        rows.append([name, *map(_place, row.places), *row.ends])
+        rows.append([name, *map(_cell, row.cells), *row.ends])
     return table(map(escape, header), rows)
 
 
-def _place(place: GridCell) -> str:
-    if place.source == THEIRS:
-        return f"*{escape(place.text)}*" + (f" {place.verdict}" if place.verdict else "")
-    value = f"**{place.text}**" if place.best else place.text
-    return rf"{value} \[{place.low}, {place.high}\]" if place.low else value
+def _cell(cell: GridCell) -> str:
+    if cell.source == THEIRS:
+        return f"*{escape(cell.text)}*" + (f" {cell.verdict}" if cell.verdict else "")
+    value = f"**{cell.text}**" if cell.best else cell.text
+    return rf"{value} \[{cell.low}, {cell.high}\]" if cell.low else value
 
 
 def _claims(report: Report) -> str:
     out = []
-    for verdict in report.verdicts:
+    for verdict in report.claims:
         claim = verdict.claim
         out.append(f"- **{verdict.verdict}** · {escape(claim.text)} ({escape(claim.source)})  ")
         out.append(f"  {escape(phrases.metric(claim.metric))}: {escape(relation(claim))}. {escape(verdict.sentence)}")
         if verdict.leads:
-            rows = [[phrases.lead(at.lead), at.verdict, *map(escape, phrases.at(at))] for at in verdict.leads]
-            lines = table(["lead", "verdict", "left", "right", phrases.estimate(claim)], rows).splitlines()
+            rows = [map(escape, row) for row in phrases.claim_rows(verdict)]
+            lines = table(phrases.claim_header(claim), rows).splitlines()
             out.append("\n" + "\n".join("  " + line for line in lines) + "\n")
     return "\n".join(out)
 
 
 def _code(text: str) -> str:
-    """Text as code that stays within its marks and within a table's cell."""
+    """Text as code that ends neither its backquotes nor its table cell."""
     return "`" + text.replace("`", "'").replace("|", "\\|").replace("\n", " ") + "`" if text else ""
 
 

@@ -46,11 +46,11 @@ def test_a_card_tells_the_headline_the_verdicts_and_the_claims(tmp_path: Path) -
     assert "Against the paper: 3 reproduced, 2 not reproduced" in text and "The paper's claims: 2 shows" in text
 
 
-def test_a_headline_names_the_lead_and_those_that_are_not_to_be_told_apart(tmp_path: Path) -> None:
+def test_a_headline_names_the_lead_and_the_rows_that_tie_with_the_best(tmp_path: Path) -> None:
     written(tmp_path / "table8", leads=(1, 2))
     text = Page(index(tmp_path).read_text(encoding="utf-8")).text
     assert "FSD @2 (3 s): the lowest of 5 is Rolling Diffusion (init noise) (2-4), " in text
-    assert "; not to be told from Standard Diffusion (2-4); the floor is " in text
+    assert "; not distinguishable from Standard Diffusion (2-4); the floor is " in text
 
 
 def test_a_card_has_a_small_picture_in_light_and_in_dark(tmp_path: Path) -> None:

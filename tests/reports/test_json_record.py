@@ -1,4 +1,4 @@
-"""The sealed record of a report: what was written is read back, and what was changed since is refused."""
+"""The JSON record of a report: `load` returns what was written and refuses a file that was edited since."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_record_edited_by_hand_is_refused(old: str, new: str, tmp_path: Path) 
     assert old in text
     (tmp_path / "table.json").write_text(text.replace(old, new, 1))
     with pytest.raises(
-        UserError, match="^[^\n]*table.json was changed by hand or torn, its digest does not match[^\n]*$"
+        UserError, match="^[^\n]*table.json was edited or is incomplete, its checksum does not match[^\n]*$"
     ):
         load(tmp_path)
 
@@ -51,13 +51,13 @@ def test_a_record_edited_by_hand_is_refused(old: str, new: str, tmp_path: Path) 
 def test_a_torn_or_missing_record_is_refused(tmp_path: Path) -> None:
     text = written(tmp_path)["table.json"]
     (tmp_path / "table.json").write_text(text[:-100])
-    with pytest.raises(UserError, match="is no JSON"):
+    with pytest.raises(UserError, match="is not JSON"):
         load(tmp_path)
     with pytest.raises(UserError, match="nowhere.*cannot be read"):
         load(tmp_path / "nowhere")
     for other in ("[1, 2]", "{}"):
         (tmp_path / "table.json").write_text(other)
-        with pytest.raises(UserError, match="digest does not match"):
+        with pytest.raises(UserError, match="checksum does not match"):
             load(tmp_path)
 
 
@@ -78,4 +78,4 @@ def test_the_index_shows_no_number_of_a_record_edited_by_hand(tmp_path: Path) ->
     text = written(tmp_path / "table8")["table.json"]
     (tmp_path / "table8/table.json").write_text(text.replace("Table 8", "Table Eight", 1))
     page = index(tmp_path).read_text()
-    assert "Table Eight" not in page and "changed by hand" in page
+    assert "Table Eight" not in page and "was edited" in page

@@ -12,14 +12,15 @@ import pytest
 from reports.figures.over_leads import over_leads
 from reports.figures.rollouts import film_strip, rollout_film, rollout_picture
 from reports.index import index
-from reports.model.labels import RowText, SettingText, TableText
 from reports.model.published import paper
 from reports.render import render
 from reports.settings_table import settings_table
+from rollbench.config.table import Table
 from tests.reports.test_cells import results as flow_results  # type: ignore[import-not-found]
 from tests.reports.test_render import SETTING, TEXT, WORDS  # type: ignore[import-not-found]
-from tests.reports.test_settings import results, text  # type: ignore[import-not-found]
+from tests.reports.test_settings import NOTES, results, table3  # type: ignore[import-not-found]
 from tests.support.chromium import Browser, found  # type: ignore[import-not-found]
+from tests.support.tables import table_row, table_setting  # type: ignore[import-not-found]
 
 HOSTILE = "<script>alert(1)</script>"
 PAGES = ("index.html", "table3/table.html", "table7/table.html", "table8/table.html")
@@ -33,8 +34,8 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("out")
     rng = np.random.default_rng(0)
     frame = flow_results().replace({"row": {"MSE (2-1)": HOSTILE}})
-    rows = (RowText(HOSTILE), *map(RowText, paper().rows("8")))
-    table = TableText(settings=(SettingText(**SETTING | {"rows": rows}),), **TEXT | {"title": f"Table 8 {HOSTILE}"})
+    rows = map(table_row, (HOSTILE, *paper().rows("8")))
+    table = Table(settings=(table_setting(**SETTING | {"rows": rows}),), **TEXT | {"title": f"Table 8 {HOSTILE}"})
     films = {"truth": rng.standard_normal((6, 16, 16)), HOSTILE: rng.standard_normal((6, 16, 16))}
     here = out / "table8"
     figures = [*over_leads(frame, "fsd", (), here), *rollout_picture(films, (1, 2, 4), here)]
@@ -44,7 +45,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     video = {name: rng.integers(0, 255, (12, 16, 16, 3), np.uint8) for name in ("truth", "Rolling β = 0.1 (5-11)")}
     strip = film_strip(video, here, context=5)
     film = rollout_film(video, here / "rollouts.webp", kind="video", context=5)
-    render(results(), text(), here, figures=strip, films=[film], command="c", scale_text="Scale: paper.")
+    render(results(), table3(), here, figures=strip, films=[film], command="c", scale_text="Scale: paper.", notes=NOTES)
     ours = {p.setting: p.value for p in paper().of("7")} | {HOSTILE: HOSTILE}
     settings_table("7", ours, out / "table7", command="c", notes={HOSTILE: HOSTILE})
     index(out)
@@ -99,7 +100,7 @@ def test_pictures_and_films_are_decoded(name: str, dark: bool, out: Path, browse
 def test_a_film_plays(out: Path, browser: Browser) -> None:
     browser.open(out / "table3/table.html")
     frames = browser.run(
-        "(async () => { const data = await (await fetch(document.querySelector('.film img').src)).arrayBuffer();"
+        "(async () => { const data = await (await fetch(document.querySelector('.rollout img').src)).arrayBuffer();"
         " const film = new ImageDecoder({data, type: 'image/webp'}); await film.tracks.ready; await film.completed;"
         " return film.tracks.selectedTrack.frameCount; })()"
     )

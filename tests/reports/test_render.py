@@ -13,13 +13,14 @@ import pytest
 
 from reports import format
 from reports.index import index
-from reports.model.labels import RowText, SettingText, TableText
 from reports.model.published import paper
+from reports.model.report import Notes
 from reports.render import render
 from reports.writers import latex, markdown
-from rollbench.config.table import Claim
+from rollbench.config.table import Claim, Table
 from rollbench.errors import UserError
 from tests.reports.test_cells import LEADS, results  # type: ignore[import-not-found]
+from tests.support.tables import table_row, table_setting  # type: ignore[import-not-found]
 
 HOSTILE = "<script>alert('x')</script> & 50% of_#1 $x^2$ {~} \\end{table} | *a* `b` é 😀"
 TEXT: dict[str, Any] = {
@@ -40,11 +41,11 @@ SETTING: dict[str, Any] = {
     "metrics": ("fsd", "mse_ratio", "mse"),
     "leads": (*LEADS, 48),
     "frame_seconds": 1.5,
-    "protocol": "FSD over 128 trajectories.",
 }
 WORDS: dict[str, Any] = {
     "command": "python experiments/table8.py --scale laptop",
     "scale_text": "Scale laptop: 32×32 flow.",
+    "notes": {"": Notes("FSD over 128 trajectories.")},
     "tracking": {"uri": "sqlite:////tmp/mlflow.db", "runs": {"MSE (2-1)": {0: "run-of-seed-0"}}},
 }
 FILES = ("table.md", "table.tex", "table.html", "table.json")
@@ -52,11 +53,11 @@ FILES = ("table.md", "table.tex", "table.html", "table.json")
 
 def written(folder: Path, frame: pd.DataFrame | None = None, **changes: Any) -> dict[str, str]:
     """The files of a report; `changes` to the text of the table or of its setting, or to the words around it."""
-    setting = SETTING | {k: v for k, v in changes.items() if k in SETTING and k not in TEXT}
-    setting["rows"] = tuple(map(RowText, setting["rows"]))
-    text = TableText(settings=(SettingText(**setting),), **TEXT | {k: v for k, v in changes.items() if k in TEXT})
+    fields = SETTING | {k: v for k, v in changes.items() if k in SETTING and k not in TEXT}
+    of = table_setting(**fields | {"rows": map(table_row, fields["rows"])})
+    table = Table(settings=(of,), **TEXT | {k: v for k, v in changes.items() if k in TEXT})
     words = WORDS | {k: v for k, v in changes.items() if k not in TEXT | SETTING}
-    page = render(results() if frame is None else frame, text, folder, **words)
+    page = render(results() if frame is None else frame, table, folder, **words)
     assert page == folder / "table.html"
     return {name: (folder / name).read_text(encoding="utf-8") for name in FILES}
 
@@ -65,7 +66,12 @@ def hostile(folder: Path) -> dict[str, str]:
     """A report in which every text that comes from outside is hostile."""
     frame = results().replace({"row": {"MSE (2-1)": HOSTILE}})
     claim = Claim(HOSTILE, HOSTILE, "fsd", HOSTILE, "<", "Standard Diffusion (2-4)")
-    words = {"command": HOSTILE, "scale_text": HOSTILE, "protocol": HOSTILE, "tracking": {HOSTILE: HOSTILE}}
+    words = {
+        "command": HOSTILE,
+        "scale_text": HOSTILE,
+        "notes": {"": Notes(HOSTILE, HOSTILE)},
+        "tracking": {HOSTILE: HOSTILE},
+    }
     text = {"title": HOSTILE, "caption": HOSTILE, "rows": (HOSTILE, *paper().rows("8")), "claims": (claim,)}
     return written(folder, frame, **text, **words)
 
@@ -276,7 +282,8 @@ def test_a_method_that_the_table_does_not_name_is_refused(tmp_path: Path) -> Non
     [
         ({"metrics": ("mse_rato",)}, "unknown metric 'mse_rato'; did you mean 'mse_ratio'"),
         ({"leads": ()}, "'fsd' is given by lead, and there are no leads"),
-        ({"rows": ()}, "needs rows and metrics"),
+        ({"metrics": ()}, "has no metrics"),
+        ({"rows": ()}, "has no rows: give at least one"),
         ({"rows": ("MSE (2-1)", "MSE (2-1)")}, r"two rows 'MSE \(2-1\)'"),
         ({"leads": (3,)}, "no result has one of the metrics"),
         ({"published": "88"}, "unknown table '88'"),

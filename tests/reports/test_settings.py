@@ -11,13 +11,14 @@ import pandas as pd
 import pytest
 
 from reports.model.cells import COLUMNS
-from reports.model.labels import RowText, SettingText, TableText
 from reports.model.published import paper
+from reports.model.report import Notes
 from reports.render import render
-from rollbench.config.table import Claim
+from rollbench.config.table import Claim, Table
 from rollbench.errors import UserError
 from tests.reports.test_cells import made  # type: ignore[import-not-found]
 from tests.reports.test_render import FILES, Page, tabulars  # type: ignore[import-not-found]
+from tests.support.tables import table_row, table_setting  # type: ignore[import-not-found]
 
 FAST, SLOW = "stride 8, 24 frames", "stride 1, 64 frames"
 PRINTED = {FAST: "stride=8 steps=24", SLOW: "stride=1 steps=64"}
@@ -56,13 +57,16 @@ def results(scale: str = "paper", data: str = "real") -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
-def text(**changes: Any) -> TableText:
+NOTES = {name: Notes(f"Protocol of {name}.", f"Data of {name}.") for name in (FAST, SLOW)}
+
+
+def table3(**changes: Any) -> Table:
     settings = tuple(
-        SettingText(
-            name, printed=PRINTED[name], protocol=f"Protocol of {name}.", leads=(1, 8) if name == FAST else (),
-            rows=tuple(RowText(row, printed, f"{PRINTED[name]} {label}") for row, (home, printed, label, _) in ROWS.items()
-                       if home == name and row not in changes.get("without", ())),
-            metrics=("fvd", "mse") if name == FAST else ("fvd",), scale_text=f"Data of {name}.",
+        table_setting(
+            name, printed=PRINTED[name], leads=(1, 8) if name == FAST else (),
+            rows=(table_row(row_name, printed, label) for row_name, (home, printed, label, _) in ROWS.items()
+                  if home == name and row_name not in changes.get("without", ())),
+            metrics=("fvd", "mse") if name == FAST else ("fvd",),
         )
         for name in (FAST, SLOW)
     )  # fmt: skip
@@ -70,11 +74,18 @@ def text(**changes: Any) -> TableText:
         "Rolling is better", "§5", "fvd", "Rolling β = 0.1 (5-11)", "<", "Standard Diffusion (5-11), stride 8"
     )
     slow = Claim("Frame by frame fails", "§5", "fvd", "Standard Diffusion (15-1)", ">", "persistence")
-    return TableText("table3", "Table 3", "Rollouts.", settings, "3", (claim, slow))
+    return Table("table3", "Table 3", "3", settings, "Rollouts.", (claim, slow))
 
 
 def written(folder: Path, frame: pd.DataFrame, **changes: Any) -> dict[str, str]:
-    render(frame, text(**changes), folder, command="python experiments/table3.py", scale_text="Scale: paper.")
+    render(
+        frame,
+        table3(**changes),
+        folder,
+        command="python experiments/table3.py",
+        scale_text="Scale: paper.",
+        notes=NOTES,
+    )
     return {name: (folder / name).read_text(encoding="utf-8") for name in FILES}
 
 
@@ -171,8 +182,8 @@ def test_an_unknown_setting_is_named(tmp_path: Path) -> None:
 def test_reference_rows_of_table_1_are_other_peoples_methods(tmp_path: Path) -> None:
     frame = results().query("setting == @FAST and metric == 'fvd'").replace({"row": {"Rolling β = 0.1 (5-11)": "Ours"}})
     frame = frame[frame["row"].isin(["Ours", "real vs real"])]
-    setting = SettingText(FAST, (RowText("Ours", "Rolling Diffusion (Ours)"),), ("fvd",))
-    table = TableText("table1", "Table 1", "", (setting,), "1")
+    ours = table_setting(FAST, [table_row("Ours", "Rolling Diffusion (Ours)")], metrics=("fvd",))
+    table = Table("table1", "Table 1", "1", (ours,))
     render(frame, table, tmp_path, command="c", scale_text="s")
     (block,) = json.loads((tmp_path / "table.json").read_text())["blocks"]
     assert len(block["published_rows"]) == len(paper().rows("1")) - 1 == 10

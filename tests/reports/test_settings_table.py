@@ -30,7 +30,7 @@ def written(folder: Path, table: str, values: dict[str, Any], **words: Any) -> d
 def test_the_papers_own_values_are_as_printed(table: str, tmp_path: Path) -> None:
     rows = load(tmp_path)["rows"] if written(tmp_path, table, ours(table)) else []
     assert [row["setting"] for row in rows] == [value.setting for value in paper().of(table)]
-    assert {row["said"] for row in rows} == {"as printed"} and all(row["ours"] == row["paper"] for row in rows)
+    assert {row["agreement"] for row in rows} == {"as printed"} and all(row["ours"] == row["paper"] for row in rows)
 
 
 def test_what_differs_and_what_the_paper_does_not_state_is_said_with_its_note(tmp_path: Path) -> None:
@@ -38,14 +38,14 @@ def test_what_differs_and_what_the_paper_does_not_state_is_said_with_its_note(tm
     files = written(tmp_path, "4", values, notes={"Batch": "Our choice.", "Loss": "SNR + 1 on x."})
     content = json.loads(files["table.json"])
     rows = {row["setting"]: row for row in content["rows"]}
-    assert rows["Channels"]["said"] == rows["Loss"]["said"] == "different"
+    assert rows["Channels"]["agreement"] == rows["Loss"]["agreement"] == "different"
     assert (rows["Channels"]["ours"], rows["Channels"]["paper"]) == ("[64, 128]", "[128, 256, 512, 1024]")
     assert rows["Loss"]["note"] == "SNR + 1 on x. The paper: self-contradictory: SNR+1 on x is the v-loss"
     assert rows["Batch"] == {
         "setting": "Batch",
         "ours": "256",
         "paper": "",
-        "said": "not in the paper",
+        "agreement": "not in the paper",
         "note": "Our choice.",
     }
     assert content["headline"] == ["Settings: 9 as printed, 2 different, 1 not in the paper."]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,11 @@ import pandas as pd
 
 from evaluators import protocols
 from reports.index import index
-from reports.model.labels import RowText, SettingText, TableText
 from reports.model.metrics import METRICS
+from reports.model.report import Notes
 from reports.render import render
 from rollbench.config.canonical import to_plain
-from rollbench.config.table import Figure, Setting, Table
+from rollbench.config.table import Figure, Setting
 from rollbench.pipeline.graph import Pipeline
 from rollbench.pipeline.measures import protocol_of
 from rollbench.pipeline.run_context import RunContext
@@ -25,51 +26,26 @@ def report(
     stages: Pipeline, results: pd.DataFrame, place: RunContext, tracking: dict[str, Any], figure: Figure | None = None
 ) -> Path:
     """Write tables, figures and films into `place.out`; returns the path of its page."""
-    drawn = pictures(stages, results, place, figure)
+    table, drawn = stages.table, pictures(stages, results, place, figure)
     page = render(
         results,
-        text(stages.table, figure),
+        replace(table, name=figure.name, title=figure.title) if figure else table,
         place.out,
         figures=drawn.figures,
         films=drawn.films,
         command=place.command,
         scale_text=f"scale “{place.scale}”",
         tracking=tracking,
-        config=to_plain(stages.table),
+        notes={setting.name: _notes(setting, table.resamples) for setting in table.settings},
+        config=to_plain(table),
     )
     index(place.out.parent)
     return page
 
 
 # --- words --------------------------------------------------------------------------------------------------------------------
-def text(table: Table, figure: Figure | None = None) -> TableText:
-    """What the report says of a table."""
-    return TableText(
-        name=figure.name if figure else table.name,
-        title=figure.title if figure else table.title,
-        caption=table.caption,
-        published=table.published,
-        claims=table.claims,
-        settings=tuple(_setting(setting, table.resamples) for setting in table.settings),
-    )
-
-
-def _setting(setting: Setting, resamples: int) -> SettingText:
-    printed = [row.printed or row.name for row in setting.rows]
-    several = bool(setting.printed)
-    return SettingText(
-        name=setting.name,
-        printed=setting.printed,
-        rows=tuple(
-            RowText(row.name, words, f"{setting.printed} {row.method.label}" if several else "")
-            for row, words in zip(setting.rows, printed, strict=True)
-        ),
-        metrics=setting.metrics,
-        leads=setting.leads,
-        frame_seconds=setting.data.frame_interval,
-        protocol=_protocol(setting, resamples),
-        scale_text=_sizes(setting),
-    )
+def _notes(setting: Setting, resamples: int) -> Notes:
+    return Notes(protocol=_protocol(setting, resamples), scale_text=_sizes(setting))
 
 
 def _sizes(setting: Setting) -> str:
