@@ -170,7 +170,7 @@ def test_two_processes_that_send_the_same_make_one_run(tmp_path: Path) -> None:
     """Opening a new store is silent too, and safe from two processes."""
     uri = f"sqlite:///{tmp_path}/new/mlflow.db"
     code = (
-        "import pathlib, rollbench.tracking as t; from tests.test_tracking import row;"
+        "import pathlib, rollbench.tracking.client as t; from tests.tracking.test_tracking import row;"
         f"place = t.open_tracking({uri!r}); [place.send(row(str(i)), pathlib.Path()) for i in range(3)]"
     )
     root = Path(client.__file__).parents[3]
