@@ -1,4 +1,4 @@
-"""The pages in a real browser: nothing complains, links lead somewhere, films play, names are text, a phone shows it all."""
+"""The pages in a real browser: no errors, every link has a target, animations play, names are text, a phone shows everything."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from rollbench.config.table import Table
 from tests.reports.test_cells import results as flow_results  # type: ignore[import-not-found]
 from tests.reports.test_render import SETTING, TEXT, WORDS  # type: ignore[import-not-found]
 from tests.reports.test_settings import NOTES, results, table3  # type: ignore[import-not-found]
-from tests.support.chromium import Browser, found  # type: ignore[import-not-found]
+from tests.support.chromium import Browser, executable  # type: ignore[import-not-found]
 from tests.support.tables import table_row, table_setting  # type: ignore[import-not-found]
 
 HOSTILE = "<script>alert(1)</script>"
 PAGES = ("index.html", "table3/table.html", "table7/table.html", "table8/table.html")
 
-pytestmark = pytest.mark.skipif(found() is None, reason="no chromium on this machine: apt-get install chromium")
+pytest.importorskip("playwright", reason="playwright is not installed: pip install -e .[dev]")
+pytestmark = pytest.mark.skipif(executable() is None, reason="no chromium on this machine: apt-get install chromium")
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +54,14 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    browser = Browser(tmp_path_factory.mktemp("profile"))
+def browser() -> Iterator[Browser]:
+    browser = Browser()
     yield browser
     browser.close()
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_loads_itself_alone_and_nothing_complains(name: str, out: Path, browser: Browser) -> None:
+def test_a_page_loads_only_itself_and_logs_no_error(name: str, out: Path, browser: Browser) -> None:
     for dark in (False, True):
         browser.open(out / name, dark=dark)
         assert browser.complaints() == []
@@ -68,7 +69,7 @@ def test_a_page_loads_itself_alone_and_nothing_complains(name: str, out: Path, b
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_every_link_leads_somewhere(name: str, out: Path, browser: Browser) -> None:
+def test_every_link_has_a_target(name: str, out: Path, browser: Browser) -> None:
     browser.open(out / name)
     assert (
         browser.run("[...document.querySelectorAll('[id]')].map(e => e.id).filter((v, i, a) => a.indexOf(v) != i)")
@@ -85,7 +86,7 @@ def test_every_link_leads_somewhere(name: str, out: Path, browser: Browser) -> N
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("name", PAGES)
-def test_pictures_and_films_are_decoded(name: str, dark: bool, out: Path, browser: Browser) -> None:
+def test_pictures_and_animations_are_decoded(name: str, dark: bool, out: Path, browser: Browser) -> None:
     browser.open(out / name, dark=dark)
     shown = browser.run(
         "Promise.all([...document.images].map(i => i.decode().then(() => [i.currentSrc.slice(0, 16), i.naturalWidth, i.clientWidth])))"
@@ -97,7 +98,7 @@ def test_pictures_and_films_are_decoded(name: str, dark: bool, out: Path, browse
     )
 
 
-def test_a_film_plays(out: Path, browser: Browser) -> None:
+def test_an_animation_has_all_frames(out: Path, browser: Browser) -> None:
     browser.open(out / "table3/table.html")
     frames = browser.run(
         "(async () => { const data = await (await fetch(document.querySelector('.rollout img').src)).arrayBuffer();"
@@ -127,7 +128,7 @@ def test_hostile_names_are_text(name: str, out: Path, browser: Browser) -> None:
     assert browser.complaints() == []
 
 
-def test_a_number_leads_by_a_click_to_what_made_it(out: Path, browser: Browser) -> None:
+def test_a_click_on_a_number_shows_its_provenance(out: Path, browser: Browser) -> None:
     browser.open(out / "table3/table.html")
     assert browser.run("document.querySelectorAll('a.number').length") == 4 + 8 + 5
     browser.run("document.querySelector('tr.ours a.number').click()")
@@ -138,15 +139,16 @@ def test_a_number_leads_by_a_click_to_what_made_it(out: Path, browser: Browser) 
     assert bottom > 0 and top < 844
 
 
-def test_the_check_sees_a_fault(tmp_path: Path, browser: Browser) -> None:
-    """A page with each fault that the tests above look for."""
+def test_the_checks_find_planted_faults(tmp_path: Path, browser: Browser) -> None:
+    """A page with each fault that the tests above exclude."""
     page = tmp_path / "bad.html"
     page.write_text(
         '<p style="width: 900px">x</p><a href="#gone">y</a><img src="nothing.png"><script>throw new Error("no")</script>'
     )
     browser.open(page, width=390)
-    said = browser.complaints()
-    assert len(said) == 2 and any("nothing.png" in one for one in said) and any("no" in one for one in said)
+    complaints = browser.complaints()
+    assert len(complaints) == 2
+    assert any("nothing.png" in text for text in complaints) and any("exception: no" in text for text in complaints)
     assert len(browser.loaded()) == 2 and browser.run("document.images[0].naturalWidth") == 0
     assert browser.run("document.documentElement.scrollWidth") > 390
     assert not browser.run("!!document.getElementById('gone')")
