@@ -1,6 +1,7 @@
 """The command line: bad input is one line and exit code 2 before anything starts; a dry run says what it would take and writes nothing."""
 
 import argparse
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from rollbench.cli import dry_run
 from rollbench.cli.dry_run import size
 from rollbench.cli.experiment import run
 from rollbench.cli.main import EXPERIMENTS, main
-from rollbench.cli.options import sizes
+from rollbench.cli.options import scale_label
 from rollbench.pipeline import estimate
 from rollbench.pipeline.estimate import Rate
 from rollbench.progress import duration
@@ -46,14 +47,14 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["--set", "training.steps=many"], "training.steps='many' cannot be read"),
         (["--set", "training=3"], "set one of its fields, e.g. training.steps"),
         (["--set", "seeds=[0, 1]"], "as in --seeds 0 1 2"),
-        (["--set", "rows=[1]"], "--rows chooses rows"),
-        (["--set", "rows.method.beta=0.5"], "stands in the experiment's file"),
+        (["--set", "rows=[1]"], "use --rows to choose rows"),
+        (["--set", "rows.method.beta=0.5"], "the experiment's file defines their methods"),
         (["--set", "training.steps"], "has no '='"),
         (["--seeds", "0", "0"], "each once"),
         (["--seeds", "-1"], "whole numbers from 0"),
         (["--seeds", "18446744073709551616"], "whole numbers from 0 to 2**63 - 1"),
-        (["--out", "/dev/null"], "--out '/dev/null': '/dev/null' is no folder; name another"),
-        (["--out", "/dev/null/x"], "--out '/dev/null/x': '/dev/null' is no folder; name another"),
+        (["--out", "/dev/null"], "--out '/dev/null': '/dev/null' is not a folder; name another"),
+        (["--out", "/dev/null/x"], "--out '/dev/null/x': '/dev/null' is not a folder; name another"),
         (["--out", "/proc"], "--out '/proc': '/proc' cannot be written ("),
         (["--workers", "0"], "--workers 0 is below 1"),
         (["--groups-per-call", "0"], "--groups-per-call 0 is below 1"),
@@ -179,4 +180,21 @@ def test_sizes_read_like_a_persons() -> None:
 )
 def test_a_changed_field_is_part_of_the_scales_name(changes: list[str], argv: str) -> None:
     """So that no number of other settings is set against the paper's."""
-    assert sizes(argparse.Namespace(scale="paper", set=changes)) == argv
+    assert scale_label(argparse.Namespace(scale="paper", set=changes)) == argv
+
+
+def test_without_a_command_it_prints_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("usage: rollbench") and all(name in out for name in ("reproduce", "ingest", "inspect", "fvd"))
+
+
+def test_the_version_names_the_commit(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert re.fullmatch(r"rollbench [\d.]+, commit [0-9a-f]{40}(\+changes)?\n", capsys.readouterr().out)
+
+
+def test_an_unknown_option_without_a_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit:
+        main(["--nonsense"])
+    assert exit.value.code == 2 and "--nonsense" in capsys.readouterr().err

@@ -87,7 +87,7 @@ def test_a_stopped_job_keeps_what_is_finished_and_submitting_again_goes_on(
     running.ray("job", "stop", "stopped")
     assert running.job("stopped")["status"] == "STOPPED"
     said = running.logs("stopped")
-    assert "stopped; every finished stage is kept, run the same command to go on" in said and "Traceback" not in said
+    assert "stopped; finished stages are kept, run the same command to resume" in said and "Traceback" not in said
     kept = digests(store)
     assert {name.split("/")[0] for name in kept} == {"data", "reference", "results"}
     again = submit(running, tree, "again", HERE, *long.command(store, str(tmp_path / "out")))

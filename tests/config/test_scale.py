@@ -111,7 +111,9 @@ def test_every_cap_is_at_least_one(cap: str) -> None:
 @pytest.mark.parametrize("name", ["smoke", "laptop", "lab"])
 def test_the_readme_has_the_scales_sizes(name: str, root: Path) -> None:
     """Cell by cell its numbers; test clips of a video stand there where they are fewer than those of a flow."""
-    (line,) = (line for line in (root / "experiments/README.md").read_text().splitlines() if line.startswith(f"| {name} |"))
+    (line,) = (
+        line for line in (root / "experiments/README.md").read_text().splitlines() if line.startswith(f"| {name} |")
+    )
     written = [[int(n.replace(",", "")) for n in re.findall(r"[\d,]*\d", cell)] for cell in line.split("|")[3:8]]
     caps = scale(name)
     assert written == [

@@ -98,7 +98,7 @@ def test_several_changes_of_a_value_are_made_or_refused(several: list[tuple[str,
         ("network", "1", "set one of its fields"),
         ("training.learning_rate", "NaN", "cannot be read"),
         ("sampling.sampler", "euler", "choices: 'ancestral', 'ddim'"),
-        ("sampling.calls_per_frame", '"1e9"', "no number of calls"),
+        ("sampling.calls_per_frame", '"1e9"', "not a number of calls"),
     ],
 )
 def test_what_would_fail_later_is_refused_now(path: str, text: str, argv: str) -> None:

@@ -243,7 +243,7 @@ def test_a_worker_without_a_micro_batch_is_refused(tmp_path: Path) -> None:
 
 
 class Spoiled(Regression):
-    """A loss that is no number from its fifth call on."""
+    """A loss that is not a number from its fifth call on."""
 
     calls = 0
 

@@ -1,4 +1,4 @@
-"""Turns errors of the user into one line and an exit code."""
+"""User errors as one line and an exit code."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from rollbench.errors import UserError
 from rollbench.store.redact import redact
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """A parser that reports an error in one line and exits with 2."""
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, " ".join(f"{self.prog}: {message}; --help lists the options".split()) + "\n")
 
 
 def argv(arguments: Sequence[str] | None) -> list[str]:
-    """The arguments given, else the process' own; a NUL, which ends a text for the system, is no part of any."""
-    return [
-        word.replace("\0", "\N{REPLACEMENT CHARACTER}") for word in (sys.argv[1:] if arguments is None else arguments)
-    ]
+    """`arguments`, by default those of the process, with each NUL replaced: it would end a string for the operating system."""
+    return [a.replace("\0", "\N{REPLACEMENT CHARACTER}") for a in (sys.argv[1:] if arguments is None else arguments)]
 
 
 def run_guarded(work: Callable[[], int]) -> int:
-    """Do `work`, and turn the user's errors into one line and an exit code."""
+    """Run `work`; returns its exit code, or prints one line and returns the code of the error."""
     from evaluators.base import UserError as EvaluatorError
 
     try:
@@ -32,9 +32,9 @@ def run_guarded(work: Callable[[], int]) -> int:
     except (UserError, EvaluatorError) as error:
         return fail(error)
     except KeyboardInterrupt:
-        print("stopped; every finished stage is kept, run the same command to go on", file=sys.stderr)
+        print("stopped; finished stages are kept, run the same command to resume", file=sys.stderr)
         return 130
-    except RuntimeError as error:  # of a storage too, which is an OSError as well
+    except RuntimeError as error:  # also a StorageError, which is an OSError too
         print(redact(f"rollbench: {error}"), file=sys.stderr)
         return 1
     except OSError as error:

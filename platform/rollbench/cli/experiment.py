@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rollbench.cli.options import add_options, add_out, sizes
+from rollbench.cli.options import add_options, add_out, scale_label
 from rollbench.config.overrides import as_user_error, assignment, leaves, with_field
 from rollbench.config.search import Search
 from rollbench.config.table import Figure, Table
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from rollbench.engine.resources import Resources
     from rollbench.pipeline.graph import Pipeline, Stage
     from rollbench.store.artifact import Store
-from rollbench.cli.errors import _Parser, argv, run_guarded
+from rollbench.cli.errors import Parser, argv, run_guarded
 
 OF_A_TABLE = ("resamples", "caption", "title")  # fields that --set finds in the table, all others in its settings
 
 
 NOT_SET = {
-    "name": "a setting's name tells it from others; printed=TEXT changes what is shown",
-    "seeds": "training seeds have an option of their own, as in --seeds 0 1 2",
-    "rows": "--rows chooses rows by their names; what a row is, such as its method's fields, stands in the experiment's file",
+    "name": "the name identifies a setting; printed=TEXT changes the displayed name",
+    "seeds": "use --seeds, as in --seeds 0 1 2",
+    "rows": "use --rows to choose rows by name; the experiment's file defines their methods",
 }
 
 
@@ -41,7 +41,7 @@ def run(experiment: Table | Figure | Search, arguments: Sequence[str] | None = N
     """The `main` of an experiment: its table, figure or search, with the options of the command line."""
     arguments = argv(arguments)
     script = f"experiments/{experiment.name}.py"
-    parser = _Parser(prog=script, description=experiment.title)
+    parser = Parser(prog=script, description=experiment.title)
     add_options(parser)
     options = parser.parse_args(arguments)
     command = shlex.join(["python", script, *arguments])
@@ -58,11 +58,11 @@ def print_settings(
     from reports.settings_table import settings_table
 
     script = f"experiments/table{number}.py"
-    parser = _Parser(prog=script, description=f"Table {number}: settings, ours beside the paper's.")
+    parser = Parser(prog=script, description=f"Table {number}: settings, ours beside the paper's.")
     add_out(parser)
     options = parser.parse_args(argv(arguments))
 
-    def stage() -> int:
+    def write() -> int:
         page = settings_table(
             number, ours, Path(options.out) / f"table{number}", command=f"python {script}", notes=notes
         )
@@ -70,7 +70,7 @@ def print_settings(
         print(page)
         return 0
 
-    return run_guarded(stage)
+    return run_guarded(write)
 
 
 def _run(experiment: Table | Figure, options: argparse.Namespace, command: str) -> int:
@@ -86,13 +86,13 @@ def _run(experiment: Table | Figure, options: argparse.Namespace, command: str) 
         return 0
     from rollbench.reproduce import reproduce
 
-    around = run_context(experiment.name, options, store, needed, command)
-    reproduce(stages, **around, figure=experiment if isinstance(experiment, Figure) else None)
+    context = run_context(experiment.name, options, store, needed, command)
+    reproduce(stages, **context, figure=experiment if isinstance(experiment, Figure) else None)
     return 0
 
 
 def _search(search: Search, options: argparse.Namespace, command: str) -> int:
-    """The race of a search's candidates, and the table that its winner becomes a row of."""
+    """Run a search, then the table with its winner as a row."""
     from rollbench.config.scale import scale, search_at_scale
     from rollbench.pipeline.search_graph import search_graph
     from rollbench.store.artifact import Store
@@ -125,7 +125,7 @@ def _search(search: Search, options: argparse.Namespace, command: str) -> int:
 def run_context(
     name: str, options: argparse.Namespace, store: Store, needed: dict[Stage, int], command: str
 ) -> dict[str, Any]:
-    """What every run is given beside its work, its places found fit for what is missing of the bytes `needed`."""
+    """Keyword arguments of a run. Raises UserError if the storage has no room for the missing part of the bytes `needed`."""
     from rollbench.pipeline.run_context import RunContext, check_storage
     from rollbench.progress import Progress
     from rollbench.tracking.client import tracking_uri
@@ -133,7 +133,7 @@ def run_context(
     check_storage(store, needed)
     out = absolute(options.out)
     return {
-        "place": RunContext(store, Path(out) / name, sizes(options), redact(command)),
+        "place": RunContext(store, Path(out) / name, scale_label(options), redact(command)),
         "mlflow": tracking_uri(options.tracking_uri, store, out),
         "resources": resources_from(options),
         "progress": Progress(),
@@ -141,7 +141,7 @@ def run_context(
 
 
 def resources_from(options: argparse.Namespace) -> Resources:
-    """What of the cluster the options ask for."""
+    """The resources that the options request."""
     from rollbench.engine.resources import Resources, bounds
 
     return Resources(*bounds(options.workers), options.groups_per_call, options.gpus_per_worker)
@@ -150,9 +150,9 @@ def resources_from(options: argparse.Namespace) -> Resources:
 def plan(
     experiment: Table | Figure, options: argparse.Namespace, store: Store, also: Sequence[str] = ()
 ) -> tuple[Pipeline, dict[Stage, int]]:
-    """The graph of stages of a table (or of a figure's table) as the options ask for it, and the bytes that its stages take.
+    """The pipeline of a table (or of a figure's table) under the options, and the size of each large stage in bytes.
 
-    also: what --set can change beside the table's own fields.
+    also: paths that --set accepts beside the fields of the table.
     """
     from rollbench.cli.data_source import resolve_data
     from rollbench.config.scale import at_scale, default_rows, scale
@@ -168,9 +168,9 @@ def plan(
         raise UserError(f"--groups-per-call {options.groups_per_call} is below 1; the smallest is 1")
     workers = resources_from(options).max_workers
     source = options.data or ("stand-in" if caps.stand_in else "real")
-    asked_for = _changed(at_scale(table, caps), options, also)
+    requested = _changed(at_scale(table, caps), options, also)
     # Every rule is checked on what is planned, before anything is ingested.
-    planned = resolve_data(asked_for, table, source, store, planning=True)
+    planned = resolve_data(requested, table, source, store, planning=True)
     max_workers = min(setting.training.micro_batches for setting in planned.settings)
     if workers > max_workers:
         raise UserError(
@@ -180,12 +180,12 @@ def plan(
     names = _row_names(planned, options.rows, default)
     stages = build_pipeline(planned, names)
     if not options.dry_run:
-        stages = build_pipeline(resolve_data(asked_for, table, source, store), names)
+        stages = build_pipeline(resolve_data(requested, table, source, store), names)
     return stages, stage_bytes(stages)
 
 
 def _changed(table: Table, options: argparse.Namespace, also: Sequence[str]) -> Table:
-    """The table with --set and --seeds applied; every rule of its values is checked again."""
+    """The table with --set and --seeds applied and every value validated again."""
     for change in options.set:
         path, text = assignment(change)
         head = path.split(".")[0]
@@ -203,10 +203,10 @@ def _changed(table: Table, options: argparse.Namespace, also: Sequence[str]) -> 
     return table
 
 
-def _row_names(table: Table, resources_from: Sequence[str] | None, default: Sequence[str]) -> tuple[str, ...]:
-    if not resources_from:
+def _row_names(table: Table, requested: Sequence[str] | None, default: Sequence[str]) -> tuple[str, ...]:
+    if not requested:
         return tuple(default)
-    if list(resources_from) == ["all"]:
+    if list(requested) == ["all"]:
         return tuple(row.name for row in table.rows)
-    wanted = {table.row(name).name for name in resources_from}
+    wanted = {table.row(name).name for name in requested}
     return tuple(row.name for row in table.rows if row.name in wanted)

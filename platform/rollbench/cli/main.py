@@ -1,15 +1,15 @@
 """The command line, shared by every experiments/*.py and by `rollbench`.
 
     python experiments/table8.py --scale laptop            make a table
-    python experiments/table8.py --scale paper --dry-run   say what that would take
+    python experiments/table8.py --scale paper --dry-run   print the plan and its cost
     rollbench reproduce table8 --scale laptop              the same from anywhere
     rollbench ingest kinetics600 --source DIR              turn videos, records or fields into verified shards
-    rollbench inspect KEY                                  show what a stage holds
-    rollbench compare RUN RUN                              set recorded runs beside each other
-    rollbench track                                        send results to a tracking server that was away
+    rollbench inspect KEY                                  show an artifact and what it was computed from
+    rollbench compare RUN RUN                              show recorded runs side by side
+    rollbench track                                        send pending results to a tracking server
     rollbench fvd REAL/ FAKE/                              score two folders of videos
 
-Exit codes: 0 done; 2 the input breaks a rule (one line says which); 1 a row failed; 130 stopped by Ctrl-C.
+Exit codes: 0 success; 1 a row failed; 2 invalid input (one line names the rule); 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from types import ModuleType
 
 from rollbench.cli import compare, ingest, inspect, track
-from rollbench.cli.errors import _Parser, argv, fail, run_guarded
+from rollbench.cli.errors import Parser, argv, fail, run_guarded
 from rollbench.errors import UserError, did_you_mean
+from rollbench.store.provenance import commit
 
 COMMANDS: dict[str, ModuleType] = {"ingest": ingest, "inspect": inspect, "compare": compare, "track": track}
-
-
 EXPERIMENTS = (
     "table1", "table2", "table3", "table4", "table5", "table6", "table7", "table8", "table9", "table10",
     "figure3", "figure4", "figure5", "figure6", "figure7", "figure8",
@@ -38,20 +38,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from evaluators import command as fvd
 
     arguments = argv(arguments)
-    parser = _Parser(prog="rollbench", description="Experiments and benchmarks for generative models of sequences.")
-    subparsers = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
+    parser = Parser(prog="rollbench", description="Experiments and benchmarks for generative models of sequences.")
+    parser.add_argument("--version", action="store_true", help="print the version")
+    subparsers = parser.add_subparsers(dest="command", parser_class=Parser)
     one = subparsers.add_parser(
         "reproduce",
         help="make a table or figure of the paper, or another experiment",
         usage="rollbench reproduce EXPERIMENT [options]",
         epilog="rollbench reproduce EXPERIMENT --help lists the options of that one",
-        add_help=False,  # what follows an experiment's name is the experiment's, --help too
+        add_help=False,  # the experiment parses all options after its name, --help too
     )
     one.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="one of " + ", ".join(EXPERIMENTS))
     for name, command in COMMANDS.items():
         command.add_arguments(subparsers.add_parser(name, help=command.HELP))
     fvd.add_arguments(subparsers.add_parser("fvd", help="the Fréchet video distance of two folders of videos"))
     options, rest = parser.parse_known_args(arguments)
+    if options.command is None and not rest:
+        print(f"rollbench {_version()}" if options.version else parser.format_help())
+        return 0
     if options.command == "reproduce":
         if options.experiment is None and {"-h", "--help"} & set(rest):
             one.print_help()
@@ -62,6 +66,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "fvd":
         return run_guarded(lambda: fvd.run(options))
     return run_guarded(lambda: COMMANDS[options.command].run(options))
+
+
+def _version() -> str:
+    """The installed version with the commit; the commit alone where the project runs from its files."""
+    try:
+        return f"{metadata.version('rollbench')}, commit {commit()}"
+    except metadata.PackageNotFoundError:
+        return f"(not installed), commit {commit()}"
 
 
 def _reproduce(name: str, rest: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""The options that every experiment has, those that commands share with them, and what they make of a scale's name."""
+"""The options of every experiment, and those that other commands share."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import os
 
 from rollbench.config.overrides import assignment
 
-UNSTATED = (  # fields that no table of the paper states: how work is cut, how it is shown, how sure a number is
+UNSTATED = (  # fields that no table of the paper states: units of work, presentation, intervals
     "training.micro_batch", "training.precision", "sampling.precision", "training.sharding", "training.recompute", "training.compile",
     "sampling.group", "metrics", "leads", "resamples", "caption", "title", "printed",
 )  # fmt: skip
 
 
-def add_storage(parser: argparse.ArgumentParser, what: str = "where stages lie") -> None:
+def add_storage(parser: argparse.ArgumentParser, what: str = "artifact store") -> None:
     parser.add_argument(
         "--storage",
         default=os.environ.get("ROLLBENCH_STORAGE", "store"),
@@ -30,7 +30,7 @@ def add_tracking_uri(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tracking-uri",
         metavar="URI",
-        help="where runs are recorded (default: $MLFLOW_TRACKING_URI, else mlflow.db in --storage, or in --out if that is no folder)",
+        help="where runs are recorded (default: $MLFLOW_TRACKING_URI, else mlflow.db in --storage, or in --out if that is not a folder)",
     )
 
 
@@ -59,15 +59,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--workers",
         default="1",
         metavar="N",
-        help="processes per row, for training and for rollouts; 2-4: at least 2, up to 4 where there is room (default: 1)",
+        help="processes per row, for training and rollouts: N, or MIN-MAX for elastic training (default: 1)",
     )
-    add("--gpus-per-worker", type=float, metavar="X", help="may be a part of one (default: 1 where there are GPUs)")
+    add(
+        "--gpus-per-worker",
+        type=float,
+        metavar="X",
+        help="GPUs per process, also a fraction (default: 1 if the cluster has any)",
+    )
     add(
         "--groups-per-call",
         type=int,
         default=1,
         metavar="N",
-        help="groups of films handed to an actor at a time (default: 1)",
+        help="groups of samples per call of an actor (default: 1)",
     )
     add(
         "--set",
@@ -79,6 +84,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--dry-run", action="store_true", help="print the plan and its cost, and run nothing")
 
 
-def sizes(options: argparse.Namespace) -> str:
-    """The scale, and what was changed of it: a number at the paper's scale with a field set otherwise is not at the paper's sizes."""
+def scale_label(options: argparse.Namespace) -> str:
+    """The scale with the changes of --set: a number at paper scale with a changed field is not at the paper's sizes."""
     return ", ".join([options.scale, *(change for change in options.set if assignment(change)[0] not in UNSTATED)])

@@ -95,7 +95,7 @@ def _read(kind: Any, text: str, path: str, old: Any) -> Any:
         if dataclasses.is_dataclass(old):
             one = next(leaves(old, f"{path}."))
             raise UserError(
-                f"{path}={_short(text)}: {path} is no single value; set one of its fields, e.g. {one}"
+                f"{path}={_short(text)}: {path} is not a single value; set one of its fields, e.g. {one}"
             ) from None
         raise UserError(
             f"{path}={_short(text)} is of another kind than the present value {old!r}; write one like it"
@@ -123,7 +123,7 @@ def coerce(value: Any, kind: Any) -> Any:
 
 
 def _no_number(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number")
+    raise ValueError(f"{word} is not a number")
 
 
 def _short(text: str) -> str:

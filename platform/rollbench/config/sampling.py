@@ -66,7 +66,7 @@ class Sampling:
             calls = Fraction(self.calls_per_frame)
         except (ValueError, ZeroDivisionError):
             shown = repr(self.calls_per_frame)[:40]
-            raise UserError(f"calls_per_frame = {shown} is no number of calls; write 32 or 100/11") from None
+            raise UserError(f"calls_per_frame = {shown} is not a number of calls; write 32 or 100/11") from None
         if calls <= 0:
             raise UserError(
                 f"calls_per_frame = {self.calls_per_frame} is not positive; a frame of a diffusion costs 1 or more"

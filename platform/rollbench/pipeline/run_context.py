@@ -30,7 +30,7 @@ def check_out(out: str, name: str) -> None:
     path = Path(absolute(out), name)
     there = next(place for place in (path, *path.parents) if place.exists())
     if not there.is_dir():
-        raise UserError(f"--out {out!r}: {str(there)!r} is no folder; name another")
+        raise UserError(f"--out {out!r}: {str(there)!r} is not a folder; name another")
     try:
         os.rmdir(tempfile.mkdtemp(prefix=".probe-", dir=there))
     except OSError as error:

@@ -273,7 +273,7 @@ class Artifact:
         try:
             return pa.ipc.open_file(pa.BufferReader(data)).read_all()
         except (pa.ArrowException, OSError) as error:
-            raise Damaged(f"{self.path}/{receipt['name']} is no Arrow table ({reason(error)})") from None
+            raise Damaged(f"{self.path}/{receipt['name']} is not an Arrow table ({reason(error)})") from None
 
     def file(self, name: str) -> dict[str, Any]:
         """The entry of a file in the manifest of a finished stage. Raises Damaged where there is none."""

@@ -137,7 +137,7 @@ def open_storage(root: str, attempts: int = ATTEMPTS) -> tuple[pafs.FileSystem, 
             f"storage {_shown(root)!r} cannot be opened ({reason(error, root)}); use a folder or s3://bucket/path"
         ) from None
     if not path.strip("/"):
-        raise UserError(f"storage {_shown(root)!r} names no folder; use a folder or s3://bucket/path")
+        raise UserError(f"storage {_shown(root)!r} does not name a folder; use a folder or s3://bucket/path")
     if isinstance(filesystem, pafs.S3FileSystem):
         _, (options,) = filesystem.__reduce__()
         patience = pafs.AwsStandardS3RetryStrategy(max_attempts=attempts)

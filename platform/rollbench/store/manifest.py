@@ -43,7 +43,9 @@ def plain_name(name: str) -> str:
     """`name`, if it is one step of a path. Names come from data and from manifests, which anyone may have written."""
     if PLAIN_NAME.fullmatch(name):
         return name
-    raise UserError(f"{name!r} is no name in a storage; one has letters, digits and _ . = + - and starts with no dot")
+    raise UserError(
+        f"{name!r} is not a valid name in a storage; a name has letters, digits and _ . = + - and starts with no dot"
+    )
 
 
 def checksum(manifest: Mapping[str, Any]) -> str:

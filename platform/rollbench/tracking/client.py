@@ -59,7 +59,7 @@ class Unavailable(TrackingError):
 
 
 def tracking_uri(uri: str | None, store: Storage, out: str | Path) -> str:
-    """Where to record: `uri`, else MLFLOW_TRACKING_URI, else a sqlite file beside the stages (of a store that is no folder: in `out`)."""
+    """Where to record: `uri`, else MLFLOW_TRACKING_URI, else a sqlite file in the storage, or in `out` if the storage is not a folder."""
     folder = store.path if store.local else absolute(str(out))
     return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder}/mlflow.db"
 

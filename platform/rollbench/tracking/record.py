@@ -44,7 +44,7 @@ class Record:
 
     def __post_init__(self) -> None:
         if self.report and not PLAIN_NAME.fullmatch(self.report):
-            raise ValueError(f"report {self.report!r} is no name of a folder")
+            raise ValueError(f"report {self.report!r} is not the name of a folder")
 
     @property
     def entry(self) -> str:
@@ -66,5 +66,5 @@ def _record(value: Any) -> Record:
 
 def _is(value: Any, kind: type) -> Any:
     if not isinstance(value, kind):
-        raise TypeError(f"{value!r} is no {kind.__name__}")
+        raise TypeError(f"{value!r} is not a {kind.__name__}")
     return value

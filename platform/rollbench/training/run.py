@@ -32,7 +32,7 @@ from rollbench.training.settings import Training
 
 
 class NotFinite(RuntimeError):
-    """The loss or the gradient is no number any more."""
+    """The loss or the gradient is not a number any more."""
 
 
 class Objective(nn.Module):
