@@ -264,7 +264,7 @@ def test_files_of_one_name_and_size_are_two_sources(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [1000, 300_000, 3_000_000])
 def test_a_fingerprint_changes_with_the_content_or_the_time_of_a_large_file(tmp_path: Path, size: int) -> None:
     path, data = tmp_path / "a", bytearray(np.random.default_rng(0).bytes(size))
-    prints = []
+    prints: list[str] = []
     for at in (0, size // 2 + 70_000 if size > 250_000 else 10, size - 1):
         data[at] ^= 1
         path.write_bytes(data)
