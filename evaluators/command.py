@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--real-stride", type=int, default=1, metavar="N", help="take every N-th frame of REAL (default: 1)")
     add("--skip-bad", action="store_true", help="leave clips out that cannot be read, and count them")
+    add("--samples", action="store_true", help="read names <id>_s<number> as samples of the clip <id>")
     add("--any-count", action="store_true", help="accept other counts than the protocol's, under another name")
     add("--backend", default="torch", choices=("torch", "tfhub"), help="I3D in PyTorch, or the TensorFlow-Hub module")
     add("--weights", metavar="PATH", help="the I3D weights, or the module's folder with --backend tfhub")
@@ -84,8 +85,12 @@ def scored(arguments: argparse.Namespace) -> dict[str, fvd.Result]:
         device=arguments.device, resamples=arguments.resamples, level=arguments.level, seed=arguments.seed,
         any_count=arguments.any_count,
     )  # fmt: skip
-    real = metric.reader(arguments.real, stride=arguments.real_stride, skip_bad=arguments.skip_bad)
-    fake = metric.reader(arguments.fake, skip_bad=arguments.skip_bad)
+    how = {"skip_bad": arguments.skip_bad, "samples": arguments.samples}
+    real = metric.reader(arguments.real, stride=arguments.real_stride, **how)
+    fake = metric.reader(arguments.fake, **how)
+    for name, reader in (("real", real), ("generated", fake)):
+        for line in reader.notes():
+            print(f"{name}: {line}", file=sys.stderr)
     # What cannot fit is known before the network runs.
     first = [next(iter(reader), None) for reader in (real, fake)]
     if first[0] and first[1] and first[0].frames.shape != first[1].frames.shape:

@@ -41,7 +41,9 @@ class Features:
             raise ValueError(f"{len(self.vectors)} vectors of {len(keys)} clips: one each is needed")
         if len(set(keys)) < len(keys):
             twice = next(key for key in keys if keys.count(key) > 1)
-            raise UserError(f"clip {twice[0]} sample {twice[1]} is there twice: number samples as <id>_s<number>")
+            raise UserError(
+                f"clip {twice[0]} sample {twice[1]} exists twice: name samples <id>_s<number> and pass --samples"
+            )
         order = sorted(range(len(keys)), key=keys.__getitem__)
         if order != list(range(len(keys))):
             object.__setattr__(self, "vectors", self.vectors[order])

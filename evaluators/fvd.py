@@ -80,9 +80,9 @@ class FVD:
                 self._extractor = TFHubFeatures(self.protocol.resize, self.weights)
         return self._extractor
 
-    def reader(self, path: str | Path, *, stride: int = 1, skip_bad: bool = False) -> Reader:
+    def reader(self, path: str | Path, *, stride: int = 1, skip_bad: bool = False, samples: bool = False) -> Reader:
         """The clips of a folder or file, cut as the protocol says."""
-        return Reader(path, self.length, self.start, stride, skip_bad)
+        return Reader(path, self.length, self.start, stride, skip_bad, samples)
 
     def features(self, source: Any, name: str = "clip") -> Features:
         """Of a path, a `Reader` or other stream of `Clip`s, or an array [n, t, y, x, 3]; Features pass as they are."""

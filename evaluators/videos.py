@@ -1,13 +1,14 @@
 """Clips from files: videos, gifs, numpy archives, Arrow shards; streamed, in the order of names.
 
-    .mp4 .mkv .mov .avi .webm .m4v .gif   one clip each
+    .mp4 .mkv .mov .avi .webm .m4v .mpg .gif   one clip each; see `decode`
+    folders of images                     one clip each, frames in the order of the numbers in their names
     .npy .npz                             frames [n, t, y, x, 3] or one clip [t, y, x, 3], under `frames` or as the only
                                           array; optionally clip_id [n] and sample [n]
     .arrow                                IPC file; columns clip_id, frames (fixed-shape tensor [t, y, x, 3]), optionally
                                           sample
 
 A clip's id is its path without the ending, or clip_id. Ids tell which generated clip continues which real one. Several samples
-of one clip are named `<id>_s<number>`, or carry `sample`.
+of one clip have a column `sample`, or, if the reader is asked to read them so, names `<id>_s<number>`. Hidden files are left out.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from evaluators.base import UserError, as_clips, optional
+from evaluators.decode import Unreadable, frames_of
+from evaluators.listing import IMAGES, VIDEOS, images_of, media
 
-VIDEO = frozenset({".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".gif"})
-KNOWN = VIDEO | {".npy", ".npz", ".arrow"}
+ARRAYS = (".npy", ".npz", ".arrow")
+KNOWN = (*VIDEOS, *ARRAYS)
 _SAMPLE = re.compile(r"^(?P<id>.+)_s(?P<sample>\d+)$")
 
 
@@ -59,6 +62,7 @@ class Reader:
     start: int = 0
     stride: int = 1
     skip_bad: bool = False
+    samples: bool = False  # whether a name `<id>_s<number>` is a sample of the clip `id`
     bad: list[str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Clip]:
@@ -92,12 +96,32 @@ class Reader:
         if path.is_file():
             found = [path]
         elif path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in KNOWN and p.is_file())
+            names = [PurePosixPath(name) for name, _ in media(path, ARRAYS)[0]]
+            found = sorted({path / (name.parent if name.suffix.lower() in IMAGES else name) for name in names})
         else:
             raise UserError(f"{path} does not exist: a folder or file of clips is needed")
-        if not found or found[0].suffix.lower() not in KNOWN:
-            raise UserError(f"{path} holds no clips: files ending in {' '.join(sorted(KNOWN))} are read")
+        if not found or not (found[0].is_dir() or found[0].suffix.lower() in KNOWN):
+            raise UserError(f"{path} holds no clips: folders of images and files ending in {' '.join(KNOWN)} are read")
+        self._check_unique([file for file in found if file.suffix.lower() not in ARRAYS])
         return found
+
+    def notes(self) -> list[str]:
+        """What a user should know before clips are read: files that are left out, and what names mean."""
+        files = self.files()
+        root = Path(self.path)
+        notes = [f"{name} is left out: {reason}" for name, reason in (media(root, ARRAYS)[1] if root.is_dir() else [])]
+        named = [file for file in files if _SAMPLE.match(self._id(file)) and file.suffix.lower() not in ARRAYS]
+        if named:
+            how = "are read as samples of one clip" if self.samples else "are clips of their own without --samples"
+            notes.append(f"{len(named)} names like {named[0].name} {how}")
+        return notes
+
+    def _check_unique(self, files: list[Path]) -> None:
+        first: dict[tuple[str, int], Path] = {}
+        for file in files:
+            other = first.setdefault(self._named(file), file)
+            if other != file:
+                raise UserError(f"{other} and {file} are one clip by their names: rename one of them")
 
     def ids(self) -> list[str] | None:
         """The id of every clip as far as names and headers tell; None where they do not, or where clips may be left out."""
@@ -111,7 +135,7 @@ class Reader:
     def _ids(self, file: Path) -> list[str]:
         """The ids of one file's clips, by its name or header. Raises BadInput where these do not tell them."""
         suffix = file.suffix.lower()
-        if suffix in VIDEO:
+        if file.is_dir() or suffix in VIDEOS:
             return [self._named(file)[0]]
         if suffix == ".npy":
             return _numbered(self._id(file), _numpy(file)["frames"])
@@ -124,22 +148,24 @@ class Reader:
         found = hashlib.sha256(repr((self.length, self.start, self.stride)).encode())
         for file in self.files():
             found.update(self._id(file).encode())
-            with file.open("rb") as stream:
-                found.update(hashlib.file_digest(stream, "sha256").digest())
+            for part in images_of(file) if file.is_dir() else [file]:
+                with part.open("rb") as stream:
+                    found.update(hashlib.file_digest(stream, "sha256").digest())
         return found.hexdigest()
 
     def _id(self, file: Path) -> str:
         root = Path(self.path)
-        return (file.relative_to(root) if root.is_dir() else Path(file.name)).with_suffix("").as_posix()
+        name = file.relative_to(root) if root.is_dir() and file != root else Path(file.name)
+        return (name if file.is_dir() else name.with_suffix("")).as_posix()
 
     def _named(self, file: Path) -> tuple[str, int]:
         """The id and the sample that the name of a video gives it."""
-        named = _SAMPLE.match(self._id(file))
+        named = _SAMPLE.match(self._id(file)) if self.samples else None
         return (named["id"], int(named["sample"])) if named else (self._id(file), 0)
 
     def _clips(self, file: Path) -> Iterator[Clip]:
         suffix = file.suffix.lower()
-        if suffix in VIDEO:
+        if file.is_dir() or suffix in VIDEOS:
             yield Clip(*self._named(file), _decoded(file, self._needed()), str(file))
         elif suffix == ".arrow":
             yield from self._rows(file)
@@ -247,22 +273,13 @@ def _numpy(file: Path) -> dict[str, np.ndarray]:
 
 
 def _decoded(file: Path, needed: int | None) -> np.ndarray:
-    """The first `needed` frames (all if None), RGB uint8 [t, y, x, 3], as the decoder gives them: not rotated or cropped."""
-    av = optional("av", "reading videos", "av")
-    frames: list[np.ndarray] = []
+    """The first `needed` frames (all if None), RGB uint8 [t, y, x, 3], upright, neither cropped nor scaled."""
+    optional("av", "reading videos", "av")
     try:
-        with av.open(str(file)) as container:
-            if not container.streams.video:
-                raise UserError(f"{file} has no video stream")
-            for frame in container.decode(video=0):
-                if frame.is_corrupt:
-                    raise UserError(f"{file} is damaged at frame {len(frames)}")
-                frames.append(frame.to_ndarray(format="rgb24"))
-                if len(frames) == needed:
-                    break
-    except (av.FFmpegError, OSError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
+        frames = frames_of(file, images_of(file) if file.is_dir() else (), needed)
+    except Unreadable as reason:
+        raise UserError(f"{file}: {reason}") from None
+    except (OSError, ValueError) as error:
         raise UserError(f"{file} cannot be read ({_line(error)})") from None
     if not frames:
         raise UserError(f"{file} holds no frames")

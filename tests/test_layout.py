@@ -36,7 +36,7 @@ ROOMS: dict[str, set[str]] = {
     "methods": {"torch", "diffusion"},
     "models": {"torch", "diffusion"},
     "physics": {"torch", "numpy"},
-    "datasets": {"numpy", "errors"},
+    "datasets": {"numpy", "errors", "evaluators.decode", "evaluators.listing"},
     "training": {"torch", "numpy", "safetensors", "diffusion", "methods", "models", "datasets.windows"},
     "pipeline": {"numpy", "torch", "pyarrow", "errors", "config", "store", "datasets", "models", "evaluators"},
     "engine": {
@@ -65,7 +65,7 @@ ROOMS: dict[str, set[str]] = {
 # What a room may import inside a function alone: reading a description of data must not load what simulates it.
 LAZY = {
     "datasets": {"torch", "physics", "av", "PIL", "google_crc32c", "h5py", "xarray", "zarr"},
-    "evaluators": {"pyarrow", "av", "safetensors", "matplotlib", "tensorflow", "tensorflow_hub", "torchvision"},
+    "evaluators": {"pyarrow", "av", "PIL", "safetensors", "matplotlib", "tensorflow", "tensorflow_hub", "torchvision"},
 }
 
 

@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import math
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from evaluators.listing import walk
 from rollbench.errors import UserError, did_you_mean
 
 
@@ -174,25 +174,12 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def natural(name: str) -> list[tuple[int, str]]:
-    """A key that compares the numbers in names as numbers: frame_2 comes before frame_10."""
-    parts = re.split(r"([0-9]+)", name)
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts if part]
-
-
 def files_under(root: Path, top: Path | None = None) -> list[tuple[str, int]]:
     """(name relative to `root`, bytes) of every file under `top` (by default `root`), in the order of names; no hidden ones.
 
     Raises OSError for a folder that cannot be listed.
     """
-    found = []
-    for folder, folders, names in os.walk(top or root, onerror=raised, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in names:
-            if not name.startswith("."):
-                path = Path(folder, name)
-                found.append((path.relative_to(root).as_posix(), path.stat().st_size))
-    return sorted(found)
+    return walk(root, top)[0]
 
 
 def raised(error: OSError) -> None:

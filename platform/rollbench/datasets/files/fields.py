@@ -20,6 +20,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from evaluators.listing import natural
 from rollbench.datasets.files.arrays import ENDINGS, variables
 from rollbench.datasets.files.axes import DROPPED, NAMES, Field, field_of, joined_field
 from rollbench.datasets.files.base import (
@@ -29,7 +30,6 @@ from rollbench.datasets.files.base import (
     SkippedItem,
     Source,
     entries,
-    natural,
     option,
     raised,
     source_fails,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
-from rollbench.datasets.files.base import Item, SkippedItem, Source, files_under, natural, option, rank, split_by_hash
-from rollbench.datasets.files.decode import ENDINGS, IMAGES
+from evaluators.listing import IMAGES, VIDEOS, ending, images_of, media
+from rollbench.datasets.files.base import Item, SkippedItem, Source, option, rank, split_by_hash
 from rollbench.datasets.files.videos import Videos
 from rollbench.errors import UserError
 
@@ -32,11 +32,11 @@ class Folder(Videos):
             raise UserError(f"folder: test_fraction = {self.test_fraction} must lie between 0 and 1")
 
     def listed(self, root: Path) -> Source:
-        files, bad = _listed_in(root) if root.is_file() else (_in_folder(root), [])
+        files, bad = _listed_in(root) if root.is_file() else _in_folder(root)
         videos = sorted({_video(name) for name, _ in files})
         if not videos:
             raise UserError(
-                f"no videos in {str(root)!r}: files ending in {' '.join(ENDINGS)} and folders of images "
+                f"no videos in {str(root)!r}: files ending in {' '.join(VIDEOS)} and folders of images "
                 f"({' '.join(IMAGES)}) are read"
             )
         own = split_by_hash(videos, self.split, self.test_fraction)
@@ -49,36 +49,35 @@ class Folder(Videos):
         path = (root.parent if root.is_file() else root) / item.name
         if not path.is_dir():
             return [path]
-        return sorted((p for p in path.iterdir() if _ending(p.name) in IMAGES), key=lambda p: natural(p.name))
-
-
-def _ending(name: str) -> str:
-    return PurePosixPath(name).suffix.lower()
+        return images_of(path)
 
 
 def _video(name: str) -> str:
     """The video that a file belongs to: the file itself, or the folder of an image."""
-    return name if _ending(name) in ENDINGS else PurePosixPath(name).parent.as_posix()
+    return name if ending(name) in VIDEOS else PurePosixPath(name).parent.as_posix()
 
 
-def _in_folder(root: Path) -> list[tuple[str, int]]:
+def _in_folder(root: Path) -> tuple[list[tuple[str, int]], list[SkippedItem]]:
     if not root.is_dir():
         raise UserError(f"source {str(root)!r} does not exist: give a folder of videos, or a text file that lists some")
-    return [(name, size) for name, size in files_under(root) if _ending(name) in (*ENDINGS, *IMAGES)]
+    files, left_out = media(root)
+    return files, [SkippedItem(name, reason) for name, reason in left_out]
 
 
 def _listed_in(sheet: Path) -> tuple[list[tuple[str, int]], list[SkippedItem]]:
     """The files of a list, by their paths relative to it (or absolute), and the lines that lead nowhere."""
     try:
-        lines = sheet.read_text().splitlines()
+        lines = sheet.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise UserError(f"source {str(sheet)!r} is no list of paths: give a folder, or a text file") from None
     files, bad = [], []
-    for line in filter(None, map(str.strip, lines)):
+    for line in (line for line in map(str.strip, lines) if line and not line.startswith("#")):
         path = sheet.parent / line
         if path.is_dir():
-            files += [(f"{line.rstrip('/')}/{name}", size) for name, size in _in_folder(path)]
-        elif path.is_file() and _ending(line) in ENDINGS:
+            inside, left_out = _in_folder(path)
+            files += [(f"{line.rstrip('/')}/{name}", size) for name, size in inside]
+            bad += [SkippedItem(f"{line.rstrip('/')}/{item.source}", item.reason) for item in left_out]
+        elif path.is_file() and ending(line) in VIDEOS:
             files.append((line, path.stat().st_size))
         else:
             words = "is no video" if path.is_file() else "does not exist"

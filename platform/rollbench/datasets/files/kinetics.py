@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from evaluators.listing import VIDEOS
 from rollbench.datasets.files.base import Item, SkippedItem, Source, files_under, rank, require_folder
-from rollbench.datasets.files.decode import ENDINGS
 from rollbench.datasets.files.videos import Videos
 from rollbench.errors import UserError, did_you_mean
 
@@ -48,9 +48,9 @@ class Kinetics600(Videos):
                 f"source {str(root)!r} has no folder for the split {self.split!r} and no csv that says what belongs "
                 f"to it; {did_you_mean(self.split, there) if there else 'it has no folders at all'}"
             )
-        files = [(n, b) for n, b in files_under(root, top) if Path(n).suffix.lower() in ENDINGS]
+        files = [(n, b) for n, b in files_under(root, top) if Path(n).suffix.lower() in VIDEOS]
         if not files:
-            raise UserError(f"no videos in {str(top or root)!r}: files ending in {' '.join(ENDINGS)} are read")
+            raise UserError(f"no videos in {str(top or root)!r}: files ending in {' '.join(VIDEOS)} are read")
         items, bad = _matched([name for name, _ in files], annotated)
         return self.of(root, [name for name, _ in (*files, *sheets)], items, bad)
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
-from rollbench.datasets.files.base import Clip, FromFiles, Item, SkippedItem, Source, entries, option, source_fails
-from rollbench.datasets.files.decode import (
+from evaluators.decode import (
     CHECKS,
     FILTERS,
     ClipSpec,
@@ -18,6 +17,7 @@ from rollbench.datasets.files.decode import (
     clips_of,
     clips_of_images,
 )
+from rollbench.datasets.files.base import Clip, FromFiles, Item, SkippedItem, Source, entries, option, source_fails
 from rollbench.errors import UserError
 
 RGB = (("red", "0..255"), ("green", "0..255"), ("blue", "0..255"))

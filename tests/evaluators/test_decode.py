@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rollbench.datasets.files.decode import UPRIGHT, ClipSpec, Unreadable, clips_of, clips_of_images
+from evaluators.decode import UPRIGHT, ClipSpec, Unreadable, clips_of, clips_of_images
 from tests.support.clips import blocks, enlarged, turned, write_video
 
 CUT = ClipSpec(size=8, frames=4)

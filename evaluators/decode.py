@@ -1,0 +1,351 @@
+"""Frames of a video file or a sequence of images, by PyAV, which includes ffmpeg. `rollbench fvd` and `rollbench ingest` share it.
+
+The default video stream is read, frames are turned upright (display matrix, EXIF of each image). Clips for training are cut by one
+filter graph:
+
+    take every stride-th frame → turn upright → crop the central square → scale by area → rgb24
+
+The crop comes first: scaling first and cropping then moves pixels by up to 7 of 255. Frames are taken by their number, whatever
+their times: of a file of variable rate, a clip has frames 0, stride, 2 stride … as stored. A pixel is taken as square.
+
+Decoding stops as soon as the clips are complete. The rest of the file is then read without decoding it (`check`): a torn or
+damaged file is not a source of clips, even if the damage lies behind them. A file is torn if it is shorter than its container states,
+whatever the container.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+FILTERS = ("area", "bilinear", "bicubic", "lanczos")
+CHECKS = ("file", "clip")
+Turns = tuple[tuple[str, str], ...]  # filters of ffmpeg
+Frame = tuple[Any, Turns]  # av.VideoFrame, and what turns it upright
+
+# Upright from the directions of a display matrix (a b; c d), where a pixel (x, y) is shown at (a x + c y, b x + d y).
+UPRIGHT: dict[tuple[int, int, int, int], tuple[tuple[str, str], ...]] = {
+    (1, 0, 0, 1): (),
+    (-1, 0, 0, 1): (("hflip", ""),),
+    (1, 0, 0, -1): (("vflip", ""),),
+    (-1, 0, 0, -1): (("hflip", ""), ("vflip", "")),
+    (0, 1, -1, 0): (("transpose", "clock"),),
+    (0, -1, 1, 0): (("transpose", "cclock"),),
+    (0, 1, 1, 0): (("transpose", "cclock_flip"),),
+    (0, -1, -1, 0): (("transpose", "clock_flip"),),
+}
+
+BY_EXIF: dict[int, tuple[tuple[str, str], ...]] = {
+    2: (("hflip", ""),),
+    3: (("hflip", ""), ("vflip", "")),
+    4: (("vflip", ""),),
+    5: (("transpose", "cclock_flip"),),
+    6: (("transpose", "clock"),),
+    7: (("transpose", "clock_flip"),),
+    8: (("transpose", "cclock"),),
+}
+ORIENTATION = 0x0112  # the tag of EXIF
+
+# The same on an array [y, x, 3].
+TURNS: dict[tuple[str, str], Callable[[np.ndarray], np.ndarray]] = {
+    ("hflip", ""): lambda frame: frame[:, ::-1],
+    ("vflip", ""): lambda frame: frame[::-1],
+    ("transpose", "clock"): lambda frame: np.rot90(frame, -1),
+    ("transpose", "cclock"): np.rot90,
+    ("transpose", "cclock_flip"): lambda frame: frame.swapaxes(0, 1),
+    ("transpose", "clock_flip"): lambda frame: np.rot90(frame, -1)[::-1],
+}
+
+# Bitstream filters that take every packet apart and so find damage without decoding.
+PARSED = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}
+
+
+# What the system says of itself and never a decoder of a file's content.
+OF_THE_SYSTEM = (errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT)
+
+
+class Unreadable(Exception):
+    """A video cannot give what is asked of it: the reason, in one line."""
+
+
+class FileUnreadable(Unreadable):
+    """A file cannot be read at all, whatever it holds: it may be whole. error: what the system says."""
+
+    def __init__(self, words: str, error: OSError) -> None:
+        super().__init__(words)
+        self.error = error
+
+
+@dataclass(frozen=True)
+class ClipSpec:
+    """How clips are cut from a video: `clips` of `frames` frames, one after the other from the first frame on."""
+
+    size: int
+    frames: int
+    stride: int = 1
+    clips: int = 1
+    crop: str = "centre"
+    filter: str = "area"
+    check: str = "file"
+
+
+def clips_of(path: Path, cut: ClipSpec, fps: float) -> tuple[list[np.ndarray], float]:
+    """The clips [frames, size, size, 3] of a video, at least one, and s between two frames; fps: where the file states none."""
+    with _video(path) as (packets, stream):
+        clips = _cut(_pictures(_upright(_frames(packets)), cut), cut)
+        if cut.check == "file":
+            _check(packets, stream, len(clips) * cut.frames * cut.stride)
+            check_length(path)
+        return clips, cut.stride / float(stream.average_rate or fps)
+
+
+def clips_of_images(paths: Sequence[Path], cut: ClipSpec, fps: float) -> tuple[list[np.ndarray], float]:
+    """As `clips_of`, of images that are the frames of a video."""
+    return _cut(_pictures(map(_image, paths), cut), cut), cut.stride / fps
+
+
+def frames_of(path: Path, images: Sequence[Path], needed: int | None) -> list[np.ndarray]:
+    """The first `needed` frames (all if None) of a video, or of `images`, uint8 [y, x, 3], upright. The file is read to its end."""
+    if images:
+        return [_turned(*_image(image)) for image in images[:needed]]
+    with _video(path) as (packets, stream):
+        frames = [_turned(*frame) for frame in itertools.islice(_upright(_frames(packets)), needed)]
+        _check(packets, stream, len(frames))
+        check_length(path)
+        return frames
+
+
+def _turned(frame: Any, turns: Turns) -> np.ndarray:
+    picture: np.ndarray = frame.to_ndarray(format="rgb24")
+    for turn in turns:
+        picture = TURNS[turn](picture)
+    return np.ascontiguousarray(picture)
+
+
+@contextlib.contextmanager
+def _video(path: Path) -> Iterator[tuple[Iterator[Any], Any]]:
+    """The packets of a file's default video stream, and the stream. The file is opened here: its name is not an address."""
+    import av
+
+    with _blaming(path), path.open("rb") as file, av.open(file) as container:
+        stream: Any = container.streams.best("video")
+        if stream is None:
+            raise Unreadable("no video stream")
+        stream.thread_type = "NONE"  # as the filters
+        yield container.demux(stream), stream
+
+
+def check_length(path: Path) -> None:
+    """Raise Unreadable for a file that is shorter than its container states."""
+    with path.open("rb") as file:
+        length, stated = path.stat().st_size, stated_length(file)
+    if length < stated:
+        raise Unreadable(f"torn: {length} bytes of at least {stated}")
+
+
+def stated_length(file: BinaryIO) -> int:
+    """The least bytes of a whole file, as its container states: Matroska, AVI, MP4 and GIF; 0 for others."""
+    head = file.read(12)
+    if head[:4] == b"\x1aE\xdf\xa3":
+        return _matroska_length(file)
+    if head[:4] == b"RIFF":
+        return int.from_bytes(head[4:8], "little") + 8
+    if head[:3] == b"GIF":
+        size = file.seek(0, 2)
+        file.seek(-min(size, 1024), 2)
+        return size if file.read().rstrip(b"\0").endswith(b";") else size + 1
+    return _mp4_length(file) if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip") else 0
+
+
+def _mp4_length(file: BinaryIO) -> int:
+    end, position = file.seek(0, 2), 0
+    while position < end:
+        file.seek(position)
+        head = file.read(16)
+        size = int.from_bytes(head[:4], "big")
+        size = int.from_bytes(head[8:16], "big") if size == 1 else size
+        if size < 8 or not head[4:8].isalnum():  # to the end of the file, or something behind the boxes
+            return position
+        position += size
+    return position
+
+
+def _matroska_length(file: BinaryIO) -> int:
+    """The end of the first segment, 0 where it is open."""
+    file.seek(4)
+    file.seek(_variable_size(file) or 0, 1)
+    if file.read(4) != b"\x18S\x80g":
+        return 0
+    size = _variable_size(file)
+    return 0 if size is None else file.tell() + size
+
+
+def _variable_size(file: BinaryIO) -> int | None:
+    """An EBML size, None for the one that means "unknown"."""
+    first = file.read(1)
+    if not first or not first[0]:
+        return None
+    width = 9 - first[0].bit_length()
+    value = int.from_bytes(first + file.read(width - 1), "big") & ((1 << 7 * width) - 1)
+    return None if value == (1 << 7 * width) - 1 else value
+
+
+@contextlib.contextmanager
+def _blaming(path: Path, words: str = "") -> Iterator[None]:
+    """Within this context what the decoder cannot read becomes Unreadable; Unreachable, if nobody can read the file."""
+    import av
+
+    try:
+        yield
+    except (av.FFmpegError, OSError, Unreadable) as error:
+        cause = error.__cause__ if isinstance(error, Unreadable) else error
+        if isinstance(cause, OSError):
+            _reach(path, cause, words)
+        if isinstance(error, Unreadable):
+            raise
+        raise Unreadable(f"{words}cannot be read ({error.strerror})") from None
+
+
+def _reach(path: Path, error: OSError, words: str) -> None:
+    """Raise Unreachable for a file that is not there or cannot be read to its end: decoders call damage an error of the disk, too."""
+    if error.errno in OF_THE_SYSTEM:
+        raise FileUnreadable(f"{words}cannot be read ({error.strerror})", error) from None
+    try:
+        with path.open("rb") as file:
+            while file.read(1 << 20):
+                pass
+    except OSError as own:
+        raise FileUnreadable(f"{words}cannot be read ({own.strerror})", own) from None
+
+
+def _cut(pictures: Iterator[np.ndarray], cut: ClipSpec) -> list[np.ndarray]:
+    clips: list[np.ndarray] = []
+    for _ in range(cut.clips):
+        frames = list(itertools.islice(pictures, cut.frames))
+        if len(frames) < cut.frames:
+            if not clips:
+                raise Unreadable(
+                    f"too short: {len(frames)} frames at stride {cut.stride} where a clip has {cut.frames}"
+                )
+            break
+        clips.append(np.stack(frames))
+    return clips
+
+
+def _frames(packets: Iterable[Any]) -> Iterator[Any]:
+    import av
+
+    count = 0
+    try:
+        for packet in packets:
+            if packet.is_corrupt:
+                raise Unreadable(f"damaged at frame {count}")
+            for frame in packet.decode():
+                if frame.is_corrupt:
+                    raise Unreadable(f"damaged at frame {count}")
+                yield frame
+                count += 1
+    except av.FFmpegError as error:
+        raise Unreadable(f"damaged at frame {count} ({error.strerror})") from error
+
+
+def _image(path: Path) -> Frame:
+    import av
+
+    with _blaming(path, f"{path.name} "), path.open("rb") as file:
+        turns = _exif_turns(file)
+        with av.open(file) as container:
+            for frame in container.decode(video=0):
+                return frame, turns
+    raise Unreadable(f"{path.name} cannot be read (it is empty)")
+
+
+def _exif_turns(file: BinaryIO) -> Turns:
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            orientation = image.getexif().get(ORIENTATION, 1)
+    except (OSError, ValueError, SyntaxError):  # ffmpeg may be able to read it
+        orientation = 1
+    file.seek(0)
+    return BY_EXIF.get(orientation, ())
+
+
+def _pictures(frames: Iterable[Frame], cut: ClipSpec) -> Iterator[np.ndarray]:
+    """Every stride-th frame: uint8 [size, size, 3]."""
+    graphs: dict[Any, Any] = {}
+    first: tuple[str, int, int] | None = None
+    for count, (frame, turns) in enumerate(frames):
+        form = (frame.format.name, frame.width, frame.height)
+        first = first or form
+        if sorted(form[1:]) != sorted(first[1:]):
+            raise Unreadable(f"changes from {first} to {form} at frame {count}: clips have one size")
+        if count % cut.stride == 0:
+            graph = graphs.get((form, turns)) or graphs.setdefault((form, turns), _graph(frame, turns, cut))
+            graph.vpush(frame)
+            yield graph.vpull().to_ndarray()
+
+
+def _graph(frame: Any, turns: Turns, cut: ClipSpec) -> Any:
+    from av.filter import Graph
+
+    chain = [
+        *turns,
+        *([("crop", r"min(iw\,ih):min(iw\,ih)")] if cut.crop == "centre" else []),
+        ("scale", f"{cut.size}:{cut.size}:flags={cut.filter}:threads=1"),  # a worker has one core
+        ("format", "rgb24"),
+        ("buffersink", ""),
+    ]
+    graph: Any = Graph()
+    entry = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format.name, time_base=frame.time_base
+    )
+    graph.link_nodes(entry, *(graph.add(name, arguments or None) for name, arguments in chain)).configure()
+    return graph
+
+
+def _upright(frames: Iterable[Any]) -> Iterator[Frame]:
+    """Frames with the turns that show them as the first of them says."""
+    turns: Turns | None = None
+    for frame in frames:
+        turns = _matrix_turns(frame) if turns is None else turns
+        yield frame, turns
+
+
+def _matrix_turns(frame: Any) -> Turns:
+    try:
+        data = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # a kind of side data that PyAV does not know hides the others
+        data = None
+    if data is None:
+        return ()
+    matrix = np.frombuffer(data, np.int32)[[0, 1, 3, 4]]
+    signs = tuple(np.rint(matrix / max(np.abs(matrix).max(), 1)).astype(int).tolist())
+    if signs not in UPRIGHT:
+        raise Unreadable(f"is to be shown at an angle of {frame.rotation} degrees: right angles are followed")
+    return UPRIGHT[signs]
+
+
+def _check(packets: Iterable[Any], stream: Any, decoded: int) -> None:
+    """Read what is left without decoding it."""
+    import av
+    from av.bitstream import BitStreamFilterContext
+
+    name = PARSED.get(stream.codec_context.name)
+    parser = BitStreamFilterContext(name, stream) if name else None
+    try:
+        for packet in packets:
+            if packet.is_corrupt:
+                raise Unreadable(f"damaged behind frame {decoded}")
+            if parser is not None and packet.size:
+                parser.filter(packet)
+    except av.FFmpegError as error:
+        raise Unreadable(f"damaged behind frame {decoded} ({error.strerror})") from error
