@@ -134,7 +134,7 @@ def _video(path: Path) -> Iterator[tuple[Iterator[Any], Any]]:
     """The packets of a file's default video stream, and the stream. The file is opened here: its name is not an address."""
     import av
 
-    with _blaming(path), path.open("rb") as file, av.open(file) as container:
+    with _blaming(path), path.open("rb") as file, av.open(file, "r") as container:
         stream: Any = container.streams.best("video")
         if stream is None:
             raise Unreadable("no video stream")
@@ -261,7 +261,7 @@ def _image(path: Path) -> Frame:
 
     with _blaming(path, f"{path.name} "), path.open("rb") as file:
         turns = _exif_turns(file)
-        with av.open(file) as container:
+        with av.open(file, "r") as container:
             for frame in container.decode(video=0):
                 return frame, turns
     raise Unreadable(f"{path.name} cannot be read (it is empty)")

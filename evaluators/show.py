@@ -30,6 +30,10 @@ def text(result: Result) -> str:
         ),
         _row("N-curve", "   ".join(f"{n}: {_number(value)}" for n, value in result.curve)),
     ]
+    if result.low == 0:
+        lines.append(
+            _row("near zero", "the value is within its rounding and spread; the interval is on the plain scale")
+        )
     lines += [_row(f"reading {name}", _number(value)) for name, value in result.readings.items()]
     for side, reasons in result.left_out.items():
         if reasons:

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
+NEAR_ZERO = 2.0  # z sd over the value, beyond which an interval is on the plain scale
 LEAST = 20  # replicates under which a standard error is hearsay
 
 
@@ -52,7 +53,8 @@ def interval(value: float, replicas: Any, level: float = 0.95, *, positive: bool
     """value -+ z sd(replicates), or on the logarithm where `positive`: value exp(-+ z sd / value).
 
     Use positive=True for distances and errors (their spread grows with them, and they never fall below 0) and the plain
-    one for differences.
+    one for differences. A positive value below half of z sd is near zero, where the logarithm has no meaning: its interval
+    is [0, value + z sd].
     """
     if not 0 < level < 1:
         raise ValueError(f"level {level}: it must lie between 0 and 1, for instance 0.95")
@@ -62,9 +64,9 @@ def interval(value: float, replicas: Any, level: float = 0.95, *, positive: bool
     half = float(ndtri(0.5 + level / 2) * reps.std(ddof=1))
     if not positive:
         return value - half, value + half
-    if value <= 0:
-        return 0.0, half
-    factor = float(np.exp(min(half / value, 50.0)))  # finite, however wide
+    if value < half / NEAR_ZERO:
+        return 0.0, max(value, 0.0) + half
+    factor = float(np.exp(half / value)) if value > 0 else 1.0
     return value / factor, value * factor
 
 

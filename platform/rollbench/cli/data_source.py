@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ def _real(setting: Setting, value: Any, store: Store, planning: bool) -> Setting
 
 def _with(setting: Setting, sides: ReferenceColumns, serves: Serves = "real") -> Setting:
     """The setting on ingested data, with no more clips than there are."""
+    _check_frames(setting, sides[0])
     train, test = (int(side["clips"]) for side in sides)
     contexts = min(setting.sampling.contexts, test - setting.held_out, train)
     samples = max(1, min(setting.sampling.samples, train // max(1, contexts)))
@@ -73,6 +75,27 @@ def _with(setting: Setting, sides: ReferenceColumns, serves: Serves = "real") ->
         train_clips=min(setting.train_clips, train),
         tested=None,
     )
+
+
+def _check_frames(setting: Setting, train: Mapping[str, Any]) -> None:
+    """Refuse frames that the setting's network cannot take, and channels that cannot be scaled."""
+    _, rows, columns = train["frame_shape"]
+    if not setting.network.fits(rows, columns):
+        grids, side = setting.network.grids(rows, columns), 2 ** (len(setting.network.channels) - 1)
+        crop = f"crop or resample them, for instance to {rows // side * side}x{columns // side * side}"
+        advice = (
+            f"choose --set network.grid={grids[0]}"
+            if grids
+            else f"rows and columns must be multiples of {side}: {crop}"
+        )
+        raise UserError(f"frames of {rows}x{columns} do not fit the network of {setting.name!r}; {advice}")
+    constant = corpora.constant_channels(train)
+    if constant:
+        others = " ".join(c["name"] for c in train["channels"] if c["name"] not in constant) or "others"
+        raise UserError(
+            f"channel {' '.join(constant)} of corpus {train['key']} is constant, and cannot be scaled to unit variance; leave it "
+            f"out: `rollbench ingest fields --variables {others} --kind field`, then --data corpora:TRAIN,TEST"
+        )
 
 
 def _named(keys: str, store: Store) -> ReferenceColumns:
@@ -96,7 +119,8 @@ def _of_files(setting: Setting, kind: str, path: Path, store: Store, planning: b
     least = max(setting.clean + setting.sampling.horizon, *(row.method.window for row in setting.rows))
     value: Any = Fields(frames=least, kind="flow" if setting.data.kind == "flow" else "field")
     if kind == "folder":
-        value = Folder(frames=least, size=setting.data.frame_shape[-1])
+        stride = getattr(setting.data, "stride", 1)  # that the setting is named after
+        value = Folder(frames=least, size=setting.data.frame_shape[-1], stride=stride)
     if planning:
         train, test = (
             corpora.CorpusStage.of(replace(value, split=split), path) for split in ("train", value.tested[0])

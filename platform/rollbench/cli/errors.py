@@ -38,8 +38,11 @@ def run_guarded(work: Callable[[], int]) -> int:
         print(redact(f"rollbench: {error}"), file=sys.stderr)
         return 1
     except OSError as error:
-        name = str(error.filename or "a file")
-        return fail(UserError(f"{name[:200]!r} cannot be used ({error.strerror or error}); name another place"))
+        if error.filename is None:
+            return fail(UserError(f"the system reports {type(error).__name__}: {error.strerror or error}"))
+        return fail(
+            UserError(f"{str(error.filename)[:200]!r} cannot be used ({error.strerror or error}); name another place")
+        )
 
 
 def fail(error: Exception) -> int:

@@ -72,6 +72,17 @@ class UViTSize:
         if self.grid < coarsest or self.grid % coarsest:
             raise ValueError(f"grid {self.grid}: must be halved for each further level; choose {coarsest * 2}")
 
+    def fits(self, rows: int, columns: int) -> bool:
+        """Whether frames of this size can be cut into patches, and their grid halved for each further level."""
+        patch = rows // self.grid
+        return patch > 0 and rows % self.grid == 0 and columns % (patch * 2 ** (len(self.channels) - 1)) == 0
+
+    def grids(self, rows: int, columns: int) -> list[int]:
+        """The values of `grid` that fit frames of this size, the largest first."""
+        coarsest = 2 ** (len(self.channels) - 1)
+        multiples = range(rows // coarsest * coarsest, 0, -coarsest)
+        return [grid for grid in multiples if replace(self, grid=grid).fits(rows, columns)]
+
     def capped(self, levels: int, width: int, blocks: int, grid: int) -> "UViTSize":
         """The elementwise minimum with these caps: the first `levels` - 1 levels and the middle one are kept,
         widths are at most `width`, the embedding at most 2 `width`, blocks per level at most `blocks`."""
@@ -112,7 +123,7 @@ class UViT(nn.Module):
         super().__init__()
         channels, rows, columns = frame_shape
         self.patch = rows // size.grid
-        if self.patch < 1 or rows % size.grid or columns % (self.patch * 2 ** (len(size.channels) - 1)):
+        if not size.fits(rows, columns):
             raise ValueError(f"frame {rows}x{columns}: must be cut into {size.grid} rows; choose grid {rows}")
         if clean < 0 or generated < 1:
             raise ValueError(f"window {clean}-{generated}: needs clean >= 0 and generated >= 1; choose (2-4)")

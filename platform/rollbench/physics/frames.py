@@ -25,7 +25,10 @@ Array = NDArray[np.floating[Any]]
 
 def face_means(grid: int, frame_grid: int) -> NDArray[np.complex128]:
     """The factors [2, grid, grid//2 + 1] that turn the spectra of (u, v) into those of their means over faces."""
-    kx, ky = wavenumbers(grid)
+    return _face_means(*wavenumbers(grid), frame_grid)
+
+
+def _face_means(kx: Array, ky: Array, frame_grid: int) -> NDArray[np.complex128]:
     h = 2 * np.pi / frame_grid
     right = np.exp(1j * (kx + ky / 2) * h) * np.sinc(ky * h / (2 * np.pi))
     top = np.exp(1j * (ky + kx / 2) * h) * np.sinc(kx * h / (2 * np.pi))
@@ -39,16 +42,17 @@ def divergence(frames: Array) -> Array:
 
 
 def vorticity(frames: Array) -> Array:
-    """Vorticity dv/dx - du/dy at the centres of the cells, 1/s: [..., 2, y, x] -> [..., y, x].
+    """Vorticity dv/dx - du/dy at the centres of the cells, 1/s: [..., 2, y, x] -> [..., y, x]. Rows are in the order of increasing y;
+    a frame of other than n x n cells spans 2 pi along x, in square cells.
 
     Spectral, with the means over faces undone: exact for a flow whose modes lie below the frame's Nyquist wave number.
     """
-    n = frames.shape[-1]
-    kx, ky = wavenumbers(n)
-    u, v = np.moveaxis(np.fft.rfft2(frames) / face_means(n, n), -3, 0)
+    rows, n = frames.shape[-2:]
+    kx, ky = wavenumbers(n)[0], wavenumbers(rows)[1] * (n / rows)  # the cells are squares
+    u, v = np.moveaxis(np.fft.rfft2(frames) / _face_means(kx, ky, n), -3, 0)
     centred = (1j * kx * v - 1j * ky * u) * np.exp(1j * (kx + ky) * np.pi / n)
     resolved = (kx < n / 2) & (np.abs(ky) < n / 2)  # at the Nyquist wave number there is no derivative
-    return np.fft.irfft2(np.where(resolved, centred, 0), s=(n, n)).astype(frames.dtype)
+    return np.fft.irfft2(np.where(resolved, centred, 0), s=(rows, n)).astype(frames.dtype)
 
 
 def energy(frames: Array) -> Array:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -171,11 +171,21 @@ def check(store: Store, *keys: str) -> None:
             raise UserError(f"{damage[0]}{more}{remedy(artifact)}")
 
 
+def constant_channels(manifest: Mapping[str, Any]) -> list[str]:
+    """The channels of a corpus that have one value everywhere. None of a video, whose pixels have a scale of their own."""
+    if manifest["kind"] == "video" or "std" not in manifest:
+        return []
+    statistics = zip(manifest["channels"], manifest["mean"], manifest["std"], strict=True)
+    return [channel["name"] for channel, mean, std in statistics if std <= 1e-12 * abs(mean)]
+
+
 def summary(manifest: dict[str, Any]) -> str:
     """A finished corpus in one line."""
     size, bad = sum(file["bytes"] for file in manifest["files"]), len(manifest["quarantined"])
     clips = "1 clip" if manifest["clips"] == 1 else f"{manifest['clips']:,} clips"
     left = f"; {bad:,} left out, see `rollbench inspect {manifest['key']}`" if bad else ""
+    constant = " ".join(constant_channels(manifest))
+    left += f"; channel {constant} is constant: no network can be trained on it" if constant else ""
     return (
         f"{KIND}/{manifest['key']}: {clips} for {manifest['split']}, {manifest['description']}, "
         f"{size / 1e6:,.1f} MB{left}"
