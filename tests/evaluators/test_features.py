@@ -50,7 +50,7 @@ def test_parts_in_any_order_are_the_whole():
 
 
 def test_a_clip_is_there_once():
-    with pytest.raises(UserError, match="clip a sample 0 is there twice"):
+    with pytest.raises(UserError, match="clip a sample 0 exists twice"):
         made([0, 1, 2], ["a", "b", "a"])
 
 

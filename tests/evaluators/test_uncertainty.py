@@ -94,3 +94,10 @@ def test_bad_input_is_refused():
         uncertainty.interval(1.0, np.ones(5))
     with pytest.raises(ValueError, match="between 0 and 1"):
         uncertainty.interval(1.0, np.ones(50), level=95)
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-12, 8.44e-4])
+def test_an_interval_near_zero_is_on_the_plain_scale(value):
+    """Sets that differ by rounding alone: the logarithm would span 1e-25 to 1e18."""
+    low, high = uncertainty.interval(value, value + 0.05 * np.random.default_rng(0).normal(size=1000), positive=True)
+    assert low == 0.0 and value <= high < 0.2

@@ -8,17 +8,20 @@ import importlib.util
 import logging
 import os
 import signal
+import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rollbench.errors import UserError
 from rollbench.pipeline.cpus import processors
 from rollbench.store import node_cache
 from rollbench.store.provenance import commit
 
 T = TypeVar("T")
+CONNECT_S = 10  # s, for a cluster that is to be joined
 
 
 ROOMS = ("rollbench", "evaluators", "experiments", "reports")  # the packages that workers import
@@ -35,6 +38,7 @@ WORKER_ENVIRONMENT = {
 
 QUIET = {
     "RAY_DEDUP_LOGS": "1",
+    "RAY_py_gcs_connect_timeout_s": str(CONNECT_S),
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "120",
     "RAY_TQDM": "0",
     "RAY_worker_maximum_startup_concurrency": "8",  # a row is several processes on few cores; fewer would warn
@@ -65,8 +69,19 @@ def cluster() -> Iterator[None]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     started = not ray.is_initialized()
     if started:
-        words = _joining() if os.environ.get("RAY_ADDRESS") else _starting()
-        ray.init(logging_level=logging.ERROR, log_to_driver=False, configure_logging=True, **words)
+        address = os.environ.get("RAY_ADDRESS", "")
+        if address:
+            check_address(address)
+        words = _joining() if address else _starting()
+        try:
+            ray.init(logging_level=logging.ERROR, log_to_driver=False, configure_logging=True, **words)
+        except ConnectionError as error:
+            if not address:
+                raise
+            reason = str(error).splitlines()[0]
+            raise UserError(
+                f"Ray at RAY_ADDRESS={address} refuses this driver ({reason}); unset RAY_ADDRESS to start a Ray here"
+            ) from None
     for handler in logging.getLogger("ray.data").handlers:
         handler.setLevel(logging.CRITICAL)  # an error of a stage is told by us, in one line
     context = ray.data.DataContext.get_current()
@@ -79,6 +94,23 @@ def cluster() -> Iterator[None]:
     finally:
         if started:
             _leave()
+
+
+def check_address(address: str) -> None:
+    """Raise UserError within `CONNECT_S` if no Ray can be joined at RAY_ADDRESS. Ray alone would retry for ten minutes."""
+    way_out = "unset RAY_ADDRESS to start a Ray here"
+    if address.startswith(("http://", "https://")):
+        raise UserError(
+            f"RAY_ADDRESS={address} is the address of a job server: submit the command with `ray job submit`, or {way_out}"
+        )
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():  # "auto" or "local", which Ray resolves itself
+        return
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S):
+            pass
+    except (OSError, OverflowError) as error:
+        raise UserError(f"no Ray answers at RAY_ADDRESS={address} ({error}); {way_out}") from None
 
 
 def _leave() -> None:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from rollbench.errors import UserError
 from rollbench.store.filesystem import Storage, absolute
@@ -232,7 +232,7 @@ def _open_file(database: Path) -> Tracking:
     with Path(f"{database}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         _check_database(database)
-        return _open(f"sqlite:///{database}", (database.parent / "mlflow-artifacts").as_uri())
+        return _open(f"sqlite:///{quote(str(database))}", (database.parent / "mlflow-artifacts").as_uri())
 
 
 def _experiment(client: _Client, artifacts: str | None) -> str:
