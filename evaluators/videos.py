@@ -278,7 +278,8 @@ def _decoded(file: Path, needed: int | None) -> np.ndarray:
     try:
         frames = frames_of(file, images_of(file) if file.is_dir() else (), needed)
     except Unreadable as reason:
-        raise UserError(f"{file}: {reason}") from None
+        link = " " if str(reason).startswith(("cannot ", "is ")) else ": "
+        raise UserError(f"{file}{link}{reason}") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{file} cannot be read ({_line(error)})") from None
     if not frames:

@@ -11,7 +11,8 @@ from PIL import Image
 
 from evaluators.base import UserError
 from evaluators.command import main
-from evaluators.decode import BY_EXIF, UPRIGHT, ClipSpec, clips_of, stated_length
+from evaluators.containers import stated_length
+from evaluators.decode import BY_EXIF, UPRIGHT, ClipSpec, clips_of
 from evaluators.listing import media, walk
 from evaluators.videos import Reader
 from rollbench.datasets.files.base import Clip
