@@ -1,5 +1,5 @@
-"""Tables, figures and pages made from results, and the paper's published numbers as data. No torch, no ray.
+"""Tables, figures and pages from results, and the paper's published numbers as data. Imports neither torch nor ray.
 
-A number is printed only with what made it (its replicates, its keys, its commit); see `reports.cells`. The entry is
+A number is printed only with its replicates, keys and commit; see `reports.model.cells`. The entry is
 `reports.render.render`.
 """

@@ -1,4 +1,4 @@
-"""How a value is displayed: three significant digits, an interval with its value's decimals, large numbers as powers
+"""Formatting of values: three significant digits, an interval with its value's decimals, large numbers as powers
 of ten.
 """
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 
-LARGE = 99_950  # from here on three digits leave nothing but zeros to read
+LARGE = 99_950  # larger numbers would print zeros after their three digits
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -42,7 +42,7 @@ def bounds(value: float, low: float, high: float) -> tuple[str, str, str]:
 
 
 def printed(value: float | str | tuple[object, ...]) -> str:
-    """A published value with the digits that the paper printed; its one-digit powers of ten stay so."""
+    """A published value with the digits that the paper printed; multiples of 10⁴ as powers of ten."""
     if isinstance(value, tuple):
         return "[" + ", ".join(map(str, value)) + "]"
     if isinstance(value, str):
@@ -51,7 +51,7 @@ def printed(value: float | str | tuple[object, ...]) -> str:
 
 
 def count(value: int | None) -> str:
-    """A large whole number in words: 330 k, 197 M."""
+    """A large whole number with a unit: 330 k, 197 M."""
     if value is None:
         return "–"
     for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
@@ -61,7 +61,7 @@ def count(value: int | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as a person says them: 41 s, 3.2 min, 5.6 h."""
+    """Seconds in a readable unit: 41 s, 3.2 min, 5.6 h."""
     if seconds is None:
         return "–"
     for size, unit in ((86_400.0 * 2, "d"), (5_400.0, "h"), (100.0, "min")):

@@ -32,7 +32,7 @@ def render(
     out: Path,
     *,
     figures: Sequence[Path] = (),
-    films: Sequence[Path] = (),
+    animations: Sequence[Path] = (),
     command: str,
     scale_text: str,
     notes: Mapping[str, Notes] | None = None,
@@ -42,7 +42,7 @@ def render(
     """Write the report of a table and return the path of its page.
 
     results: tidy, one row per setting × row × metric × lead × seed (`model.cells.COLUMNS`). out: the folder to write into,
-    e.g. out/table8, created if absent. figures, films: files from `reports.figures`, embedded in the page. notes: by the
+    e.g. out/table8, created if absent. figures, animations: files from `reports.figures`, embedded in the page. notes: by the
     setting's name. command, scale_text, tracking, config: see `model.report.Report`.
 
     Raises UserError for results that must not be printed; see `model.cells` and `model.report.arrange`.
@@ -50,12 +50,12 @@ def render(
     results = checked(results)
     texts = {"command": command, "scale_text": scale_text, "tracking": dict(tracking or {}), "config": config}
     report = arrange(table, notes or {}, cells(results), paper(), **texts)
-    pictures = [path for path in (*figures, *films) if path.parent == out]
+    pictures = [path for path in (*figures, *animations) if path.parent == out]
     tidy = results[list(COLUMNS)].to_parquet(index=False)
     written = {
         "table.md": markdown(report, [path for path in pictures if _plain(path)]),
         "table.tex": latex(report),
-        "table.html": page(report, figures, films),
+        "table.html": page(report, figures, animations),
         TABLE: record(report, tidy, pictures),
     }
     out.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from typing import Any
 from matplotlib.ticker import FuncFormatter
 
 from reports.figures.axes import blank, legend
-from reports.figures.theme import DARK, LIGHT, Theme, looks, save, themed
+from reports.figures.theme import DARK, LIGHT, Theme, line_styles, save, themed
 from reports.format import bounds
 from reports.writers import markdown
 from reports.writers.html_parts import fill, pictures
@@ -107,12 +107,12 @@ def _page(race: RaceText, drawn: Sequence[Path]) -> str:
 def _draw(race: RaceText, out: Path, theme: Theme) -> list[Path]:
     """Every candidate over the field on the axis: small and faint at its first rung, full at its last."""
     others = [tuple(str(v) for f, v in trial["fields"].items() if f != race.axis) for trial in race.trials]
-    chosen = looks([", ".join(kind) for kind in dict.fromkeys(others)])
+    chosen = line_styles([", ".join(kind) for kind in dict.fromkeys(others)])
     with themed(theme):
         figure, axes = blank()
-        for name, look in chosen.items():
-            color, own = theme.palette[look.color], [", ".join(kind) == name for kind in others]
-            for trial in (trial for trial, mine in zip(race.trials, own, strict=True) if mine):
+        for name, line in chosen.items():
+            color, own = theme.palette[line.color], [", ".join(kind) == name for kind in others]
+            for trial in (trial for trial, is_own in zip(race.trials, own, strict=True) if is_own):
                 x, rungs = trial["fields"][race.axis], trial["rungs"]
                 axes.plot(
                     [x] * len(rungs), [r["value"] for r in rungs], color=color, linewidth=0.8, alpha=0.5, zorder=2
@@ -122,8 +122,8 @@ def _draw(race: RaceText, out: Path, theme: Theme) -> list[Path]:
                 axes.errorbar(x, last["value"], yerr=ends, color=color, linewidth=0.8, alpha=0.6, capsize=2, zorder=2)
                 for rung in rungs:
                     share = (race.steps.index(rung["step"]) + 1) / len(race.steps)
-                    axes.scatter(x, rung["value"], s=36 * share, color=color, marker=look.marker, alpha=share, zorder=3)
-            axes.errorbar([], [], yerr=[], label=name, color=color, marker=look.marker, linestyle="none")
+                    axes.scatter(x, rung["value"], s=36 * share, color=color, marker=line.marker, alpha=share, zorder=3)
+            axes.errorbar([], [], yerr=[], label=name, color=color, marker=line.marker, linestyle="none")
         best = race.trials[race.best]
         ring = {"s": 150, "facecolors": "none", "edgecolors": theme.ink, "linewidths": 1.2, "zorder": 4}
         axes.scatter(best["fields"][race.axis], _value(best), label="the winner", **ring)

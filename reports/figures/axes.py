@@ -1,6 +1,4 @@
-"""The strokes that all curves share: a method with its intervals, a trivial row as a band, the numbers of an axis, the
-legend.
-"""
+"""The parts that all curves share: a method with its intervals, a baseline as a band, the ticks of an axis, the legend."""
 
 from __future__ import annotations
 
@@ -16,9 +14,9 @@ from reports.format import power
 from reports.model.cells import Cell
 from reports.model.metrics import METRICS
 
-WIDTH, HEIGHT = 6.4, 4.4  # inches; at this size the text of the page and of the figure are alike
+WIDTH, HEIGHT = 6.4, 4.4  # inches; at this size the text of the page and of the figure have one size
 LOGARITHMIC = ("fsd", "fsd_diagonal", "fvd", "fvd_mean")
-DASHES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (4, 2, 1, 2)))  # of the trivial rows
+DASHES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (4, 2, 1, 2)))  # of the baselines
 
 
 def blank() -> tuple[Figure, Any]:
@@ -27,27 +25,27 @@ def blank() -> tuple[Figure, Any]:
     return figure, figure.add_subplot()
 
 
-def method(axes: Any, x: Sequence[float], cells: Sequence[Cell], label: str, look: LineStyle, theme: Theme) -> None:
+def method(axes: Any, x: Sequence[float], cells: Sequence[Cell], label: str, line: LineStyle, theme: Theme) -> None:
     """A curve with the interval of each of its values."""
     error = [[c.value - c.low for c in cells], [c.high - c.value for c in cells]]
     y = [c.value for c in cells]
-    axes.errorbar(x, y, yerr=error, label=label, elinewidth=1.1, capsize=2.5, zorder=3, **style(look, theme))
+    axes.errorbar(x, y, yerr=error, label=label, elinewidth=1.1, capsize=2.5, zorder=3, **style(line, theme))
 
 
-def style(look: LineStyle, theme: Theme) -> dict[str, Any]:
-    color = theme.palette[look.color]
-    return {"color": color, "marker": look.marker, "linestyle": look.dash, "markersize": 5, "linewidth": 1.6}
+def style(line: LineStyle, theme: Theme) -> dict[str, Any]:
+    color = theme.palette[line.color]
+    return {"color": color, "marker": line.marker, "linestyle": line.dash, "markersize": 5, "linewidth": 1.6}
 
 
 def band(axes: Any, x: Sequence[float], cells: Sequence[Cell], theme: Theme, dash: Any) -> None:
-    """A trivial row or the floor, in grey, its interval a band."""
+    """A baseline or the floor, in grey, with its interval as a band."""
     y, low, high = ([getattr(c, end) for c in cells] for end in ("value", "low", "high"))
     axes.plot(x, y, color=theme.soft, linestyle=dash, linewidth=1.4, label=cells[0].row, zorder=2)
     axes.fill_between(x, low, high, color=theme.soft, alpha=0.16, linewidth=0, zorder=1)
 
 
 def values(axes: Any, metric: str, label: str) -> None:
-    """The axis of a metric's values: logarithmic for distances, from 0 for what cannot fall below it."""
+    """The axis of a metric's values: logarithmic for distances, from 0 for metrics that cannot be negative."""
     axes.set_ylabel(label)
     if metric in LOGARITHMIC:
         axes.set_yscale("log")
@@ -61,7 +59,7 @@ def values(axes: Any, metric: str, label: str) -> None:
 
 
 def _between(value: float, low: float, high: float) -> str:
-    """The numbers between powers of ten, where so few of these are seen that the axis could not be read."""
+    """Labels between powers of ten, on an axis that shows less than 1.5 of them."""
     leading = f"{value:e}"[0]
     return f"{value:g}" if high / low < 30 and leading in "235" and value < 1e4 else ""
 

@@ -1,4 +1,4 @@
-"""A contact sheet: a few clips of a data set as strips of frames, to see at a glance what is in it."""
+"""A contact sheet: a few clips of a data set as strips of frames."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ COLORS = "RdBu_r"  # of a field: blue below its mean, red above
 
 @dataclass(frozen=True)
 class Strip:
-    """A clip as it is drawn: frames uint8 [t, y, x, 3]."""
+    """A clip as colours."""
 
     name: str
-    frames: NDArray[np.uint8]
+    frames: NDArray[np.uint8]  # [t, y, x, 3]
 
 
 def field_strip(name: str, frames: NDArray[np.floating], mean: float, std: float) -> Strip:
@@ -32,17 +32,17 @@ def field_strip(name: str, frames: NDArray[np.floating], mean: float, std: float
 
 
 def contact_sheet(strips: Sequence[Strip], columns: int = 10) -> Image.Image:
-    """The strips below each other, of each at most `columns` frames, evenly spread."""
+    """The strips below each other, each with at most `columns` evenly spread frames."""
     count = max(min(columns, len(strip.frames)) for strip in strips)
     width = 2 * MARGIN + count * (PANEL + GAP) - GAP
     sheet = Image.new("RGB", (width, 2 * MARGIN + len(strips) * (HEAD + PANEL + GAP)), GROUND)
     draw, font = ImageDraw.Draw(sheet), ImageFont.truetype(FONT, 12)
-    for line, strip in enumerate(strips):
-        top = MARGIN + line * (HEAD + PANEL + GAP)
-        places = evenly(len(strip.frames), columns)
-        words = f"{strip.name}   frames {places[0]} to {places[-1]}"
-        draw.text((MARGIN, top + HEAD / 2), words, fill=INK, font=font, anchor="lm")
-        for column, place in enumerate(places):
-            panel = Image.fromarray(strip.frames[place]).resize((PANEL, PANEL), Image.Resampling.NEAREST)
+    for row, strip in enumerate(strips):
+        top = MARGIN + row * (HEAD + PANEL + GAP)
+        frames = evenly(len(strip.frames), columns)
+        title = f"{strip.name}   frames {frames[0]} to {frames[-1]}"
+        draw.text((MARGIN, top + HEAD / 2), title, fill=INK, font=font, anchor="lm")
+        for column, frame in enumerate(frames):
+            panel = Image.fromarray(strip.frames[frame]).resize((PANEL, PANEL), Image.Resampling.NEAREST)
             sheet.paste(panel, (MARGIN + column * (PANEL + GAP), top + HEAD))
     return sheet

@@ -1,6 +1,6 @@
-"""What a picture shows, in words that travel inside its file: the description of a PNG, the image description of a film.
+"""Captions stored in picture files: the Description of a PNG, the Exif ImageDescription of an animation.
 
-A drawing `x.svg` is described by its twin `x.png`.
+An SVG has the caption of the PNG of the same name.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ PNG = "Description"
 
 
 def exif(about: str) -> Image.Exif:
-    """The description of a film, as its file holds it."""
-    found = Image.Exif()
-    found[EXIF] = about
-    return found
+    """The caption of an animation as Exif."""
+    data = Image.Exif()
+    data[EXIF] = about
+    return data
 
 
 def caption(path: Path) -> str:
-    """What a picture shows; its name in words where it does not say."""
+    """The caption of a picture; its file name where it has none."""
     source = path.with_suffix(".png") if path.suffix == ".svg" else path
     try:
         with Image.open(source) as image:
             about = image.info.get(PNG) or image.getexif().get(EXIF)
-    except OSError:  # no picture that can be read here: a film as MP4, say
+    except OSError:  # not readable as an image, for example an MP4
         about = None
     return str(about or path.stem.replace("_", " ").replace("-", " "))
 
 
 def of_setting(about: str, setting: str) -> str:
-    """A description with the setting in front, "" where there is one."""
+    """A description after the name of its setting, which is "" in a table of one setting."""
     return f"{setting}: {about}" if setting else about

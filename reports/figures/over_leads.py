@@ -1,7 +1,7 @@
-"""Curves over the lead: FSD (the paper's Figure 4), MSE (Figure 8) and others, with intervals, floor and trivial rows.
+"""Curves over the lead: FSD (the paper's Figure 4), MSE (Figure 8) and others, with intervals, floor and baselines.
 
 Each figure is drawn in light and in dark (`x.png`, `x.svg`, `x-dark.png`, `x-dark.svg`). The paper's curves are a
-figure of their own: another scale and other units belong on other axes.
+figure of their own: its scale and units need axes of their own.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from matplotlib.ticker import NullLocator
 
 from reports.figures.axes import DASHES, band, blank, legend, method, style, values
 from reports.figures.metadata import of_setting
-from reports.figures.theme import DARK, LIGHT, LineStyle, Theme, looks, save, themed
+from reports.figures.theme import DARK, LIGHT, LineStyle, Theme, line_styles, save, themed
 from reports.model.cells import Cell, cells
 from reports.model.metrics import METRICS
 from reports.model.published import Published
 from rollbench.errors import UserError
 
-LEVELS = {"mse_ratio": {1.0: "the mean of\nthe true law", 2.0: "an independent\ntrue film"}}  # that theory names
-Looks = Mapping[str, LineStyle]
+LEVELS = {"mse_ratio": {1.0: "the mean of\nthe true law", 2.0: "an independent\ntrue sample"}}  # levels from theory
+Styles = Mapping[str, LineStyle]
 
 
 def over_leads(
@@ -39,12 +39,12 @@ def over_leads(
     """A metric of every row over the lead, with 95 % intervals, and the paper's curves of the same rows in a second
     figure.
 
-    results: of one setting, see `reports.cells`. published: the paper's values, e.g. `paper().of("8", "fsd")`. rows: the
+    results: of one setting, see `reports.model.cells`. published: the paper's values, e.g. `paper().of("8", "fsd")`. rows: the
     order of the methods (it sets their colours), by default that of the results. name: of the files, by default
     "<metric>_over_leads". Returns the files, light ones first.
     """
     order = list(rows) if rows is not None else [p.row for p in published] + list(results["row"])
-    chosen = looks(list(dict.fromkeys(order)))
+    chosen = line_styles(list(dict.fromkeys(order)))
     name = name or f"{metric}_over_leads"
     curves = _curves(results, metric, order)
     drawn = [_draw(curves, chosen, out, name, theme, frame_seconds) for theme in (LIGHT, DARK)]
@@ -60,26 +60,26 @@ def _curves(results: pd.DataFrame, metric: str, order: Sequence[str]) -> list[li
     settings = cells(results[results["metric"] == metric])
     if len(settings) > 1:
         raise UserError(f"a figure shows one setting, the results have {sorted(settings)}; select one of them")
-    found: dict[str, list[Cell]] = {}
+    by_row: dict[str, list[Cell]] = {}
     for cell in (cell for of in settings.values() for cell in of.values()):
-        found.setdefault(cell.row, []).append(cell)
-    place = {row: number for number, row in enumerate(order)}
+        by_row.setdefault(cell.row, []).append(cell)
+    position = {row: number for number, row in enumerate(order)}
     rank = {"method": 0, "baseline": 1, "floor": 2}
-    rows = sorted(found, key=lambda row: (rank[found[row][0].kind], place.get(row, len(place)), row))
-    return [sorted(found[row], key=lambda cell: cell.lead or 0) for row in rows]
+    rows = sorted(by_row, key=lambda row: (rank[by_row[row][0].kind], position.get(row, len(position)), row))
+    return [sorted(by_row[row], key=lambda cell: cell.lead or 0) for row in rows]
 
 
 def _draw(
-    curves: Sequence[Sequence[Cell]], chosen: Looks, out: Path, name: str, theme: Theme, frame_seconds: float | None
+    curves: Sequence[Sequence[Cell]], chosen: Styles, out: Path, name: str, theme: Theme, frame_seconds: float | None
 ) -> list[Path]:
     """Our curves, one axes."""
     metric = curves[0][0].metric
     with themed(theme):
         figure, axes = blank()
         methods = [curve for curve in curves if curve[0].kind == "method"]
-        for place, curve in enumerate(methods):
-            beside = 1.018 ** (place - (len(methods) - 1) / 2)  # so that the intervals of rows can be told apart
-            x = [(cell.lead or 0) * beside for cell in curve]
+        for index, curve in enumerate(methods):
+            shift = 1.018 ** (index - (len(methods) - 1) / 2)  # so that the intervals of rows do not overlap
+            x = [(cell.lead or 0) * shift for cell in curve]
             method(axes, x, curve, curve[0].row, chosen[curve[0].row], theme)
         others = [curve for curve in curves if curve[0].kind != "method"]
         for curve, dash in zip(others, cycle(DASHES), strict=False):
@@ -91,12 +91,12 @@ def _draw(
         values(axes, metric, METRICS[metric].label)
         _leads(axes, sorted({cell.lead or 0 for curve in curves for cell in curve}), frame_seconds)
         legend(axes, theme)
-        about = f"{METRICS[metric].label} over the lead, with 95 % intervals; in grey the trivial rows and the real-vs-real floor."
+        about = f"{METRICS[metric].label} over the lead, with 95 % intervals; in grey the baselines and the real-vs-real floor."
         return save(figure, out, name, theme, of_setting(about, curves[0][0].setting))
 
 
 def _draw_published(
-    published: Sequence[Published], chosen: Looks, out: Path, name: str, theme: Theme, frame_seconds: float | None
+    published: Sequence[Published], chosen: Styles, out: Path, name: str, theme: Theme, frame_seconds: float | None
 ) -> list[Path]:
     """The paper's curves, without intervals: it prints none."""
     metric = published[0].metric
@@ -113,7 +113,7 @@ def _draw_published(
 
 
 def _leads(axes: Any, leads: Sequence[int], frame_seconds: float | None) -> None:
-    """The axis of leads; they are few, so each is named."""
+    """The axis of leads; they are few, so each has a label."""
     axes.set_xscale("log")
     axes.set_xticks(leads, [str(lead) for lead in leads])
     axes.xaxis.set_minor_locator(NullLocator())

@@ -1,7 +1,7 @@
-"""How figures look: the colours of the page in light and dark, a palette safe for colour-blind readers, one look for
-each row.
+"""The style of figures: the colours of the page in light and dark, a palette safe for colour-blind readers, one line
+style for each row.
 
-Palette: Okabe and Ito, "Color universal design" (2008), its yellow and black left out (too faint on white, invisible
+Palette: Okabe and Ito, "Color universal design" (2008), without its yellow and black (too faint on white, invisible
 on dark). Rows of one family ("Rolling Diffusion (2-2)", "… (2-4)") share a colour and differ in marker and dash.
 """
 
@@ -25,9 +25,9 @@ DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5
 
 @dataclass(frozen=True)
 class Theme:
-    """Ground, text and grid of a figure; `suffix` ends its file's name."""
+    """The colours of a figure."""
 
-    suffix: str
+    suffix: str  # of the file's name
     ground: str
     ink: str
     soft: str
@@ -41,29 +41,29 @@ DARK = Theme("-dark", "#1b1f24", "#e7e9ec", "#a0a9b3", "#343a42", ON_DARK)
 
 @dataclass(frozen=True)
 class LineStyle:
-    """Place of the colour in the palette, marker and dash of a row."""
+    """The style of a row's curve."""
 
-    color: int
+    color: int  # index in the palette
     marker: str
     dash: Any
 
 
-def looks(rows: Sequence[str]) -> Mapping[str, LineStyle]:
-    """A look for each row: its family's colour, its own marker and dash."""
+def line_styles(rows: Sequence[str]) -> Mapping[str, LineStyle]:
+    """A style for each row: its family's colour, its own marker and dash."""
     families: dict[str, list[str]] = {}
     for row in rows:
         families.setdefault(re.sub(r"\s*\([\d-]+\)$", "", row), []).append(row)
-    found = {}
-    for place, members in enumerate(families.values()):
+    styles = {}
+    for family, members in enumerate(families.values()):
         for number, row in enumerate(members):
-            color = place % len(OKABE_ITO)
-            found[row] = LineStyle(color, MARKERS[(place + number) % len(MARKERS)], DASHES[number % len(DASHES)])
-    return found
+            color = family % len(OKABE_ITO)
+            styles[row] = LineStyle(color, MARKERS[(family + number) % len(MARKERS)], DASHES[number % len(DASHES)])
+    return styles
 
 
 @contextmanager
 def themed(theme: Theme) -> Iterator[None]:
-    """Matplotlib in the theme's colours, without a display, and with bytes that depend on nothing but the drawing."""
+    """Matplotlib in the theme's colours, without a display, and with bytes that depend only on the drawing."""
     settings: Any = {
         "figure.facecolor": theme.ground,
         "axes.facecolor": theme.ground,
@@ -89,7 +89,7 @@ def themed(theme: Theme) -> Iterator[None]:
 
 
 def save(figure: Figure, out: Path, name: str, theme: Theme, about: str) -> list[Path]:
-    """The figure as PNG and SVG, which say in words what they show; nothing in them depends on the day."""
+    """The figure as PNG and SVG with its description as metadata, and without a date."""
     out.mkdir(parents=True, exist_ok=True)
     paths = [out / f"{name}{theme.suffix}{kind}" for kind in (".png", ".svg")]
     for path in paths:

@@ -1,8 +1,8 @@
-"""From the tidy results to the cells of a table: a value with its interval, and with all that made it.
+"""From the tidy results to the cells of a table: a value with its interval and its provenance.
 
-A row of the results is one table × setting × row × metric × lead × seed; the lead is missing where a metric belongs to
-the whole clip. A cell is what a table prints there: the seeds pooled (see `reports.intervals`). A number without its
-artefacts (replicates, keys, commit, evaluator) refuses to become a cell.
+A row of the results is one table × setting × row × metric × lead × seed; the lead is missing where a metric is of the
+whole clip. A cell pools the seeds (see `model.seeds`). A number without its replicates, keys, commit or evaluator is
+refused.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rollbench.errors import UserError, did_you_mean
 
 KINDS = ("method", "baseline", "floor")
 DATA = ("real", "part", "own", "stand-in", "simulated")
-ARTEFACTS: Mapping[str, tuple[str, ...]] = {  # what must have made a number, by the kind of its row
+ARTEFACTS: Mapping[str, tuple[str, ...]] = {  # required of a number, by the kind of its row
     "method": ("evaluator", "data_key", "model_key", "rollouts_key", "results_key", "commit"),
     "baseline": ("evaluator", "data_key", "results_key", "commit"),
     "floor": ("evaluator", "data_key", "results_key", "commit"),
@@ -33,7 +33,7 @@ TEXTS, NUMBERS = (
 COSTS = (  # numbers that may be missing
     "lead", "calls_per_frame", "calls_per_frame_total", "parameters", "train_steps", "train_seconds", "peak_memory_bytes", "seconds",
 )  # fmt: skip
-LARGEST = 1e300  # squares and sums of larger numbers are no numbers
+LARGEST = 1e300  # squares and sums of larger numbers overflow
 COLUMNS = (
     "table", "setting", "row", "kind", "metric", "lead", "scale", "data", "seed", "value", "n", "replicates", "evaluator",
     "calls_per_frame", "calls_per_frame_total", "parameters", "train_steps", "train_seconds", "peak_memory_bytes",
@@ -43,9 +43,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Provenance:
-    """What made the number of one seed: content keys of its stages, commit, device; seconds of generating and
-    scoring.
-    """
+    """Where the number of one seed comes from: its value, the content keys of its stages, commit and device."""
 
     seed: int
     value: float
@@ -55,39 +53,33 @@ class Provenance:
     results_key: str
     commit: str
     device: str
-    seconds: float | None
+    seconds: float | None  # rollout and scoring
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of a table, apart from its display.
-
-    lead: frames after the context, None for the whole clip. data: one of DATA. value: mean over seeds; low, high: its
-    95 % interval. n: clips behind each seed's number. calls_per_frame: network evaluations per emitted frame once
-    rolling; calls_per_frame_total: with the init phase spread over the film. train_seconds, seconds: sums over seeds;
-    peak_memory_bytes: the largest. None where a quantity does not apply (a baseline has no parameters).
-    """
+    """One number of a table. Costs are None where they do not apply: a baseline has no parameters."""
 
     setting: str
     row: str
-    kind: str
+    kind: str  # one of KINDS
     metric: str
-    lead: int | None
+    lead: int | None  # frames after the context, None for the whole clip
     scale: str
-    data: str
-    value: float
-    low: float
+    data: str  # one of DATA
+    value: float  # mean over seeds
+    low: float  # of its 95 % interval
     high: float
-    n: int
+    n: int  # clips behind each seed's number
     replicates: Floats = field(repr=False, compare=False)
     evaluator: str
-    calls_per_frame: float | None
-    calls_per_frame_total: float | None
+    calls_per_frame: float | None  # network evaluations per emitted frame, without the first window
+    calls_per_frame_total: float | None  # the same over the whole rollout, with the first window
     parameters: int | None
     train_steps: int | None
-    train_seconds: float | None
-    peak_memory_bytes: int | None
-    seconds: float | None
+    train_seconds: float | None  # sum over seeds
+    peak_memory_bytes: int | None  # the largest of the seeds
+    seconds: float | None  # rollout and scoring, sum over seeds
     traces: tuple[Provenance, ...]
 
     @property
@@ -101,24 +93,24 @@ Cells = Mapping[tuple[str, str, int | None], Cell]  # of one setting, by (row, m
 def cells(results: pd.DataFrame) -> dict[str, Cells]:
     """The cells of one table by setting, seeds pooled.
 
-    Raises BadInput for a missing column, a number without its artefacts, a number given twice, or results that must
-    not stand in one table: of several scales, of several kinds of data or evaluators (so of several protocols) in a
-    setting, or with other numbers of replicates.
+    Raises UserError for a missing column, a number without its provenance, a duplicate, or results that one table cannot
+    hold: of several scales, of several kinds of data or evaluators (so of several protocols) in a setting, or with
+    different numbers of replicates.
     """
     results = checked(results)
     _one(results, ["table"], "scale")
     _one(results, ["setting"], "data")
     _one(results, ["setting", "metric"], "evaluator")
-    found: dict[str, dict[tuple[str, str, int | None], Cell]] = {}
+    by_setting: dict[str, dict[tuple[str, str, int | None], Cell]] = {}
     by = ["setting", "row", "metric", "lead"]
     for _, group in results.sort_values("seed", kind="stable").groupby(by, sort=False, dropna=False):
         cell = _cell(group)
-        found.setdefault(cell.setting, {})[cell.row, cell.metric, cell.lead] = cell
-    return dict(found)
+        by_setting.setdefault(cell.setting, {})[cell.row, cell.metric, cell.lead] = cell
+    return dict(by_setting)
 
 
 def checked(results: pd.DataFrame) -> pd.DataFrame:
-    """The results, every number of them a number. Raises BadInput for what is none, and for a number without its artefacts."""
+    """The results with numeric columns. Raises UserError for a value of the wrong type and a number without its provenance."""
     for column in COLUMNS:
         if column not in results.columns:
             raise UserError(
@@ -134,7 +126,7 @@ def checked(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def _typed(record: Mapping[Any, Any]) -> None:
-    """Refuse what is no number where a number belongs, and no text where a text does."""
+    """Refuse a value that is not of its column's type."""
     where = f"row {record['row']!r:.80}, {record['metric']!r:.80}"
     for column in COLUMNS:
         value = record[column]
@@ -153,7 +145,7 @@ def _typed(record: Mapping[Any, Any]) -> None:
 
 
 def _proven(record: Mapping[Any, Any]) -> None:
-    """Refuse a number whose value or artefacts are missing."""
+    """Refuse a number whose value or provenance is missing."""
     where = f"{_where(record)}, seed {record['seed']}"
     for column, known in (("kind", KINDS), ("data", DATA)):
         if record[column] not in known:
@@ -173,26 +165,26 @@ def _are_replicates(value: Any) -> bool:
     if not isinstance(value, (list, tuple, np.ndarray)) or len(value) < LEAST:
         return False
     try:
-        found = np.asarray(value, float)
+        replicates = np.asarray(value, float)
     except (TypeError, ValueError, OverflowError):
         return False
-    return found.ndim == 1 and bool((np.abs(found) < LARGEST).all())
+    return replicates.ndim == 1 and bool((np.abs(replicates) < LARGEST).all())
 
 
 def _where(record: Mapping[Any, Any] | pd.Series) -> str:
-    """The place of a number in words."""
+    """Row, metric and lead of a number, for a message."""
     lead = "" if pd.isna(record["lead"]) else f" at lead {record['lead']:g}"
     return f"row {record['row']!r}, {record['metric']}{lead}"
 
 
 def _one(results: pd.DataFrame, by: list[str], column: str) -> None:
-    """Refuse several values of `column` among the results that are alike in `by`."""
+    """Refuse several values of `column` among the results that are equal in `by`."""
     for name, group in results.groupby(by):
         if group[column].nunique() > 1:
-            found = sorted(map(str, group[column].unique()))
+            values = sorted(map(str, group[column].unique()))
             raise UserError(
-                f"{' '.join(map(str, filter(None, name)))}: one table cannot hold several of {column} {found}; "
-                "render them apart"
+                f"{' '.join(map(str, filter(None, name)))}: one table cannot hold several of {column} {values}; "
+                "render each in its own table"
             )
 
 

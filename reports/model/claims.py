@@ -1,7 +1,7 @@
-"""The paper's qualitative statements, each decided by an interval at each lead.
+"""The paper's qualitative claims, each decided by an interval at each lead.
 
 A claim says: metric(left) `relation` factor · right. At a lead, with the 95 % interval of the paired bootstrap
-(reports.intervals):
+(`model.seeds`):
 
     "<", ">"   d = left − factor · right      shows if the whole interval of d lies on the claimed side of 0,
     "≈"        d = left / (factor · right)    shows if it lies inside [1 − tolerance, 1 + tolerance];
@@ -53,7 +53,7 @@ class ClaimVerdict:
 
 
 def decide(claim: Claim, cells: Cells) -> ClaimVerdict:
-    """Decide one claim from the cells of a setting. Raises BadInput where the two rows were not resampled alike."""
+    """Decide one claim from the cells of a setting. Raises UserError if the two rows have different resamples."""
     names = [claim.left] + ([claim.right] if isinstance(claim.right, str) else [])
     wanted = [lead for lead in dict.fromkeys(k[2] for k in cells) if not claim.leads or lead in claim.leads]
     present = [lead for lead in wanted if all((name, claim.metric, lead) in cells for name in names)]
@@ -63,9 +63,9 @@ def decide(claim: Claim, cells: Cells) -> ClaimVerdict:
         absent = [name for name in names if name not in rows]
         why = f"no results of {' or of '.join(absent)}" if absent else f"no lead of {list(claim.leads)} was measured"
         return ClaimVerdict(claim, ABSENT, (), f"Not run: {why}.")
-    found = tuple(_at(claim, cells, lead) for lead in present)
-    overall = _overall({at.verdict for at in found})
-    return ClaimVerdict(claim, overall, found, _sentence(overall, found))
+    leads = tuple(_at(claim, cells, lead) for lead in present)
+    overall = _overall({at.verdict for at in leads})
+    return ClaimVerdict(claim, overall, leads, _sentence(overall, leads))
 
 
 def _at(claim: Claim, cells: Cells, lead: int | None) -> AtLead:
@@ -80,15 +80,15 @@ def _at(claim: Claim, cells: Cells, lead: int | None) -> AtLead:
     if claim.relation == "≈":
         estimate, draws = left.value / (claim.factor * value), left.replicates / (claim.factor * replicates)
         low, high = interval(estimate, draws, positive=True)
-        verdict = _place(low, high, 1 - claim.tolerance, 1 + claim.tolerance)
+        verdict = _position(low, high, 1 - claim.tolerance, 1 + claim.tolerance)
     else:
         estimate, draws = left.value - claim.factor * value, left.replicates - claim.factor * replicates
         low, high = interval(estimate, draws)
-        verdict = _place(low, high, -np.inf, 0.0) if claim.relation == "<" else _place(low, high, 0.0, np.inf)
+        verdict = _position(low, high, -np.inf, 0.0) if claim.relation == "<" else _position(low, high, 0.0, np.inf)
     return AtLead(lead, verdict, left.value, value, estimate, low, high)
 
 
-def _place(low: float, high: float, border_low: float, border_high: float) -> str:
+def _position(low: float, high: float, border_low: float, border_high: float) -> str:
     """Where an interval lies against the claimed range."""
     if border_low < low and high < border_high:
         return SHOWS
@@ -103,20 +103,20 @@ def _overall(verdicts: set[str]) -> str:
     return PARTLY if SHOWS in verdicts else OPEN
 
 
-def _sentence(overall: str, found: Iterable[AtLead]) -> str:
+def _sentence(overall: str, decided: Iterable[AtLead]) -> str:
     groups: dict[str, list[str]] = {}
-    for at in found:
+    for at in decided:
         if at.lead is None:
             return f"{overall.capitalize()}."
         groups.setdefault(at.verdict, []).append(str(at.lead))
     if len(groups) == 1:
         (leads,) = groups.values()
-        places = (
+        ranges = (
             f"at lead {leads[0]}, the only one measured"
             if len(leads) == 1
             else f"at every lead measured ({', '.join(leads)})"
         )
-        return f"{overall.capitalize()} {places}."
+        return f"{overall.capitalize()} {ranges}."
     spelled = {SHOWS: "it shows", FAILS: "the opposite is seen", OPEN: "undecided"}
     parts = [f"{spelled[v]} at {_leads(groups[v])}" for v in (SHOWS, FAILS, OPEN) if v in groups]
     return f"{overall.capitalize()}: {'; '.join(parts)}."
@@ -127,17 +127,17 @@ def _leads(leads: list[str]) -> str:
 
 
 def paired(left: Cell, right: Cell) -> Floats:
-    """The replicates of left − right. Raises BadInput where the two were not resampled alike."""
+    """The replicates of left − right. Raises UserError if the two have different resamples."""
     if len(left.replicates) != len(right.replicates) or left.n != right.n:
         raise UserError(
             f"{left.row!r} (n = {left.n}, {len(left.replicates)} replicates) and {right.row!r} (n = {right.n}, "
-            f"{len(right.replicates)}) were not resampled alike, so they cannot be compared pair by pair"
+            f"{len(right.replicates)}) have different resamples, so they cannot be compared pair by pair"
         )
     return left.replicates - right.replicates
 
 
 def relation(claim: Claim) -> str:
-    """The claim as a formula in words: "FSD: MSE (2-1) > 2 × Rolling (2-8)"."""
+    """The claim as a formula: "FSD: MSE (2-1) > 2 × Rolling (2-8)"."""
     factor = "" if claim.factor == 1 or not isinstance(claim.right, str) else f"{claim.factor:g} × "
     right = claim.right if isinstance(claim.right, str) else f"{claim.factor * claim.right:g}"
     within = f" within {claim.tolerance:.0%}" if claim.relation == "≈" else ""

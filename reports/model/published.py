@@ -1,7 +1,7 @@
 """The published numbers as data: `paper.yaml`, each value with its paper, table, verbatim row, setting and protocol.
 
 A value of the paper reaches a report only from here. The loader refuses an incomplete record and names the file, the
-record and what is missing, so that no number stands without its protocol.
+record and what is missing, so that every number has its protocol.
 """
 
 from __future__ import annotations
@@ -24,24 +24,18 @@ OPTIONAL = {"setting", "comparable"}
 
 @dataclass(frozen=True)
 class Published:
-    """One published value.
+    """One published value."""
 
-    paper: what was read, with its version. table: the paper's number of the table. row: verbatim. setting: what it
-    was run on. metric: "fsd", "mse", "fvd", or "printed" for a hyperparameter. lead: frames after the context, None
-    for a whole clip. value: as printed: a number, a text or a tuple. protocol: how it was made, as far as stated.
-    note: what is odd about it, in our words. comparable: the names of our protocols whose numbers can be set against it.
-    """
-
-    paper: str
-    table: str
-    row: str
-    setting: str
-    metric: str
-    lead: int | None
-    value: float | str | tuple[Any, ...]
-    protocol: str
-    note: str = ""
-    comparable: tuple[str, ...] = ()
+    paper: str  # with its version
+    table: str  # its number in the paper
+    row: str  # verbatim
+    setting: str  # data and sizes of the run
+    metric: str  # "fsd", "mse", "fvd", or "printed" for a hyperparameter
+    lead: int | None  # frames after the context, None for a whole clip
+    value: float | str | tuple[Any, ...]  # as printed
+    protocol: str  # as far as the paper states it
+    note: str = ""  # an oddity of the value
+    comparable: tuple[str, ...] = ()  # names of our protocols whose numbers can be compared with it
 
     def __post_init__(self) -> None:
         for name in ("paper", "table", "row", "setting", "metric", "value", "protocol"):
@@ -50,10 +44,10 @@ class Published:
 
     @property
     def number(self) -> float:
-        """The value as a number. Raises BadInput where the paper prints a text or a list."""
+        """The value as a number. Raises UserError where the paper prints a text or a list."""
         if isinstance(self.value, (int, float)):
             return float(self.value)
-        raise UserError(f"{self.row!r} ({self.setting}) prints {self.value!r}, which is no number; read `value`")
+        raise UserError(f"{self.row!r} ({self.setting}) prints {self.value!r}, which is not a number; read `value`")
 
 
 class Paper:
@@ -64,7 +58,7 @@ class Paper:
         self.titles = dict(titles)
 
     def of(self, table: str, metric: str | None = None) -> tuple[Published, ...]:
-        """The values of a table in the paper's order. Raises BadInput for an unknown table."""
+        """The values of a table in the paper's order. Raises UserError for an unknown table."""
         if table not in self.titles:
             raise UserError(f"unknown table {table!r}; {did_you_mean(table, self.titles)}")
         return tuple(v for v in self.values if v.table == table and metric in (None, v.metric))
@@ -76,36 +70,36 @@ class Paper:
     def look_up(
         self, table: str, row: str, metric: str, lead: int | None = None, setting: str | None = None
     ) -> Published:
-        """The one value printed there; `setting` tells rows of one name apart.
+        """The one value with these names; `setting` selects among rows of one name.
 
-        Raises BadInput naming the nearest right choice for a row, metric or lead that is not printed, and the
-        settings where a row has several.
+        Raises UserError with the nearest right choice for a row, metric or lead that is not printed, and with the
+        settings of a row that has several.
         """
-        found = [v for v in self.of(table) if v.row == row]
-        if not found:
+        matches = [v for v in self.of(table) if v.row == row]
+        if not matches:
             raise UserError(f"table {table} has no row {row!r}; {did_you_mean(row, self.rows(table))}")
-        for field, asked in (("metric", metric), ("lead", lead), ("setting", setting)):
-            if field == "setting" and asked is None:
+        for field, wanted in (("metric", metric), ("lead", lead), ("setting", setting)):
+            if field == "setting" and wanted is None:
                 continue
-            there = [getattr(v, field) for v in found]
-            found = [v for v in found if getattr(v, field) == asked]
-            if not found:
-                choices = list(dict.fromkeys(str(x) for x in there))
+            printed = [getattr(v, field) for v in matches]
+            matches = [v for v in matches if getattr(v, field) == wanted]
+            if not matches:
+                choices = list(dict.fromkeys(map(str, printed)))
                 raise UserError(
-                    f"table {table}, row {row!r} has no {field} {asked!r}; {did_you_mean(str(asked), choices)}"
+                    f"table {table}, row {row!r} has no {field} {wanted!r}; {did_you_mean(str(wanted), choices)}"
                 )
-        if len(found) > 1:
+        if len(matches) > 1:
             raise UserError(
-                f"table {table} has several rows {row!r}: name the setting, one of {[v.setting for v in found]}"
+                f"table {table} has several rows {row!r}: name the setting, one of {[v.setting for v in matches]}"
             )
-        return found[0]
+        return matches[0]
 
     def get(
         self, table: str, row: str, metric: str, lead: int | None = None, setting: str | None = None
     ) -> Published | None:
         """As `look_up`, and None where the paper prints no such value."""
-        found = [v for v in self.of(table, metric) if (v.row, v.lead) == (row, lead) and setting in (None, v.setting)]
-        return self.look_up(table, row, metric, lead, setting) if found else None
+        matches = [v for v in self.of(table, metric) if (v.row, v.lead) == (row, lead) and setting in (None, v.setting)]
+        return self.look_up(table, row, metric, lead, setting) if matches else None
 
 
 @cache
@@ -115,13 +109,13 @@ def paper() -> Paper:
 
 
 def load(path: Path) -> Paper:
-    """Read a file of published numbers. Raises BadInput naming the file, the record and the missing or unknown
+    """Read a file of published numbers. Raises UserError naming the file, the record and the missing or unknown
     field.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (ValueError, yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"{path.name} is no YAML ({' '.join(str(error).split())[:200]})") from None
+        raise UserError(f"{path.name} is not YAML ({' '.join(str(error).split())[:200]})") from None
     _require(content, ("paper", "tables"), path.name, "the file", ("paper", "tables"))
     values: list[Published] = []
     titles: dict[str, str] = {}
@@ -129,8 +123,8 @@ def load(path: Path) -> Paper:
         where = f"table {table.get('table', f'#{number} of the list') if isinstance(table, Mapping) else f'#{number}'}"
         _require(table, TABLE_FIELDS - OPTIONAL, path.name, where, TABLE_FIELDS)
         titles[str(table["table"])] = str(table["title"])
-        for place, row in enumerate(_listed(table, "rows", path.name, where), start=1):
-            name = f"{where}, row {row.get('row', f'#{place}') if isinstance(row, Mapping) else f'#{place}'!r}"
+        for index, row in enumerate(_listed(table, "rows", path.name, where), start=1):
+            name = f"{where}, row {row.get('row', f'#{index}') if isinstance(row, Mapping) else f'#{index}'!r}"
             values += _values(content["paper"], table, row, path.name, name)
     return Paper(values, titles)
 

@@ -1,4 +1,4 @@
-"""Intervals of numbers that come with replicates, and of what is computed from several of them.
+"""Pooling of seeds, with replicates for the interval of the mean.
 
 Every row of a table is resampled alike: replicate r of any two rows drew the same trajectories. So the replicates of
 a difference are the differences of the replicates, and what two rows share (the trajectories drawn) cancels.

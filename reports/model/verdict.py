@@ -2,17 +2,17 @@
 
 The paper prints a value p without an interval; ours is a value with its 95 % interval. In this order:
 
-    other scale       ours is not at the paper's sizes and settings (a field changed by --set is named), or on other data
-    other protocol    the way ours is scored is none of those that agree with all that the paper states: `comparable` in
-                      paper.yaml names them for each table, and none stands there where units, norms or the number of
-                      clips are not stated
+    other scale       our sizes or settings differ from the paper's (a field changed by --set is named), or the data do
+    other protocol    our scoring is not one of those that agree with everything the paper states: `comparable` in
+                      paper.yaml names them for each table; it is empty where units, norms or the number of clips
+                      are not stated
     reproduced        the whole interval lies within ±10 % of p
     not reproduced    the whole interval lies outside
     underpowered      the interval contains a border of that range: more clips, or more seeds, would decide
 
-Ten percent is what this field calls the same number: the paper's own tables differ by 7 % for one quantity (Standard
-Diffusion, stride 1: 1369 in Table 3 and 1460 in Table 10), and two ways of resizing, of which the paper does not say
-which, move FVD by 6 %.
+Numbers within ten percent count as equal: the paper's own tables differ by 7 % for one quantity (Standard
+Diffusion, stride 1: 1369 in Table 3 and 1460 in Table 10), and two ways of resizing, between which the paper
+does not choose, move FVD by 6 %.
 """
 
 from __future__ import annotations
@@ -25,34 +25,33 @@ from reports.model.published import Published
 REPRODUCED, FAILED, OPEN = "reproduced", "not reproduced", "underpowered"
 PROTOCOL, SCALE = "other protocol", "other scale"
 TOLERANCE = 0.10
-PAPER = "paper"  # the scale that caps nothing
+PAPER = "paper"  # the scale with the paper's sizes
 OTHER_DATA = {"stand-in": "on stand-in data", "part": "on part of the training clips", "own": "on data of one's own"}
 
 RULE = (
     f"Against the paper's value: reproduced if our whole interval lies within {TOLERANCE:.0%} of it, not reproduced if it "
-    "lies outside, underpowered if it contains a border of that range; other protocol if it is scored otherwise than the "
-    "paper states, other scale if ours is of other sizes or settings than the paper's or on other data, and then nothing "
-    "is concluded."
+    "lies outside, underpowered if it contains a border of that range. Other protocol: our scoring differs from what the "
+    "paper states. Other scale: our sizes, settings or data differ from the paper's. In both cases nothing is concluded."
 )
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A verdict, "" where there is nothing to judge, and its reason in words."""
+    """A verdict with its reason; both are "" where the paper prints no value."""
 
     verdict: str = ""
     why: str = ""
 
 
 def judge(cell: Cell, published: Published | None) -> Verdict:
-    """The verdict of a cell against the value that the paper prints in its place."""
+    """The verdict of a cell against the paper's value."""
     if published is None:
         return Verdict()
     sizes = f"scale {cell.scale}" if cell.scale != PAPER else ""
     if other := ", ".join(filter(None, (sizes, OTHER_DATA.get(cell.data)))):
         return Verdict(SCALE, other)
-    if not alike(cell.evaluator, published.comparable):
-        known = f"; the paper's can be set against {', '.join(published.comparable)}" if published.comparable else ""
+    if not is_comparable(cell.evaluator, published.comparable):
+        known = f"; the paper's can be compared with {', '.join(published.comparable)}" if published.comparable else ""
         return Verdict(PROTOCOL, f"scored as {cell.evaluator}{known or ', and how the paper scored is not stated'}")
     low, value, high = (x / published.number for x in (cell.low, cell.value, cell.high))
     seeds = f"{len(cell.seeds)} training seed{'s' if len(cell.seeds) > 1 else ''}"
@@ -62,10 +61,10 @@ def judge(cell: Cell, published: Published | None) -> Verdict:
     return Verdict(FAILED if high < 1 - TOLERANCE or low > 1 + TOLERANCE else OPEN, why)
 
 
-def alike(evaluator: str, comparable: tuple[str, ...]) -> bool:
+def is_comparable(evaluator: str, comparable: tuple[str, ...]) -> bool:
     """Whether a number's evaluator ("fvd@1 kinetics-rollout@2 i3d… 24 frames") names one of the protocols, at the protocol's counts.
 
-    Other counts stand behind the name: "… at 64 clips" where a table was scaled, "… (64 real clips, …)" where files were scored.
+    Other counts follow the name: "… at 64 clips" for a scaled table, "… (64 real clips, …)" for scored files.
     """
     protocol, _, rest = evaluator.partition(" ")[2].partition(" ")
     return protocol in comparable and not rest.startswith("at ") and "(" not in rest

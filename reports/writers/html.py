@@ -23,10 +23,10 @@ CLAIM_STYLES = {SHOWS: "shows", FAILS: "fails", ABSENT: "absent"}
 VERDICT_STYLES = {REPRODUCED: "judged shows", FAILED: "judged fails", OPEN: "judged open"}
 
 
-def page(report: Report, figures: Sequence[Path] = (), films: Sequence[Path] = ()) -> str:
+def page(report: Report, figures: Sequence[Path] = (), animations: Sequence[Path] = ()) -> str:
     """The whole report as one HTML text."""
     keys = list(report.rows)
-    shown = pictures(figures, films)
+    shown = pictures(figures, animations)
     return fill(
         "table.html",
         report.table.title,

@@ -42,9 +42,9 @@ def fill(template: str, title: str, **values: Any) -> str:
     return TEMPLATES.get_template(template).render(title=title, **values)
 
 
-def pictures(figures: Sequence[Path], films: Sequence[Path] = ()) -> list[Picture]:
+def pictures(figures: Sequence[Path], animations: Sequence[Path] = ()) -> list[Picture]:
     """The figures, then the animations, as a page shows them."""
-    return [*map(_figure, _chosen(figures)), *map(_film, films)]
+    return [*map(_figure, _chosen(figures)), *map(_animation, animations)]
 
 
 def embed(path: Path) -> str:
@@ -69,5 +69,5 @@ def _figure(path: Path) -> Picture:
     return Picture(caption(path), embed(path), embed(dark) if dark.exists() else "", style)
 
 
-def _film(path: Path) -> Picture:
+def _animation(path: Path) -> Picture:
     return Picture(caption(path), embed(path), style="broad rollout", video=path.suffix == ".mp4")

@@ -13,7 +13,7 @@ from PIL import Image
 
 from reports.figures import over_leads, theme
 from reports.figures.metadata import caption
-from reports.figures.rollouts import rollout_film, rollout_picture
+from reports.figures.rollouts import rollout_animation, rollout_picture
 from reports.model.cells import cells
 from reports.model.published import paper
 from tests.reports.test_cells import LEADS, LEVELS, results  # type: ignore[import-not-found]
@@ -69,10 +69,10 @@ def test_the_papers_curves_have_axes_of_their_own(axes: dict[str, Any], tmp_path
     assert all(lines[row].get_color() == color for row, color in ours.items())
 
 
-def test_rows_of_a_family_share_a_colour_and_no_two_rows_look_alike() -> None:
-    looks = theme.looks(paper().rows("8"))
-    assert looks["MSE (2-1)"].color == looks["MSE (2-4)"].color != looks["Standard Diffusion (2-1)"].color
-    assert len({(look.color, look.marker, str(look.dash)) for look in looks.values()}) == 11
+def test_rows_of_a_family_share_a_colour_and_no_two_rows_have_one_style() -> None:
+    styles = theme.line_styles(paper().rows("8"))
+    assert styles["MSE (2-1)"].color == styles["MSE (2-4)"].color != styles["Standard Diffusion (2-1)"].color
+    assert len({(line.color, line.marker, str(line.dash)) for line in styles.values()}) == 11
 
 
 @pytest.mark.parametrize("look", [theme.LIGHT, theme.DARK])
@@ -98,7 +98,7 @@ def test_files_are_made_in_light_and_dark_and_twice_the_same(tmp_path: Path) -> 
     for folder in ("one", "two"):
         out = tmp_path / folder
         paths = over_leads.over_leads(results(), "fsd", (), out) + rollout_picture({"truth": field}, (1, 4, 9), out)
-        paths.append(rollout_film({"truth": field, "A": field}, out / "rollouts.webp"))
+        paths.append(rollout_animation({"truth": field, "A": field}, out / "rollouts.webp"))
         made.append({path.name: path.read_bytes() for path in paths})
     names = {
         f"{stem}{s}.{kind}" for stem in ("fsd_over_leads", "rollouts") for s in ("", "-dark") for kind in ("png", "svg")
@@ -116,11 +116,13 @@ def test_a_picture_says_in_words_what_it_shows(tmp_path: Path) -> None:
     field = np.zeros((4, 8, 8)) + np.arange(8)
     paths = over_leads.over_leads(frame, "fsd", paper().of("8", "fsd"), tmp_path)
     paths += rollout_picture({"truth": field}, (1, 4), tmp_path, kind="velocity", setting="stride 8")
-    paths.append(rollout_film({"truth": field}, tmp_path / "film.webp", setting="<b>"))
+    paths.append(rollout_animation({"truth": field}, tmp_path / "film.webp", setting="<b>"))
     said = {path.name: caption(path) for path in paths}
     assert said["fsd_over_leads.svg"] == said["fsd_over_leads-dark.png"] == said["fsd_over_leads.png"]
     assert said["fsd_over_leads.svg"].startswith("stride 8: FSD over the lead, with 95 % intervals")
     assert said["fsd_over_leads_paper.png"].startswith("FSD as the paper prints it")
     assert said["rollouts.svg"].startswith("stride 8: Horizontal velocity of one test clip: the truth")
-    assert said["film.webp"] == "<b>: Vorticity of one test clip as a film, the truth and all methods side by side."
+    assert (
+        said["film.webp"] == "<b>: Vorticity of one test clip as an animation, the truth and all methods side by side."
+    )
     assert caption(tmp_path / "no_such-film.mp4") == "no such film"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from reports.figures.over_leads import over_leads
-from reports.figures.rollouts import film_strip, rollout_film, rollout_picture
+from reports.figures.rollouts import rollout_animation, rollout_picture, rollout_strip
 from reports.index import index
 from reports.model.published import paper
 from reports.render import render
@@ -40,13 +40,22 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     films = {"truth": rng.standard_normal((6, 16, 16)), HOSTILE: rng.standard_normal((6, 16, 16))}
     here = out / "table8"
     figures = [*over_leads(frame, "fsd", (), here), *rollout_picture(films, (1, 2, 4), here)]
-    film = rollout_film(films, here / "rollouts.webp")
-    render(frame, table, here, figures=figures, films=[film], config={"row": HOSTILE}, **WORDS)
+    film = rollout_animation(films, here / "rollouts.webp")
+    render(frame, table, here, figures=figures, animations=[film], config={"row": HOSTILE}, **WORDS)
     here = out / "table3"
     video = {name: rng.integers(0, 255, (12, 16, 16, 3), np.uint8) for name in ("truth", "Rolling β = 0.1 (5-11)")}
-    strip = film_strip(video, here, context=5)
-    film = rollout_film(video, here / "rollouts.webp", kind="video", context=5)
-    render(results(), table3(), here, figures=strip, films=[film], command="c", scale_text="Scale: paper.", notes=NOTES)
+    strip = rollout_strip(video, here, context=5)
+    film = rollout_animation(video, here / "rollouts.webp", kind="video", context=5)
+    render(
+        results(),
+        table3(),
+        here,
+        figures=strip,
+        animations=[film],
+        command="c",
+        scale_text="Scale: paper.",
+        notes=NOTES,
+    )
     ours = {p.setting: p.value for p in paper().of("7")} | {HOSTILE: HOSTILE}
     settings_table("7", ours, out / "table7", command="c", notes={HOSTILE: HOSTILE})
     index(out)

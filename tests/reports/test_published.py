@@ -113,8 +113,8 @@ def test_the_rows_of_the_experiments_are_the_rows_of_the_paper() -> None:
         assert beyond <= EXTRA.get(table.published, set()), table.name
 
 
-def test_a_text_is_no_number() -> None:
-    with pytest.raises(UserError, match="no number"):
+def test_a_text_is_not_a_number() -> None:
+    with pytest.raises(UserError, match="not a number"):
         _ = paper().look_up("4", "Kolmogorov", "printed", setting="Blocks").number
 
 

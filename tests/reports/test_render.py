@@ -245,7 +245,7 @@ def test_figures_and_film_are_inside_the_page(tmp_path: Path) -> None:
     for name in ("fsd.svg", "fsd-dark.svg", "fsd.png", "film.webp"):
         (tmp_path / name).write_text(drawing)
     paths = [tmp_path / name for name in ("fsd.png", "fsd.svg", "fsd-dark.svg")]
-    files = written(tmp_path, figures=paths, films=[tmp_path / "film.webp"])
+    files = written(tmp_path, figures=paths, animations=[tmp_path / "film.webp"])
     assert re.findall(r"!\[.*\]\((.*)\)", files["table.md"]) == ["fsd.png", "film.webp"]
     page = Page(files["table.html"])
     sources = [attributes["src"] or "" for tag, attributes in page.tags if tag == "img"]

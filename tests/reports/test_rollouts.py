@@ -13,7 +13,7 @@ from PIL import Image
 
 from reports.figures import rollouts as module
 from reports.figures.panels import evenly, panels
-from reports.figures.rollouts import FRAME, HEAD, MARGIN, PANEL, film_strip, rollout_film, rollout_picture
+from reports.figures.rollouts import FRAME, HEAD, MARGIN, PANEL, rollout_animation, rollout_picture, rollout_strip
 from reports.figures.theme import Theme
 from rollbench.errors import UserError
 
@@ -43,7 +43,7 @@ def test_a_film_shows_each_field_in_its_place_with_y_upwards_and_the_truths_scal
     half = np.ones((8, 8))
     half[:4] = -1.0  # row 0 is the lowest y
     films = {"truth": np.stack([half, half]), "method": np.stack([0 * half, 2 * half])}
-    image = Image.open(rollout_film(films, tmp_path / "film.webp", frame_seconds=1.5))
+    image = Image.open(rollout_animation(films, tmp_path / "film.webp", frame_seconds=1.5))
     assert getattr(image, "n_frames", 1) == 2 and image.info["loop"] == 0
     upper, lower = MARGIN + HEAD + PANEL // 4, MARGIN + HEAD + 3 * PANEL // 4
     left, right = MARGIN + PANEL // 2, 2 * MARGIN + PANEL + PANEL // 2
@@ -56,7 +56,7 @@ def test_a_film_shows_each_field_in_its_place_with_y_upwards_and_the_truths_scal
 
 
 def test_a_strip_frames_the_context_and_counts_from_its_end(drawn: dict[str, Any], tmp_path: Path) -> None:
-    film_strip({"truth": counting(24), "A": counting(24)}, tmp_path, context=5, frame_seconds=0.32)
+    rollout_strip({"truth": counting(24), "A": counting(24)}, tmp_path, context=5, frame_seconds=0.32)
     grid = drawn["strip"].axes
     assert len(grid) == 2 * 12
     shown = [int(np.asarray(axes.images[0].get_array())[1, 0, 0]) // 10 for axes in grid]
@@ -83,7 +83,7 @@ def test_a_videos_first_row_is_on_top_and_a_flows_lowest_y_is_below(drawn: dict[
 
 
 def test_a_film_of_a_video_frames_its_context(tmp_path: Path) -> None:
-    image = Image.open(rollout_film({"truth": counting(9)}, tmp_path / "v.webp", kind="video", context=2))
+    image = Image.open(rollout_animation({"truth": counting(9)}, tmp_path / "v.webp", kind="video", context=2))
     assert getattr(image, "n_frames", 1) == 9
     for place, framed in ((0, True), (1, True), (2, False)):
         image.seek(place)
@@ -101,7 +101,7 @@ def test_frames_are_spread_from_the_first_to_the_last(length: int, most: int) ->
 @pytest.mark.parametrize("shape", [(8, 8), (0, 8, 8), (2, 3, 8, 8)])
 def test_a_film_of_the_wrong_shape_is_named(shape: tuple[int, ...], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="'method' has shape"):
-        rollout_film({"truth": np.ones((2, 8, 8)), "method": np.ones(shape)}, tmp_path / "film.webp")
+        rollout_animation({"truth": np.ones((2, 8, 8)), "method": np.ones(shape)}, tmp_path / "film.webp")
 
 
 @pytest.mark.parametrize(
@@ -118,13 +118,13 @@ def test_a_film_of_another_kind_is_named(film: np.ndarray, kind: str, said: str)
 
 
 def test_a_context_as_long_as_the_film_leaves_nothing_to_see() -> None:
-    with pytest.raises(UserError, match="context = 3: the films have 3 frames"):
+    with pytest.raises(UserError, match="context = 3: the clips have 3 frames"):
         panels({"truth": np.zeros((3, 8, 8))}, "vorticity", context=3)
 
 
 def test_nothing_to_show_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no film"):
-        rollout_film({}, tmp_path / "film.webp")
+    with pytest.raises(UserError, match="no clips"):
+        rollout_animation({}, tmp_path / "film.webp")
     with pytest.raises(UserError, match="no lead lies within"):
         rollout_picture({"truth": np.ones((2, 8, 8))}, (4, 8), tmp_path)
     with pytest.raises(UserError, match="finite"):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from reports.figures.over_leads import over_leads
-from reports.figures.rollouts import film_strip, rollout_film, rollout_picture
+from reports.figures.rollouts import rollout_animation, rollout_picture, rollout_strip
 from reports.figures.sweeps import COSTS, cost_quality, over_parameter
 from reports.model.metrics import METRICS
 from reports.model.published import Published, paper
@@ -82,13 +82,13 @@ def _of_films(stage: SettingStages, place: RunContext, shows: str, tail: str) ->
     cut = f"the first {PICTURED} rows" if len({row.row.name for row in stage.rows}) > PICTURED else ""
     told = ", ".join(filter(None, (setting.name, cut)))
     if video:
-        figures = film_strip(films, place.out, context=given, setting=told, frame_seconds=seconds, name=name)
+        figures = rollout_strip(films, place.out, context=given, setting=told, frame_seconds=seconds, name=name)
     else:
         leads = setting.leads or _spread(setting.sampling.horizon)
         figures = rollout_picture(films, leads, place.out, kind=shows, setting=told, frame_seconds=seconds, name=name)
     kind = "video" if video else shows
     film = place.out / f"{name}.webp"
-    rollout_film(films, film, kind=kind, context=given, setting=told, frame_seconds=seconds)
+    rollout_animation(films, film, kind=kind, context=given, setting=told, frame_seconds=seconds)
     return figures, film
 
 

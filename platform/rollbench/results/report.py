@@ -32,7 +32,7 @@ def report(
         replace(table, name=figure.name, title=figure.title) if figure else table,
         place.out,
         figures=drawn.figures,
-        films=drawn.films,
+        animations=drawn.films,
         command=place.command,
         scale_text=f"scale “{place.scale}”",
         tracking=tracking,
