@@ -1,6 +1,6 @@
 """A data set that was read from files: the corpora of its training and its test clips, by their keys.
 
-The keys are its identity, so whatever is made from it hangs on the source's names and sizes and on how clips were cut from them.
+The keys are its identity, so whatever is made from it depends on the content of the source and on how clips were cut from it.
 A corpus is never cut again: a table takes the first clips and, of each, the last frames.
 """
 

@@ -22,6 +22,7 @@ from rollbench.store.provenance import commit
 
 T = TypeVar("T")
 CONNECT_S = 10  # s, for a cluster that is to be joined
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # with empty settings
 
 
 ROOMS = ("rollbench", "evaluators", "experiments", "reports")  # the packages that workers import
@@ -38,7 +39,6 @@ WORKER_ENVIRONMENT = {
 
 QUIET = {
     "RAY_DEDUP_LOGS": "1",
-    "RAY_py_gcs_connect_timeout_s": str(CONNECT_S),
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "120",
     "RAY_TQDM": "0",
     "RAY_worker_maximum_startup_concurrency": "8",  # a row is several processes on few cores; fewer would warn
@@ -107,8 +107,13 @@ def check_address(address: str) -> None:
     if not port.isdigit():  # "auto" or "local", which Ray resolves itself
         return
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S):
-            pass
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S) as connection:
+            if (
+                os.environ.get("RAY_USE_TLS", "0") == "0"
+            ):  # a server of gRPC answers with a frame of its settings, type 4
+                connection.sendall(HTTP2_PREFACE)
+                if connection.recv(9)[3:4] != b"\x04":
+                    raise ConnectionError("another kind of server listens there")
     except (OSError, OverflowError) as error:
         raise UserError(f"no Ray answers at RAY_ADDRESS={address} ({error}); {way_out}") from None
 
