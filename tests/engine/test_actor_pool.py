@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from rollbench.engine import actor_pool as crews
-from rollbench.engine.actor_pool import ActorPool, Shard, Tell
+from rollbench.engine.actor_pool import ActorPool, OnReport, Shard
 from rollbench.pipeline.graph import Stage
 from rollbench.store.artifact import Store
 from rollbench.store.lease import CLAIM
@@ -191,7 +191,7 @@ def test_an_error_reaches_the_caller_and_the_next_stage_finds_actors(tmp_path: P
     assert not crews._kept and len(written(pool, store)) == 4
 
 
-def counting(last: int, tell: Tell) -> int:
+def counting(last: int, tell: OnReport) -> int:
     for n in range(last):
         tell(n)
         time.sleep(0.4)
@@ -200,7 +200,7 @@ def counting(last: int, tell: Tell) -> int:
 
 def test_a_call_tells_how_far_it_is() -> None:
     heard: list[int] = []
-    assert ActorPool(kept=True).call(counting, 7, told=heard.append) == 7
+    assert ActorPool(kept=True).call(counting, 7, on_report=heard.append) == 7
     assert heard and heard == sorted(heard)
 
 

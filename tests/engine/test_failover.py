@@ -64,6 +64,6 @@ def test_a_worker_group_that_fails_is_begun_again_if_it_left_a_newer_checkpoint(
         raise TrainingFailedError("its nodes are gone")
 
     monkeypatch.setattr(trains, "_trainer", lambda *_: SimpleNamespace(fit=fit))
-    assert trains.train(stage, store, ActorPool(actors=2), max_workers=2, told=print).facts["workers"] == 1
+    assert trains.train(stage, store, ActorPool(actors=2), max_workers=2, on_report=print).facts["workers"] == 1
     with pytest.raises(TrainingFailedError):
-        trains.train(stage, store, ActorPool(actors=2), max_workers=2, told=print)
+        trains.train(stage, store, ActorPool(actors=2), max_workers=2, on_report=print)

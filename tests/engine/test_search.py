@@ -104,7 +104,7 @@ def decisions(scheduler: Any, order: list[tuple[int, float]], step: int = 2) -> 
 def test_what_asha_has_decided_stays_decided(tmp_path: Path) -> None:
     from rollbench.engine.search import PersistentASHA
 
-    rungs = tuple(SimpleNamespace(made_from={"step": step}) for step in (2, 6))
+    rungs = tuple(SimpleNamespace(step=step) for step in (2, 6))
     stages: Any = SimpleNamespace(candidates=[SimpleNamespace(rungs=rungs)], search=SimpleNamespace(reduction=3))
     order = [(0, 5.0), (1, 4.0), (2, 6.0), (3, 1.0), (4, 4.5)]
     artifact = Store(str(tmp_path)).artifact("search", "key")

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the runs asked for beside each other; 0. Raises BadInput where they are not recorded or nothing can be read."""
+    """Print the runs asked for beside each other; 0. Raises UserError where they are not recorded or nothing can be read."""
     from rollbench.tracking.client import TrackingError, open_tracking, tracking_uri
 
     store = Store(options.storage)

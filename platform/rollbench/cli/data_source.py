@@ -23,7 +23,7 @@ def resolve_data(table: Table, published: Table, source: str, store: Store, *, p
 
     "real" is what was ingested (what is simulated anyway is left alone), "stand-in" what a setting declares for machines without
     it, fields:PATH and folder:PATH are ingested now unless they were before, corpora:TRAIN,TEST names two that were by their keys (or
-    the beginnings of them). Raises BadInput for data that is not there, with the command that makes it.
+    the beginnings of them). Raises UserError for data that is not there, with the command that makes it.
 
     While `planning`, nothing is ingested: files are listed, and the setting is what it will be if all of them can be read; what is
     to be ingested with a command of its own stands as the value that names it, whose `command` that is.

@@ -1,7 +1,8 @@
-"""Workers that roll out, evaluate and train: Ray actors that keep what they have loaded for the next shard.
+"""Ray actors that roll out, evaluate and train, and keep what they have loaded for the next shard.
 
-To start a process and import torch takes seconds, to roll out a group of small films a tenth of one. So where nothing else waits for
-their room, actors are kept from stage to stage and from row to row (`ActorPool.kept`).
+Starting a process and importing torch takes seconds, and rolling out a group of small samples takes a tenth of one. A pool of one actor
+therefore persists from stage to stage and from row to row (`ActorPool.kept`). `ray.util.ActorPool` drops the item of an actor that dies,
+and Ray Data restarts a failing item for ever; `failover` retries it on another actor while there is progress.
 """
 
 from __future__ import annotations
@@ -20,75 +21,75 @@ from rollbench.pipeline.graph import Stage
 from rollbench.store.artifact import Store
 from rollbench.store.lease import check_node_sees
 
-Shard = dict[str, Any]  # what a shard is made from in, its receipt out
-Tell = Callable[[Any], None]
+Shard = dict[str, Any]  # the item of a shard, then its file entry
+OnReport = Callable[[Any], None]
 
 POLL_S = 1.0  # seconds between looks at what a busy actor has to tell
 
 
 class ShardWriter(Protocol):
-    """What turns shards' places into shards, at some cost of loading."""
+    """Turns items into shards; constructing one may load a network."""
 
     def __init__(self, stage: Stage, store: Store) -> None: ...
     def __call__(self, shard: Shard, /) -> Shard: ...
 
 
 class Worker:
-    """One process of a crew. It holds the tool of its last shard: a model, or the networks of measures."""
+    """One process of a pool. It holds the writer of its last shard: a model, or the networks of measures."""
 
     def __init__(self) -> None:
         torch.set_num_threads(1)
         self.held: tuple[Any, ShardWriter | None] = (None, None)
-        self.news: Any = None
+        self.latest: Any = None
 
     def write(self, kind: type[ShardWriter], stage: Stage, store: Store, shards: list[Shard]) -> list[Shard]:
         check_node_sees(stage.artifact(store))
         name, (held, tool) = (kind, stage.key, store), self.held
         if tool is None or held != name:
-            self.held = (None, None)  # so that two networks never stand in memory
+            self.held = (None, None)  # never hold two networks in memory
             tool = kind(stage, store)
             self.held = (name, tool)
         return [tool(shard) for shard in shards]
 
     def call(self, function: Callable[..., Any], arguments: tuple[Any, ...], wrap_errors: bool) -> Any:
-        self.held, self.news = (None, None), None
+        self.held, self.latest = (None, None), None
 
-        def tell(news: Any) -> None:
-            self.news = news
+        def report(latest: Any) -> None:
+            self.latest = latest
 
-        return function(*arguments, tell) if wrap_errors else function(*arguments)
+        return function(*arguments, report) if wrap_errors else function(*arguments)
 
     @ray.method(concurrency_group="listening")
     def poll(self) -> Any:
-        """What the running call told last."""
-        return self.news
+        """The latest report of the running call."""
+        return self.latest
 
 
-_kept: list[Any] = []  # by this process, which gives one stage after the other to them
+_kept: list[Any] = []  # of this process, which runs one stage after the other on them
 
 
 @dataclass(frozen=True)
 class ActorPool:
-    """How many actors a stage has, and with how many GPUs each. batch: shards handed to an actor at a time. kept: after the stage."""
+    """The actors of a stage."""
 
     actors: int = 1
-    batch: int = 1
-    gpus: float = 0.0
-    kept: bool = False
+    batch: int = 1  # shards per call of an actor
+    gpus: float = 0.0  # of each actor
+    kept: bool = False  # whether the actors persist after the stage
 
     @classmethod
     def of_row(cls, resources: Resources, share: float = 1.0) -> ActorPool:
-        """The actors of a row's stages, with at most a share of a GPU each. A single one is kept from stage to stage."""
+        """The pool of a row's stages, with at most `share` of a GPU per actor; a single actor persists from stage to stage."""
         gpus, alone = resources.gpus or 0.0, resources.max_workers == 1
         return cls(resources.workers, resources.batch, gpus if alone else min(gpus, share), kept=alone)
 
     @classmethod
     def cluster_pool(cls, resources: Resources) -> ActorPool:
-        """As many evaluators as fit: for what is done before there are rows."""
+        """As many evaluators as fit, for stages that run before the rows."""
         return cls(resources.evaluators(), resources.batch, min(resources.gpus or 0.0, EVALUATOR_GPUS))
 
     def write(self, tool: type[ShardWriter], stage: Stage, store: Store) -> Callable[[list[Shard]], Iterable[Shard]]:
-        """The function from shards' places to receipts, as they come, each written by `tool(work, store)` on an actor."""
+        """A function from items to file entries in order of completion, each written by `tool(stage, store)` on an actor."""
 
         def run(shards: list[Shard]) -> Iterator[Shard]:
             parts = [shards[i : i + self.batch] for i in range(0, len(shards), self.batch)]
@@ -109,26 +110,26 @@ class ActorPool:
         self,
         function: Callable[..., Any],
         *arguments: Any,
-        told: Tell | None = None,
+        on_report: OnReport | None = None,
         made: Callable[[], Any] = lambda: None,
     ) -> Any:
         """`function(*arguments)` on an actor, and on another if it dies.
 
-        told: hears now and then what the function told last, by one more argument. made: what there is of the result so far; deaths
-        are counted while that stays the same.
+        on_report: receives the latest report of the function, which gets a reporting function as its last argument. made: returns the
+        progress so far; only failures without progress in between are counted.
         """
-        return retry_while_progress(lambda: self._call(function, arguments, told), made)
+        return retry_while_progress(lambda: self._call(function, arguments, on_report), made)
 
-    def _call(self, function: Callable[..., Any], arguments: tuple[Any, ...], told: Tell | None) -> Any:
+    def _call(self, function: Callable[..., Any], arguments: tuple[Any, ...], on_report: OnReport | None) -> Any:
         with self._actors(1) as (worker, *_):
-            result = worker.call.remote(function, arguments, told is not None)
-            while told is not None and not ray.wait([result], timeout=POLL_S)[0]:
-                if (news := ray.get(worker.poll.remote())) is not None:
-                    told(news)
+            result = worker.call.remote(function, arguments, on_report is not None)
+            while on_report is not None and not ray.wait([result], timeout=POLL_S)[0]:
+                if (latest := ray.get(worker.poll.remote())) is not None:
+                    on_report(latest)
             return ray.get(result)
 
     def wait_ready(self) -> None:
-        """Wait until there is room for an actor that is kept. Done before a stage is claimed, so that whoever holds a claim can go on."""
+        """Wait until a persistent actor is scheduled, before taking a lease, so that the holder of a lease can always proceed."""
         retry_while_progress(self._hire)
 
     def _hire(self) -> None:
@@ -136,7 +137,7 @@ class ActorPool:
             ray.get(worker.poll.remote())
 
     def release(self) -> None:
-        """Let go of the actors that are kept: who waits for another driver must not hold what that one waits for."""
+        """Release idle actors while blocked on the lease of another driver, or both would deadlock."""
         while _kept:
             ray.kill(_kept.pop())
 
@@ -149,7 +150,7 @@ class ActorPool:
                 kept.append(self._spawn())
             yield kept
         except BaseException:
-            kept_after = False  # one may have died for good, or be busy with what nobody wants any more
+            kept_after = False  # one may be dead, or busy with a call that nobody waits for
             raise
         else:
             kept_after = self.kept
@@ -161,10 +162,10 @@ class ActorPool:
         return _Worker.options(num_cpus=WORKER_CPUS, num_gpus=self.gpus).remote()
 
 
-# Ray neither restarts one nor repeats its calls: a restarted one would hold its part while it waits for room (see `deaths`).
+# No restarts and no retries by Ray: a restarted actor would hold its item while it waits to be scheduled (see `failover`).
 _Worker: Any = ray.remote(
     max_restarts=0,
     max_task_retries=0,
     concurrency_groups={"listening": 1},
-    scheduling_strategy="SPREAD",  # and not within the little room that a Tune trial holds for itself
+    scheduling_strategy="SPREAD",  # not inside the small reservation of a Tune trial
 )(Worker)

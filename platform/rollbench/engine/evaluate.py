@@ -148,7 +148,7 @@ def cache_i3d_weights(store: Store) -> None:
     """Find or fetch the weights of the video distance and keep them in storage, for actors on machines that reach nothing else;
     again where those in storage are damaged.
 
-    Raises evaluators.base.BadInput where they cannot be had.
+    Raises evaluators.base.UserError where they cannot be had.
     """
     artifact = _weights_stage(store)
     if artifact.damage():

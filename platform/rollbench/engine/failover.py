@@ -1,4 +1,4 @@
-"""Work that goes on when processes die, and does not wait for those that find no room.
+"""Retries calls when processes die, and skips actors that cannot be scheduled.
 
 A death is forgiven as long as there is progress: on machines that come and go a long run meets any number of them. What dies again and
 again with nothing made in between would go on doing so, and is given up.

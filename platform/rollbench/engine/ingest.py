@@ -55,7 +55,7 @@ def ingest(
 ) -> list[dict[str, Any]]:
     """The manifests of corpora, what is missing of them ingested. workers: shards made at a time, by default one a CPU.
 
-    Raises BadInput, with nothing published of the corpus concerned, if no clip is left, or (without `skip_bad`) if the source
+    Raises UserError, with nothing published of the corpus concerned, if no clip is left, or (without `skip_bad`) if the source
     has a fault that its data set calls fatal. Shards without a fault are kept, so that a second run reads the others alone.
     """
     try:
@@ -101,7 +101,7 @@ def _ingest(stage: CorpusStage, artifact: Artifact, progress: Progress, workers:
 
 
 def _refuse(bad: Sequence[SkippedItem], stage: CorpusStage, skip_bad: bool) -> None:
-    """Raise BadInput for faults that are fatal."""
+    """Raise UserError for faults that are fatal."""
     fatal = [fault for fault in bad if fault.fatal]
     if fatal and not skip_bad:
         them = "it" if len(fatal) == 1 else "them"
@@ -132,7 +132,7 @@ def _receipts(stage: CorpusStage, artifact: Artifact, progress: Progress, worker
 def commit(
     stage: CorpusStage, artifact: Artifact, receipts: list[dict[str, Any]], seconds: float, skip_bad: bool
 ) -> None:
-    """Write the manifest, or raise BadInput if the corpus cannot be published as it is."""
+    """Write the manifest, or raise UserError if the corpus cannot be published as it is."""
     bad = [SkippedItem(**fault) for receipt in receipts for fault in receipt["quarantined"]] + list(
         stage.source.missing
     )

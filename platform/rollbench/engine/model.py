@@ -1,4 +1,4 @@
-"""From a model stage's value to a denoiser: freshly initialised for training, or with its trained weights."""
+"""Builds the denoiser of a model stage on a Ray worker: initialised for training, or with trained weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WEIGHTS = "weights.safetensors"
 
 
 def own_device() -> torch.device:
-    """The GPU that Ray has given this process, else the CPU: a GPU that was not asked for is somebody else's."""
+    """The GPU that Ray assigned to this process, else the CPU; other GPUs belong to other processes."""
     return torch.device("cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu")
 
 

@@ -1,4 +1,4 @@
-"""Ray's notes on trials and trainers, kept nowhere.
+"""A null file system for the experiment state that Ray writes and Rollbench never reads.
 
 Ray writes what it needs to take up an interrupted experiment into a storage that all nodes must see. Our stages are that already, finer
 and checked, so nothing of Ray's is ever read again: its notes would be requests to an object store, a folder to tidy away, and one more

@@ -19,7 +19,7 @@ EVALUATOR_GPUS = 0.25
 
 
 def bounds(text: str) -> tuple[int, int]:
-    """The least and the most workers, of "2" or "2-4". Raises BadInput."""
+    """The least and the most workers, of "2" or "2-4". Raises UserError."""
     found = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", text, re.ASCII)
     if found is None:
         raise UserError(f"--workers {text!r}: a number, or the least and the most, e.g. --workers 2-4")
@@ -61,7 +61,7 @@ class Resources:
             raise UserError(f"--gpus-per-worker {share:g}: with bounds on workers, halves of halves; choose {exact:g}")
 
     def resolve(self) -> Resources:
-        """The same with the GPUs of this cluster. Raises BadInput where a row could never start on it."""
+        """The same with the GPUs of this cluster. Raises UserError where a row could never start on it."""
         nodes = list(_nodes())
         gpus = float(any(node.get("GPU", 0) >= 1 for node in nodes)) if self.gpus is None else self.gpus
         resolve = replace(self, gpus=gpus)

@@ -1,7 +1,7 @@
-"""Samples from a trained model: groups of clips shared out among Ray actors that hold one each.
+"""Rolls out a trained model: Ray actors that each hold the model process groups of test clips.
 
-A group holds a fixed range of test clips, is one network batch for each sample, and each film's noise is seeded by (run seed, clip
-id, sample). So films depend neither on how many groups an actor is handed at a time nor on how many actors there are.
+A group is a fixed range of test clips and one network batch per sample. The noise of a sample is seeded by (run seed, clip id, sample), so
+samples depend neither on the number of groups per call nor on the number of actors.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from rollbench.store.tensors import tensor_column
 
 
 def generate(stage: Rollouts, store: Store, progress: Progress, pool: ActorPool) -> StageOutput:
-    """Roll out the groups that are not there yet."""
+    """Roll out the missing groups."""
     sampling = stage.sampling
     pending, label = groups(sampling.contexts, sampling.group), f"roll out {stage.title}"
     write = pool.write(RolloutWriter, stage, store)
@@ -36,12 +36,12 @@ def generate(stage: Rollouts, store: Store, progress: Progress, pool: ActorPool)
 
 
 def groups(contexts: int, group: int) -> list[dict[str, Any]]:
-    """The groups of test clips: the unit of work of every stage behind the model."""
+    """The groups of test clips, the unit of work of every stage after the model."""
     return [{"name": f"part-{g:05d}.arrow", "group": g} for g in range(-(-contexts // group))]
 
 
 class RolloutWriter:
-    """Holds one model and turns group numbers into shards of films. denoiser: the model, where it is not the finished stage's."""
+    """Holds one model and turns group numbers into shards of samples. denoiser: the model, by default that of the finished stage."""
 
     def __init__(self, stage: Rollouts, store: Store, denoiser: Denoiser | None = None) -> None:
         self.stage, self.store, self.artifact = stage, store, stage.artifact(store)

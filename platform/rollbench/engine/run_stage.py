@@ -1,4 +1,4 @@
-"""Make one stage, and the shards of one: skip it if it is there, run it, publish what it returns, time it, say where it lies."""
+"""Runs one stage: skips it if it is finished, takes its lease, runs it, commits its files, and prints its path."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ S = TypeVar("S", bound=Stage)
 
 @dataclass(frozen=True)
 class StageOutput:
-    """What a stage has written: the receipts of its files, and facts for its manifest."""
+    """What a stage returns: the entries of its files, and facts for its manifest."""
 
     receipts: Iterable[dict[str, Any]]
     facts: dict[str, Any] = field(default_factory=dict)
@@ -40,10 +40,10 @@ def write_shards(
     pipeline: Callable[[ray.data.Dataset], ray.data.Dataset],
     facts: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Have a Ray Data pipeline write the shards that are not there yet; the receipts of all of them.
+    """Write the missing shards with a Ray Data pipeline; returns the file entries of all shards.
 
-    shards: what the pipeline reads, one item per shard, whose "name" is that of the file it writes. pipeline: from the dataset of
-    items to one of receipts. facts: what a receipt must say; a file without such a one is not there.
+    shards: one item per shard; its "name" is the name of the file. pipeline: maps the dataset of items to one of file entries. facts: the
+    fields that an entry must have; a file whose entry lacks one counts as missing.
     """
     import ray.data
 
@@ -62,7 +62,7 @@ def write_missing(
     write: Callable[[list[dict[str, Any]]], Iterable[dict[str, Any]]],
     facts: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Have `write` make the shards that are not there yet, from their items to their receipts as they come; the receipts of all."""
+    """Write the missing shards with `write`, which maps items to file entries in order of completion; returns the entries of all shards."""
     names = {shard["name"] for shard in shards}
     receipts = {name: receipt for name, receipt in artifact.receipts(*facts).items() if name in names}
     pending = [shard for shard in shards if shard["name"] not in receipts]
@@ -82,10 +82,10 @@ def run_stage(
     run: Callable[[S], StageOutput],
     idle: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run `run(work)` if the stage is among those to do and nobody has made it meanwhile; wait for one who is about to.
+    """Run a pending stage, or wait for another driver that is running it.
 
-    idle: called before we wait, to let go of what the other may need of the same cluster.
-    Raises what the stage raised, in one line: BadInput if it was that, wherever it was raised, else RuntimeError.
+    idle: called before waiting, to release resources that the other driver may need.
+    Raises UserError if the stage raised it on any worker, else RuntimeError, each in one line.
     """
     artifact = stage.artifact(store)
     if stage not in pending or artifact.manifest() is not None:
@@ -115,7 +115,7 @@ def run_stage(
 
 
 def unwrap_ray_error(error: Exception) -> UserError | RuntimeError:
-    """An error that travelled through Ray, in the words of ours: Ray Data hands over its type and its text as text alone."""
+    """The original error of a Ray error. Ray Data keeps only the text of its type and message."""
     text = re.sub(r"\x1b\[\d+m", "", str(error))
     causes = [
         cause for cause in re.findall(r"^([\w.]*\b[A-Z]\w*): (.+)", text, re.M) if not cause[0].startswith("ray.")

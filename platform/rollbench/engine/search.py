@@ -75,8 +75,8 @@ def race(stages: SearchPipeline, store: Store, resources: Resources, progress: P
             )
     artifact = stages.outcome.artifact(store)
     receipt = artifact.file(TRIALS)
-    told = json.loads(artifact.read(receipt).to_pybytes())
-    return tuple(Trial(**{**trial, "rungs": tuple(trial["rungs"])}) for trial in told)
+    trials = json.loads(artifact.read(receipt).to_pybytes())
+    return tuple(Trial(**{**trial, "rungs": tuple(trial["rungs"])}) for trial in trials)
 
 
 def winner(trials: tuple[Trial, ...]) -> int:
@@ -134,7 +134,7 @@ def _decision(place: int, step: int) -> str:
 # --- in a trial ---------------------------------------------------------------------------------------------------------------
 def run_candidate(config: dict[str, Any], stages: SearchPipeline, store: Store, resources: Resources) -> None:
     """One candidate from rung to rung, until it is through or Tune stops it at a report."""
-    said, candidate = TrialProgress(), stages.candidates[config["trial"]]
+    progress, candidate = TrialProgress(), stages.candidates[config["trial"]]
     pool = ActorPool.of_row(resources)
     try:
         for rung in candidate.rungs:
@@ -142,25 +142,30 @@ def run_candidate(config: dict[str, Any], stages: SearchPipeline, store: Store, 
                 if pool.kept:
                     pool.wait_ready()
                 run_stage(
-                    rung, {rung}, store, said, lambda w: _climb(w, store, pool, resources, said), idle=pool.release
+                    rung,
+                    {rung},
+                    store,
+                    progress,
+                    lambda w: _climb(w, store, pool, resources, progress),
+                    idle=pool.release,
                 )
             tune.report({"step": rung.step, "proxy": _score(rung, store)["value"]})
     except Exception as error:
         tune.report({"failed": f"{candidate.name}: {failure(error)}"})
 
 
-def _climb(rung: Rung, store: Store, pool: ActorPool, resources: Resources, said: Progress) -> StageOutput:
+def _climb(rung: Rung, store: Store, pool: ActorPool, resources: Resources, progress: Progress) -> StageOutput:
     """Train up to a rung, in the model's own folder unless it has gone past it, and score what there is then."""
     model, step = rung.model, rung.step
     own, here = model.artifact(store), rung.artifact(store)
 
     def wait(why: str) -> None:
         pool.release()
-        said.line(why)
+        progress.line(why)
 
     with hold_lease(own, wait) as unfinished:
-        leg = TrainingSegment(step, own if unfinished and newest(own) <= step else here, here)
-        train(model, store, pool, max_workers=resources.max_workers, told=tune.report, leg=leg)
+        segment = TrainingSegment(step, own if unfinished and newest(own) <= step else here, here)
+        train(model, store, pool, max_workers=resources.max_workers, on_report=tune.report, segment=segment)
     return StageOutput([pool.call(score_rung, rung, store)])
 
 
@@ -177,15 +182,15 @@ def score_rung(rung: Rung, store: Store) -> dict[str, Any]:
         found.append(reduce(EvalBatch(films, truth, past[:, None], roller.normalisation.video))["crps"].mean(1))
     crps = np.concatenate(found)
     draws = uncertainty.resamples(len(crps), RESAMPLES, seed=0)
-    told = number("crps", None, crps.mean(), crps[draws].mean(1), "", len(crps))
-    kept = {name: told[name] for name in ("value", "low", "high", "n")}
-    artifact.invalidate((WEIGHTS, HISTORY))  # they have done their work
-    return artifact.write(SCORE, json.dumps({"step": rung.step, **kept, "clips": crps.tolist()}).encode())
+    score = number("crps", None, crps.mean(), crps[draws].mean(1), "", len(crps))
+    summary = {name: score[name] for name in ("value", "low", "high", "n")}
+    artifact.invalidate((WEIGHTS, HISTORY))  # no longer needed
+    return artifact.write(SCORE, json.dumps({"step": rung.step, **summary, "clips": crps.tolist()}).encode())
 
 
 def _score(rung: Rung, store: Store) -> dict[str, Any]:
     """The score of a finished rung."""
     artifact = rung.artifact(store)
     receipt = artifact.file(SCORE)
-    told = json.loads(artifact.read(receipt).to_pybytes())
-    return {name: told[name] for name in ("step", "value", "low", "high", "n")}
+    score = json.loads(artifact.read(receipt).to_pybytes())
+    return {name: score[name] for name in ("step", "value", "low", "high", "n")}

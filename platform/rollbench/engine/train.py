@@ -1,7 +1,7 @@
-"""One model by Ray Train: every worker runs `training.fit`, which knows nothing of Ray, on its share of each global batch.
+"""Trains one model with Ray Train: every worker runs `training.fit`, which does not depend on Ray, on its share of each global batch.
 
-Checkpoints are the loop's own (safetensors and JSON under the stage's folder), so a worker that Ray restarts, a driver that was
-killed and a run without Ray all go on from the same place.
+The loop writes its own checkpoints (safetensors and JSON in the stage's folder), so a restarted worker, a new driver and a run without Ray
+all resume from the same place.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ray.train.torch import TorchTrainer, get_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from rollbench.datasets.windows import Windows
-from rollbench.engine.actor_pool import ActorPool, Tell
+from rollbench.engine.actor_pool import ActorPool, OnReport
 from rollbench.engine.checkpoint_sync import newest, scratch
 from rollbench.engine.failover import MAX_RETRIES, retry_while_progress
 from rollbench.engine.gloo import NodeIPTorchConfig
@@ -42,46 +42,50 @@ CHECKPOINT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class TrainingSegment:
-    """A part of a training: up to a step, with checkpoints in one stage's folder, its averaged weights written into another's."""
+    """A part of a training run."""
 
-    until: int
-    home: Artifact
-    to: Artifact
+    stop_step: int  # the step after which it stops
+    checkpoints: Artifact  # the folder of its checkpoints
+    output: Artifact  # the folder for its averaged weights
 
 
 def train(
-    stage: Model, store: Store, pool: ActorPool, *, max_workers: int, told: Tell, leg: TrainingSegment | None = None
+    stage: Model,
+    store: Store,
+    pool: ActorPool,
+    *,
+    max_workers: int,
+    on_report: OnReport,
+    segment: TrainingSegment | None = None,
 ) -> StageOutput:
-    """Train the model of a stage, or a leg of it, on as many processes as the crew has actors, or up to `max_workers` where there is room.
-    told: hears the reports.
+    """Train the model of a stage, or a segment of its training, on as many processes as the pool has actors, or up to `max_workers`.
 
-    The one actor of a kept crew trains by itself (Ray Train's local mode); more are a worker group of their own, with a controller
-    and whatever else Ray Train gives it.
+    `on_report` receives the reports. The one actor of a persistent pool trains in Ray Train's local mode; more than one are a worker group.
     """
     artifact = stage.artifact(store)
-    leg = leg or TrainingSegment(stage.training.steps, artifact, artifact)
-    config, made = {"stage": stage, "store": store, "leg": leg}, partial(newest, leg.home)
+    segment = segment or TrainingSegment(stage.training.steps, artifact, artifact)
+    config, made = {"stage": stage, "store": store, "leg": segment}, partial(newest, segment.checkpoints)
     if pool.kept:
-        pool.call(_train_here, config, told=told, made=made)
-    else:  # Ray Train counts all deaths of a group, and knows nothing of checkpoints: one that got on is begun again
+        pool.call(_train_here, config, on_report=on_report, made=made)
+    else:  # Ray Train counts every failure of a group, whatever its checkpoints; a group that made progress starts again
         retry_while_progress(
             lambda: _trainer(config, pool, max_workers).fit(), made, restarts=0, gone=(TrainingFailedError,)
         )
-    receipts = leg.to.receipts()
+    receipts = segment.output.receipts()
     weights = receipts[WEIGHTS]
     return StageOutput([weights, receipts[HISTORY]], {name: weights[name] for name in COST})
 
 
-def _train_here(config: dict[str, Any], tell: Tell) -> None:
+def _train_here(config: dict[str, Any], report: OnReport) -> None:
     TorchTrainer(
         _worker,
-        train_loop_config={**config, "tell": tell},
+        train_loop_config={**config, "report": report},
         scaling_config=ray.train.ScalingConfig(num_workers=0),
     ).fit()
 
 
 def _trainer(config: dict[str, Any], pool: ActorPool, max_workers: int) -> TorchTrainer:
-    """A group of workers. Its reports reach Tune by themselves."""
+    """A group of workers, whose reports reach Tune through a callback."""
     return TorchTrainer(
         _worker,
         train_loop_config=config,
@@ -101,16 +105,16 @@ def _trainer(config: dict[str, Any], pool: ActorPool, max_workers: int) -> Torch
 
 
 def _worker(config: dict[str, Any]) -> None:
-    """What each Ray Train worker runs."""
+    """The training loop of each Ray Train worker."""
     torch.set_num_threads(1)
     forget_peak_memory()
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    stage, store, leg = config["stage"], config["store"], config["leg"]
-    check_node_sees(leg.to)
+    stage, store, segment = config["stage"], config["store"], config["leg"]
+    check_node_sees(segment.output)
     context = ray.train.get_context()
     training = stage.training
-    with scratch(leg.home, context.get_world_rank()) as folder:
+    with scratch(segment.checkpoints, context.get_world_rank()) as folder:
         final = fit(
             build_denoiser(stage, recompute=training.recompute),
             stage.method,
@@ -122,13 +126,13 @@ def _worker(config: dict[str, Any]) -> None:
             rank=context.get_world_rank(),
             world=context.get_world_size(),
             keeping=CheckpointPolicy(report=max(1, training.steps // REPORTS), seconds=CHECKPOINT_SECONDS),
-            sink=lambda step, metrics: (config.get("tell") or ray.train.report)({"step": step, **metrics}),
+            sink=lambda step, metrics: (config.get("report") or ray.train.report)({"step": step, **metrics}),
             on_checkpoint=folder.send,
-            until=leg.until,
+            until=segment.stop_step,
         )
         if context.get_world_rank() == 0:
-            _write(leg.to, final, context.get_world_size())
-            if leg.to == leg.home:
+            _write(segment.output, final, context.get_world_size())
+            if segment.to == segment.checkpoints:
                 folder.clear()
 
 

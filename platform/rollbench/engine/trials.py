@@ -89,33 +89,33 @@ def run_trial(
     store: Store,
     resources: Resources,
 ) -> None:
-    """One model and its rows, from training to results. Every stage that is there is passed over.
+    """Run the missing stages of one model and its rows, from training to results.
 
-    An error of ours would be the same at a second try, so it is told instead of raised; a trial that dies is tried again by Tune.
+    An error of a stage would occur again, so it is reported instead of raised; Tune retries a trial whose process dies.
     """
-    said, rows = TrialProgress(), groups[config["trial"]]
+    progress, rows = TrialProgress(), groups[config["trial"]]
     try:
-        for place, row in enumerate(rows):
-            _run_row(row, pending, store, resources, said)
-            tune.report({"row": place})
+        for index, row in enumerate(rows):
+            _run_row(row, pending, store, resources, progress)
+            tune.report({"row": index})
     except Exception as error:
         tune.report({"failed": f"{rows[0].model.title}: {failure(error)}"})
 
 
-def _run_row(row: RowStages, pending: set[Stage], store: Store, resources: Resources, said: Progress) -> None:
+def _run_row(row: RowStages, pending: set[Stage], store: Store, resources: Resources, progress: Progress) -> None:
     if all(stage.artifact(store).manifest() for stage in row.stages()):
         return
     pool, evaluators = ActorPool.of_row(resources), ActorPool.of_row(resources, EVALUATOR_GPUS)
     if pool.kept:
         pool.wait_ready()
     run = {
-        "model": lambda stage: train(stage, store, pool, max_workers=resources.max_workers, told=tune.report),
-        "rollouts": lambda stage: generate(stage, store, said, pool),
-        "features": lambda stage: extract(stage, store, said, evaluators),
+        "model": lambda stage: train(stage, store, pool, max_workers=resources.max_workers, on_report=tune.report),
+        "rollouts": lambda stage: generate(stage, store, progress, pool),
+        "features": lambda stage: extract(stage, store, progress, evaluators),
         "results": lambda stage: evaluators.call(score, stage, store),
     }
     for stage in row.stages():
-        run_stage(stage, pending, store, said, run[stage.kind], idle=pool.release)
+        run_stage(stage, pending, store, progress, run[stage.kind], idle=pool.release)
 
 
 def failure(error: BaseException) -> str:

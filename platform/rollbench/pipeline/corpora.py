@@ -56,7 +56,7 @@ class CorpusStage:
 
     @classmethod
     def of(cls, value: Any, root: str | Path) -> Self:
-        """Looks at the source's names, sizes and headers. Raises BadInput for what is no source of `value`."""
+        """Looks at the source's names, sizes and headers. Raises UserError for what is no source of `value`."""
         return cls(value, value.listed(Path(os.path.expanduser(root)).absolute()))
 
     @cached_property
@@ -133,7 +133,7 @@ def find(store: Store, value: Any) -> list[dict[str, Any]]:
 def pair(store: Store, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """The manifests of the training and the test corpus of `value`: equal in frames, its split apart.
 
-    `value.tested` names the splits that can serve for the test, the preferred first. Raises Missing where a side is, and BadInput
+    `value.tested` names the splits that can serve for the test, the preferred first. Raises Missing where a side is, and UserError
     where two sources have been ingested and nothing says which is meant.
     """
     found = find(store, value)

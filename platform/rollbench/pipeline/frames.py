@@ -74,7 +74,7 @@ class Split:
 class Clips(Sequence[np.ndarray]):
     """The first `limit` clips of some files, each file opened, and thereby checked, when a clip of it is first asked for.
 
-    shape: of every clip, [t, c, y, x]. Files of an object store are kept on this node's disk; BadInput where it has no room for them.
+    shape: of every clip, [t, c, y, x]. Files of an object store are kept on this node's disk; UserError where it has no room for them.
     """
 
     def __init__(

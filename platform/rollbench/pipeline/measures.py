@@ -255,7 +255,7 @@ def protocol_of(name: str, frames: int, clips: int, samples: int) -> protocols.P
 
 
 def measures_of(setting: Setting) -> tuple[Measure, ...]:
-    """The measures behind a setting's metrics. Raises BadInput for an unknown metric and for one that does not fit the setting."""
+    """The measures behind a setting's metrics. Raises UserError for an unknown metric and for one that does not fit the setting."""
     from evaluators.weights import IDENTITY
 
     video = setting.data.kind == "video"

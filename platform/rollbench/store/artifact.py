@@ -168,7 +168,7 @@ class Artifact:
             return self.store.filesystem.get_file_info(self.path).type == pafs.FileType.Directory
 
     def manifest(self) -> dict[str, Any] | None:
-        """What the stage holds, or None while it is unfinished. Raises BadInput for one of a newer version of this project."""
+        """What the stage holds, or None while it is unfinished. Raises UserError for one of a newer version of this project."""
         manifest = self._json(MANIFEST)
         if manifest is None or not is_manifest(manifest):
             return None

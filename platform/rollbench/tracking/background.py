@@ -28,7 +28,7 @@ TRIES = 3  # of a record that a server, though it is there, does not take
 class Sender:
     """One thread, one MLflow. line: says a line to the person who waits. reports: the folder of reports.
 
-    Raises BadInput for an MLflow that can never be used; one that is away is told, once.
+    Raises UserError for an MLflow that can never be used; one that is away is told, once.
     """
 
     def __init__(self, uri: str, store: Store, reports: Path, line: Callable[[str], None]) -> None:

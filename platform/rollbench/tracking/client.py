@@ -65,7 +65,7 @@ def tracking_uri(uri: str | None, store: Storage, out: str | Path) -> str:
 
 
 def open_tracking(uri: str) -> Tracking:
-    """MLflow at `uri`, within about `TIMEOUT` seconds. Raises Unavailable where nobody answers now, and BadInput for a place that
+    """MLflow at `uri`, within about `TIMEOUT` seconds. Raises Unavailable where nobody answers now, and UserError for a place that
     can never serve: no such kind of place, no database, no permission."""
     try:
         if uri.startswith("sqlite:///"):
