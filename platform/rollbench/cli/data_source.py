@@ -88,7 +88,7 @@ def _check_frames(setting: Setting, train: Mapping[str, Any]) -> None:
             if grids
             else f"rows and columns must be multiples of {side}: {crop}"
         )
-        raise UserError(f"frames of {rows}x{columns} do not fit the network of {setting.name!r}; {advice}")
+        raise UserError(f"frames of {rows}x{columns} do not fit the network; {advice}")
     constant = corpora.constant_channels(train)
     if constant:
         others = " ".join(c["name"] for c in train["channels"] if c["name"] not in constant) or "others"
