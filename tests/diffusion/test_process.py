@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from rollbench import CosineSchedule, Denoiser
 from rollbench.diffusion.loss import diffusion_loss
 from rollbench.diffusion.process import PARAMETRISATIONS, add_noise, alpha_sigma, clean_frames, target
-from rollbench.diffusion.step import SAMPLERS, Coefficients, ancestral, ddim, step
+from rollbench.diffusion.step import DDIM, SAMPLERS, Ancestral, Coefficients, Multistep, step
 from rollbench.diffusion.weight import weight
 
 fast = settings(max_examples=40, deadline=None, derandomize=True)
@@ -75,14 +75,19 @@ def test_weights_make_the_losses_equal_in_every_parametrisation(l: float, kind: 
     assert here.item() == pytest.approx(of_x.item(), rel=1e-6)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+def none(logsnr: torch.Tensor) -> torch.Tensor:
+    """The log-SNR of predictions that were never made."""
+    return torch.full_like(logsnr, math.nan)
+
+
+@pytest.mark.parametrize("sampler", ["ancestral", "ddim", "multistep"])
 @fast
 @given(a=st.floats(1e-3, 1), b=st.floats(0, 1))
 def test_a_step_with_the_true_x_keeps_the_marginals(sampler: str, a: float, b: float) -> None:
     """keep alpha_t + pull = alpha_s and keep² sigma_t² + stir² = sigma_s²: z_s is again alpha_s x + sigma_s eps."""
     l = CosineSchedule().logsnr(tensor(a, a * b))
     (alpha_t, alpha_s), (sigma_t, sigma_s) = alpha_sigma(l)
-    by = SAMPLERS[sampler](l[:1], l[1:])
+    by = SAMPLERS[sampler](l[:1], l[1:], none(l[:1]))
     assert (by.keep * alpha_t + by.pull).item() == pytest.approx(alpha_s.item(), abs=1e-12)
     assert (by.keep**2 * sigma_t**2 + by.stir**2).item() == pytest.approx(sigma_s.item() ** 2, abs=1e-12)
 
@@ -96,34 +101,68 @@ def test_ancestral_is_the_posterior_by_bayes(a: float, b: float) -> None:
     ratio = alpha_t / alpha_s
     channel = sigma_t**2 - ratio**2 * sigma_s**2
     variance = 1 / (1 / sigma_s**2 + ratio**2 / channel)
-    by = ancestral(l[:1], l[1:])
+    by = Ancestral()(l[:1], l[1:], none(l[:1]))
     assert by.keep.item() == pytest.approx(variance * ratio / channel, rel=1e-6)
     assert by.pull.item() == pytest.approx(variance * alpha_s / sigma_s**2, rel=1e-6)
     assert by.stir.item() ** 2 == pytest.approx(variance, rel=1e-6)
+    third = Ancestral(noise=1 / 3)(l[:1], l[1:], none(l[:1]))
+    assert third.stir.item() ** 2 == pytest.approx(variance ** (2 / 3) * channel ** (1 / 3), rel=1e-6)
+    assert (third.keep, third.pull) == (by.keep, by.pull)
+
+
+@pytest.mark.parametrize("noise", [-0.1, 1.0, math.nan])
+def test_a_share_of_the_noise_outside_its_range_is_refused(noise: float) -> None:
+    with pytest.raises(ValueError, match=r"noise=.*: a share of the way in \[0, 1\); 0 is the posterior's variance"):
+        Ancestral(noise=noise)
+
+
+@fast
+@given(a=st.floats(0.05, 0.95), b=st.floats(0.05, 0.95), c=st.floats(0.05, 0.95))
+def test_multistep_is_the_published_solver(a: float, b: float, c: float) -> None:
+    """DPM-Solver++(2M), Algorithm 2: z_s = sigma_s / sigma_t z - alpha_s (e^-h - 1) ((1 + 1 / 2r) x - 1 / 2r x')."""
+    l = CosineSchedule().logsnr(tensor(a, a * b, a * b * c))
+    (_, alpha_t, alpha_s), (_, sigma_t, sigma_s) = ([one.item() for one in each] for each in alpha_sigma(l))
+    h, before = ((l[2] - l[1]) / 2).item(), ((l[1] - l[0]) / 2).item()
+    r = before / h
+    by = Multistep()(l[1:2], l[2:], l[:1])
+    z, x, x_before = tensor(0.3), tensor(-1.2), tensor(0.7)
+    expected = sigma_s / sigma_t * z - alpha_s * math.expm1(-h) * ((1 + 1 / (2 * r)) * x - x_before / (2 * r))
+    assert step(z, x, x_before, 0.0, by).item() == pytest.approx(expected.item(), rel=1e-9, abs=1e-12)
+
+
+def test_multistep_is_of_first_order_without_a_usable_previous_prediction() -> None:
+    """A frame that has just entered, one whose time stood still, one that becomes clean, one predicted at pure noise before."""
+    t, s, before = tensor(-2.0, 1.0, 3.0, -1.0), tensor(-1.0, 2.0, INF, 0.0), tensor(math.nan, 1.0, 2.0, -INF)
+    ours, first = Multistep()(t, s, before), DDIM()(t, s, before)
+    assert all(torch.equal(a, b) for a, b in zip(ours, first, strict=True)) and not ours.past.any()
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_the_corners_are_exact(sampler: str, dtype: torch.dtype) -> None:
-    """Pairs (t, s): clean stays, noise stays, s = t stays; s = 0 gives x̂; from t = 1 ancestral forgets z."""
+    """Pairs (t, s): clean stays, noise stays, s = t stays; s = 0 gives x̂; from t = 1 the ancestral ones forget z.
+
+    Whatever was predicted before, at whatever time.
+    """
     half = 0.7
     t = tensor(INF, -INF, half, half, -INF, -INF, dtype=dtype)
     s = tensor(INF, -INF, half, INF, INF, half, dtype=dtype)
-    by = SAMPLERS[sampler](t, s)
-    assert all(c.isfinite().all() for c in by)
-    z, x_hat, eps = (draw(1, 6, 4, seed=i, dtype=dtype) for i in range(3))
-    moved = step(z, x_hat, eps, Coefficients(*(c[:, None] for c in by)))
-    assert torch.equal(moved[:, :3], z[:, :3])
-    assert torch.equal(moved[:, 3:5], x_hat[:, 3:5])
-    assert by.keep[5] == (0 if sampler == "ancestral" else alpha_sigma(s)[1][5])
+    z, x_hat, before, eps = (draw(1, 6, 4, seed=i, dtype=dtype) for i in range(4))
+    for previous in (math.nan, INF, -INF, half, 0.1):
+        by = SAMPLERS[sampler](t, s, torch.full_like(t, previous))
+        assert all(c.isfinite().all() for c in by)
+        moved = step(z, x_hat, before, eps, Coefficients(*(c[:, None] for c in by)))
+        assert torch.equal(moved[:, :3], z[:, :3])
+        assert torch.equal(moved[:, 3:5], x_hat[:, 3:5])
+        assert by.keep[5] == (0 if isinstance(SAMPLERS[sampler], Ancestral) else alpha_sigma(s)[1][5])
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-4), (torch.float64, 1e-12)])
 def test_a_thousand_small_steps_are_stable(dtype: torch.dtype, tolerance: float) -> None:
     """With the true x̂ the means of all steps telescope: from any z at t = 1, the last step gives x exactly."""
     l = CosineSchedule().logsnr(torch.linspace(1, 0, 1001, dtype=dtype))
-    for sampler in (ancestral, ddim):
-        by = sampler(l[:-1], l[1:])
+    for sampler in (Ancestral(), DDIM()):
+        by = sampler(l[:-1], l[1:], none(l[1:]))
         assert all(c.isfinite().all() and (c >= 0).all() for c in by)
         marginal = by.keep * alpha_sigma(l[:-1])[0] + by.pull
         assert (marginal - alpha_sigma(l[1:])[0]).abs().max() < tolerance

@@ -11,9 +11,7 @@ from typing import Any, Literal
 from rollbench.errors import UserError, did_you_mean
 
 CALLS = re.compile(r"-?\d{1,9}(/\d{1,9})?", re.ASCII)  # no exponent: 1e999999999 is a number that no memory holds
-
-
-SAMPLERS = ("ancestral", "ddim")  # of a network's answer, the next frames; see diffusion/step.py
+SAMPLERS = ("ancestral", "between", "ddim", "multistep")  # see diffusion/step.py
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,8 @@ class Sampling:
     "100/11" where it is no whole number. accounting: whether they are those of a frame once a film is rolling, what it takes to start
     on top ("steady", as the paper counts), or those of the whole film over its frames ("total"). contexts: test clips. samples: films
     (or ensemble means) of each. group: films that one network call carries; fixed, so that the arithmetic does not depend on the batch
-    size or the number of actors. precision: of the network, see `models.precision`.
+    size or the number of actors. sampler: how a prediction moves the frames, see `diffusion.step`. clip: predictions to the pixel
+    range, of videos alone. precision: of the network, see `models.precision`.
     """
 
     horizon: int = 48
@@ -49,6 +48,7 @@ class Sampling:
     group: int = 32
     samples: int = 1
     sampler: str = "ancestral"
+    clip: bool = False
     degradation: Degradation | None = None
     accounting: Literal["steady", "total"] = "steady"
     precision: Literal["fp32", "bf16"] = "fp32"

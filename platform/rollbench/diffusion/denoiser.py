@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from rollbench.diffusion.process import Parametrisation, check_parametrisation, clean_frames
 from rollbench.diffusion.schedule import CosineSchedule
 
+PIXEL_RANGE = 1.0  # networks see pixels in [-1, 1]
+
 
 class Denoiser(nn.Module):
     """A network read as a denoiser.
@@ -14,7 +16,7 @@ class Denoiser(nn.Module):
     network: (z [b, w, ...], logsnr [b, w]) -> prediction of z's shape, in `parametrisation`. Its log-SNR is clamped
     to the schedule's range, and its prediction is read at that same log-SNR, so x̂ is finite at the hard end points
     too.
-    clip: x̂ is clamped to [-clip, clip]; None (the default) leaves it alone. For pixels in [-1, 1] use 1.
+    clip: x̂ is clamped to [-clip, clip]; None (the default) leaves it alone. For pixels use PIXEL_RANGE.
     """
 
     def __init__(

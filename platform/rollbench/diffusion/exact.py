@@ -5,8 +5,8 @@ signal A = diag(alpha) and noise S = diag(sigma²) is linear (mean zero, without
 
     x̂ = E[x | z] = C A (A C A + S)⁻¹ z
 
-Each step of a sampler, z_s = keep z + pull x̂ + stir eps, is then a linear map with Gaussian noise, so the law of a film
-given its context is a Gaussian that can be propagated through a plan without Monte Carlo, and set against the truth.
+Each step of a sampler, z_s = keep z + pull x̂ + past x̂' + stir eps, is then a linear map with Gaussian noise, so the law of
+a sample given its context is a Gaussian that can be propagated through a plan without Monte Carlo, and set against the truth.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rollbench.diffusion.plan import Step
+from rollbench.diffusion.plan import Step, last_predicted
 from rollbench.diffusion.process import alpha_sigma
-from rollbench.diffusion.rollout import PlansFilms
+from rollbench.diffusion.rollout import PlansFilms, named
 from rollbench.diffusion.schedule import CosineSchedule
-from rollbench.diffusion.step import SAMPLERS
+from rollbench.diffusion.step import Sampler
 
 
 class Law(NamedTuple):
@@ -126,46 +126,62 @@ def film_law(
     method: PlansFilms,
     horizon: int,
     calls_per_frame: float | Fraction | None = None,
-    sampler: str = "ancestral",
+    sampler: str | Sampler = "ancestral",
     schedule: CosineSchedule | None = None,
 ) -> Law:
     """The exact law of the films that `rollout` makes with the exact denoiser.
 
-    The state is (frames emitted so far, window); its mean (as a gain on the context) and covariance are propagated.
+    The state is (frames emitted so far, window, last prediction of the window); its mean (as a gain on the context) and
+    covariance are propagated.
     """
-    schedule = schedule or CosineSchedule()
+    schedule, sampler = schedule or CosineSchedule(), named(sampler)
     plan = method.plan(horizon, calls_per_frame)
     d, n, W, out = process.variables, plan.clean, plan.clean + plan.generated, 0
-    moves = {step: _move(process, step, schedule, sampler) for step in set(plan.steps)}
+    pairs = list(zip(plan.steps, last_predicted(plan.steps), strict=True))
+    moves = {pair: _move(process, *pair, schedule, sampler) for pair in set(pairs)}
     fresh = method.noise_scale**2
-    gain = torch.eye(W * d, n * d, dtype=torch.float64)
-    covariance = torch.diag(fresh * (torch.arange(W * d) >= n * d).double())
-    for step in plan.steps:
-        linear, stirred = moves[step]
+    gain = torch.eye(2 * W * d, n * d, dtype=torch.float64)
+    entered = torch.arange(2 * W * d)
+    covariance = torch.diag(fresh * ((entered >= n * d) & (entered < W * d)).double())
+    for pair in pairs:
+        linear, stirred = moves[pair]
         move = torch.block_diag(torch.eye(out * d, dtype=torch.float64), linear)
         gain, covariance = move @ gain, move @ covariance @ move.T
-        covariance[out * d :, out * d :] += stirred
-        if step.emit:
-            gain, covariance = _emit(gain, covariance, out * d, n * d, step.emit * d, fresh)
-            out += step.emit
+        window = slice(out * d, (out + W) * d)
+        covariance[window, window] += stirred
+        if emit := pair[0].emit:
+            gain, covariance = _emit(gain, covariance, out * d, n * d, W * d, emit * d, fresh)
+            out += emit
     film = slice(0, horizon * d)
     return Law(gain[film], covariance[film, film] / method.members)
 
 
-def _move(process: Autoregression, step: Step, schedule: CosineSchedule, sampler: str) -> tuple[Tensor, Tensor]:
-    """One step on a window, flattened: z_s = move z_t + noise; the move and the noise's covariance."""
-    logsnr_t, logsnr_s = schedule.at([step.t, step.s])
-    keep, pull, stir = (c.repeat_interleave(process.variables) for c in SAMPLERS[sampler](logsnr_t, logsnr_s))
+def _move(
+    process: Autoregression, step: Step, last: tuple[Fraction | None, ...], schedule: CosineSchedule, sampler: Sampler
+) -> tuple[Tensor, Tensor]:
+    """One step on (window, last prediction), flattened: the linear map, and the covariance of the noise that the window gets."""
+    logsnr_t, logsnr_s, previous = schedule.at([step.t, step.s, last])
+    factors = (c.repeat_interleave(process.variables) for c in sampler(logsnr_t, logsnr_s, previous))
+    keep, pull, past, stir = factors
     x_hat = ExactDenoiser(process).gain(logsnr_t)
-    return torch.diag(keep) + pull[:, None] * x_hat, torch.diag(stir**2)
+    window = torch.cat([torch.diag(keep) + pull[:, None] * x_hat, torch.diag(past)], 1)
+    return torch.cat([window, torch.cat([x_hat, torch.zeros_like(x_hat)], 1)]), torch.diag(stir**2)
 
 
-def _emit(gain: Tensor, covariance: Tensor, out: int, clean: int, size: int, fresh: float) -> tuple[Tensor, Tensor]:
-    """Copy the emitted slots behind the `out` numbers already out, drop the window's first `size`, append noise."""
-    total = len(gain)
-    kept = [*range(out), *range(out + clean, out + clean + size), *range(out + size, total)]
-    covariance = torch.block_diag(covariance[kept][:, kept], fresh * torch.eye(size, dtype=torch.float64))
-    return torch.cat([gain[kept], gain.new_zeros(size, gain.shape[1])]), covariance
+def _emit(
+    gain: Tensor, covariance: Tensor, out: int, clean: int, width: int, size: int, fresh: float
+) -> tuple[Tensor, Tensor]:
+    """Copy the emitted slots behind the `out` numbers already out, drop the first `size` of the window and of the last
+    prediction, append noise to the one and zeros to the other. width: numbers in a window."""
+    predicted = out + width
+    window = [*range(out), *range(out + clean, out + clean + size), *range(out + size, predicted)]
+    last = range(predicted + size, len(gain))
+    source = torch.tensor([*window, *[-1] * size, *last, *[-1] * size])
+    kept = source >= 0
+    selected = torch.eye(len(gain), dtype=torch.float64)[source.clamp(min=0)] * kept[:, None]
+    entering = torch.zeros(len(source), dtype=torch.float64)
+    entering[len(window) : len(window) + size] = fresh
+    return selected @ gain, selected @ covariance @ selected.T + torch.diag(entering)
 
 
 def divergence(p: Law, q: Law, context: Tensor) -> float:

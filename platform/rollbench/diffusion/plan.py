@@ -10,7 +10,7 @@ off it. Times are Fractions: exact, so a frame is clean or noise when its time s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -117,6 +117,15 @@ def descend(local: LocalTime, clean: int, generated: int, calls: int, emit: int)
     times = [exact_times(local, Fraction(i, calls), clean, generated) for i in range(calls, -1, -1)]
     pairs = zip(times, times[1:], strict=False)
     return tuple(Step(t, s, emit if i == calls else 0) for i, (t, s) in enumerate(pairs, start=1))
+
+
+def last_predicted(steps: Sequence[Step]) -> list[tuple[Fraction | None, ...]]:
+    """The local time at which each frame of the window was last predicted, before each step; None for a frame that just entered."""
+    before, times = (None,) * len(steps[0].t), []
+    for step in steps:
+        times.append(before)
+        before = step.t[step.emit :] + (None,) * step.emit
+    return times
 
 
 def spread(calls: Fraction, units: int) -> list[int]:

@@ -21,9 +21,9 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from rollbench.diffusion.plan import Plan
+from rollbench.diffusion.plan import Plan, last_predicted
 from rollbench.diffusion.schedule import CosineSchedule
-from rollbench.diffusion.step import SAMPLERS, Coefficients, step
+from rollbench.diffusion.step import SAMPLERS, Coefficients, Sampler, step
 
 DenoiserLike = Callable[[Tensor, Tensor], Tensor]  # (z [b, w, ...], logsnr [b, w]) -> x̂ of z's shape
 
@@ -50,15 +50,15 @@ def rollout(
     seed: int = 0,
     ids: Sequence[str] | None = None,
     sample: int = 0,
-    sampler: str = "ancestral",
+    sampler: str | Sampler = "ancestral",
     schedule: CosineSchedule | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """The next `horizon` frames [b, horizon, ...] after each context [b, clean, ...].
 
     calls_per_frame: network calls per emitted frame (a regression needs none). ids: names of the clips ("0", "1",
-    .. if not given). sample: which of many films of the same clip. sampler: "ancestral" or "ddim". schedule: if not
-    given, the denoiser's own or the default one. progress: called with (calls done, calls in all) after each
+    .. if not given). sample: which of many films of the same clip. sampler: a value of `diffusion.step` or a name in its
+    SAMPLERS. schedule: if not given, the denoiser's own or the default one. progress: called with (calls done, calls in all) after each
     network call.
 
     Raises ValueError for a context of the wrong length or not finite, for repeated ids, an unknown sampler, and
@@ -66,9 +66,9 @@ def rollout(
     """
     plan = method.plan(horizon, calls_per_frame)
     ids = [str(i) for i in range(len(context))] if ids is None else ids
-    _check(context, plan, ids, sampler)
+    _check(context, plan, ids)
     schedule = schedule or getattr(denoiser, "schedule", None) or CosineSchedule()
-    moves = _moves(plan, schedule, sampler, context)
+    moves = _moves(plan, schedule, named(sampler), context)
     done = count(1)
 
     def called() -> None:
@@ -95,14 +95,17 @@ def _follow(
     n, done = plan.clean, 0
     films = context.new_empty(len(context), plan.emitted, *context.shape[2:])
     window = torch.cat([context, noise.fresh(plan.generated)], 1)
+    before = torch.zeros_like(window[:, n:])  # the last prediction of each generated frame
     for now, move in zip(plan.steps, moves, strict=True):
-        x_hat = denoiser(window, move.logsnr.expand(len(context), -1))
+        x_hat = denoiser(window, move.logsnr.expand(len(context), -1))[:, n:]
         eps = noise.step_noise(plan.generated, move.stirred) if move.stirred else 0.0
-        window = torch.cat([window[:, :n], step(window[:, n:], x_hat[:, n:], eps, move.by)], 1)
+        window = torch.cat([window[:, :n], step(window[:, n:], x_hat, before, eps, move.by)], 1)
+        before = x_hat
         if now.emit:
             films[:, done : done + now.emit] = window[:, n : n + now.emit]
             done += now.emit
             window = torch.cat([window[:, now.emit :], noise.fresh(now.emit)], 1)
+            before = torch.cat([x_hat[:, now.emit :], torch.zeros_like(x_hat[:, : now.emit])], 1)
         called()
     return films[:, : plan.horizon]
 
@@ -115,16 +118,18 @@ class Move(NamedTuple):
     stirred: slice | None
 
 
-def _moves(plan: Plan, schedule: CosineSchedule, sampler: str, like: Tensor) -> list[Move]:
+def _moves(plan: Plan, schedule: CosineSchedule, sampler: Sampler, like: Tensor) -> list[Move]:
     """The moves of a plan on the device and in the dtype of `like`, computed at once for all distinct steps."""
-    distinct = list(dict.fromkeys(plan.steps))
-    logsnr_t, logsnr_s = (schedule.at(times) for times in ([now.t for now in distinct], [now.s for now in distinct]))
-    by = [c[:, plan.clean :] for c in SAMPLERS[sampler](logsnr_t, logsnr_s)]
-    spans = [_span(row) for row in (by[2] > 0).tolist()]
+    pairs = list(zip(plan.steps, last_predicted(plan.steps), strict=True))
+    distinct = list(dict.fromkeys(pairs))
+    times = [now.t for now, _ in distinct], [now.s for now, _ in distinct], [last for _, last in distinct]
+    logsnr_t, logsnr_s, previous = (schedule.at(each) for each in times)
+    by = [c[:, plan.clean :] for c in sampler(logsnr_t, logsnr_s, previous)]
+    spans = [_span(row) for row in (by[3] > 0).tolist()]
     shaped = [c[(...,) + (None,) * (like.ndim - 2)].to(like.device, like.dtype) for c in by]
     moves = map(Move, logsnr_t.to(like.device, like.dtype), map(Coefficients, *shaped), spans)
     made = dict(zip(distinct, moves, strict=True))
-    return [made[now] for now in plan.steps]
+    return [made[pair] for pair in pairs]
 
 
 def _span(marked: list[bool]) -> slice | None:
@@ -187,7 +192,16 @@ def evaluating(denoiser: DenoiserLike) -> Iterator[None]:
             module.training = True
 
 
-def _check(context: Tensor, plan: Plan, ids: Sequence[str], sampler: str) -> None:
+def named(sampler: str | Sampler) -> Sampler:
+    """The sampler of that name; a value is returned as it is. ValueError for an unknown name."""
+    if isinstance(sampler, Sampler):
+        return sampler
+    if sampler not in SAMPLERS:
+        raise ValueError(f"sampler={sampler!r} is none of {', '.join(SAMPLERS)}; the default is 'ancestral'")
+    return SAMPLERS[sampler]
+
+
+def _check(context: Tensor, plan: Plan, ids: Sequence[str]) -> None:
     if context.ndim < 2 or context.shape[1] != plan.clean:
         raise ValueError(
             f"context of shape {tuple(context.shape)}: the method conditions on exactly {plan.clean} clean frames, so "
@@ -201,5 +215,3 @@ def _check(context: Tensor, plan: Plan, ids: Sequence[str], sampler: str) -> Non
             f"{len(ids)} ids ({len(set(ids))} distinct) for {len(context)} clips: each clip needs its own id, since "
             "equal ids draw equal noise; for more films of one clip use sample="
         )
-    if sampler not in SAMPLERS:
-        raise ValueError(f"sampler={sampler!r} is none of {', '.join(SAMPLERS)}; the default is 'ancestral'")

@@ -51,9 +51,10 @@ class CosineSchedule:
         value = 2 * torch.log(torch.sin(beyond + (1 - t) * span) / torch.sin(a + t * span)) + self.shift
         return value.masked_fill(t <= 0, math.inf).masked_fill(t >= 1, -math.inf)
 
-    def at(self, times: Sequence[Sequence[Fraction]]) -> Tensor:
-        """Log-SNR [steps, w] at the exact local times of many steps, in float64."""
-        return self.logsnr(torch.tensor([[float(t) for t in row] for row in times], dtype=torch.float64))
+    def at(self, times: Sequence[Sequence[Fraction | None]]) -> Tensor:
+        """Log-SNR [steps, w] at the exact local times of many steps, in float64; NaN where there is none."""
+        exact = [[math.nan if t is None else float(t) for t in row] for row in times]
+        return self.logsnr(torch.tensor(exact, dtype=torch.float64))
 
     def time(self, logsnr: Tensor) -> Tensor:
         """The local time in [0, 1] of a log-SNR: the inverse of `logsnr`."""
