@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rollbench.datasets.base import Generated
-from rollbench.datasets.drawing import SHAPES, _distance, draw
+from rollbench.datasets.drawing import GREY, LOOKS, SHAPES, _distance, draw
 from rollbench.datasets.sprites import CHANCES, RADIUS, SHRINKING, Sprites, World
 from rollbench.errors import UserError
 
@@ -52,6 +52,43 @@ def test_a_long_stride_shows_every_so_manyth_frame(stride: int) -> None:
 
 def test_a_longer_film_begins_like_a_shorter_one() -> None:
     assert np.array_equal(replace(SMALL, frames=20).simulate([2]).frames[:, :9], SMALL.simulate([2]).frames)
+
+
+PLAIN = replace(SMALL, size=32, looks="plain", stride=8)
+
+
+def test_plain_looks_move_as_full_ones_and_are_one_colour_on_grey() -> None:
+    """Of a pixel inside a shape each channel is 0 or 255, so that clipping to the pixel range removes its grain."""
+    frames = PLAIN.simulate(range(6)).frames
+    low, high = GREY
+    for clip in frames.swapaxes(1, 2).reshape(6, 3, -1):
+        colours, counts = np.unique(clip, axis=1, return_counts=True)
+        ground = colours[:, counts.argmax()]
+        assert ((ground >= low) & (ground <= high)).all() and counts.max() > 0.6 * counts.sum(), "one colour a clip"
+        pure = np.isin(colours, (0, 255)).all(0)
+        assert 0.03 < counts[pure].sum() / counts.sum() < 0.3
+        assert counts.max() + counts[pure].sum() > 0.85 * counts.sum(), "the others are edges"
+    assert PLAIN.describe() == "32×32 frames of 4 moving plain sprites, stride 8"
+    assert np.array_equal(
+        replace(PLAIN, looks="full").simulate([2]).frames, replace(SMALL, size=32, stride=8).simulate([2]).frames
+    )
+    changes = [
+        np.abs(np.diff(replace(PLAIN, looks=looks).simulate([0]).frames.astype(int), axis=1)).mean((0, 2, 3, 4))
+        for looks in LOOKS
+    ]
+    assert np.corrcoef(changes)[0, 1] > 0.5, "the same shapes move at the same moments"
+
+
+@pytest.mark.parametrize("stride", [3, 8])
+def test_a_long_stride_of_the_plain_world_shows_every_so_manyth_frame(stride: int) -> None:
+    fine = replace(PLAIN, stride=1, frames=2 * stride + 1).simulate(range(3)).frames
+    assert np.array_equal(fine[:, ::stride], replace(PLAIN, stride=stride, frames=3).simulate(range(3)).frames)
+
+
+def test_looks_that_do_not_exist_are_refused_in_one_line() -> None:
+    with pytest.raises(UserError, match="Sprites looks = 'plane': unknown; did you mean 'plain'") as refusal:
+        Sprites(looks="plane")  # type: ignore[arg-type]
+    assert "\n" not in str(refusal.value)
 
 
 def test_a_coarse_frame_shows_what_a_fine_one_shows() -> None:
@@ -178,6 +215,7 @@ def test_distances_are_distances(kind: tuple[int, float, float, float]) -> None:
 def test_every_number_of_the_world_is_a_field() -> None:
     changes: dict[str, Any] = {
         "size": 32, "stride": 2, "frames": 2, "sprites": 3, "layers": 1, "speed": 0.7, "events": 5.0, "fps": 12.0, "seed": 1,
+        "looks": "plain",
     }  # fmt: skip
     assert {f.name for f in fields(Sprites)} == set(changes)
     data = replace(SMALL, frames=40)

@@ -1,5 +1,9 @@
-"""How the world of `datasets.sprites` looks: a ground of two colours and waves, and on it shapes with light and shadow.
+"""How the world of `datasets.sprites` looks.
 
+full    a panning ground of two colours and waves; on it six kinds of shapes with light, shadow and patterns
+plain   a still grey ground, tinted a little; on it triangles, squares and discs, each of one of six pure colours
+
+A pure colour has channels of 0 and 255 alone, so that a prediction clipped to the pixel range has no grain inside a shape.
 Everything is a function of places in the unit square, taken at the middles of pixels: a coarse picture shows what a fine one shows.
 Edges are antialiased by signed distance: a pixel is covered by 1/2 − distance in pixels, between 0 and 1.
 """
@@ -23,6 +27,10 @@ SHAPES = (
     (6, 2.0, 0.1, 1.0),
     (5, 2.8, 0.15, 1.0),
 )
+LOOKS = ("full", "plain")
+PLAIN_SHAPES = (SHAPES[0][:2] + (0.0, 1.0), SHAPES[3][:2] + (0.0, 1.0), SHAPES[0])  # triangle, square, disc
+PURE = ((1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1))  # colours of plain shapes, of 255
+GREY = (110, 145)  # of the plain ground, each channel's range
 PATTERNS = 3  # of a shape: none, stripes, checks
 WAVES = 4  # of the ground
 GROUND = (WAVES + 2, 4)  # the shape of the chances that make a ground
@@ -38,11 +46,17 @@ class Ground:
         self.wave = 2 * math.pi * 2 * (2 * waves[:, :2] - 1)  # [WAVES, (x, y)], at most two turns in a side
         self.phase = 2 * math.pi * waves[:, 2]
         self.pan = PAN * (2 * pan[:2] - 1)
+        self.tint = looks[:3]
         dark, bright = 70 + 40 * looks[2], 150 + 50 * looks[3]
         self.colors = _color(looks[0], 0.45, dark), _color(looks[0] + 0.3 * looks[1], 0.45, bright)
 
+    def plain(self, size: int) -> Array:
+        """The plain ground: float32 [3, size, size], from 0 to 255."""
+        low, high = GREY
+        return np.broadcast_to((low + (high - low) * self.tint)[:, None, None], (3, size, size)).astype(np.float32)
+
     def drawn(self, time: float, size: int) -> Array:
-        """The ground at `time`, s: float32 [3, size, size], from 0 to 255."""
+        """The full ground at `time`, s: float32 [3, size, size], from 0 to 255."""
         middle = (np.arange(size) + 0.5) / size
         x, y = (self.wave[:, [i]] * (middle - self.pan[i] * time) for i in (0, 1))
         x = x + self.phase[:, None]
@@ -71,6 +85,19 @@ def draw(image: Array, shape: Array) -> None:
     light = (0.7 + 0.3 * bevel) * (1 - (0.12 / radius) * (dx + dy)) + _pattern(dx, dy, angle, radius, pattern, size)
     color = _color(hue, 0.85, 190 + 50 * brightness)[:, None, None]
     part += np.clip(0.5 - size * distance, 0, 1) * (color * light - part)
+
+
+def draw_plain(image: Array, shape: Array) -> None:
+    """Put a shape (a row of `sprites.World.shapes`) of one pure colour into an image [3, size, size]."""
+    size = image.shape[-1]
+    x, y, angle, radius, hue, _, form, _ = shape.tolist()
+    if radius * size < 0.1:
+        return
+    middle = ((np.arange(size) + 0.5) / size).astype(np.float32)
+    kind = PLAIN_SHAPES[int(form * len(PLAIN_SHAPES))]
+    distance = _distance(middle - np.float32(x), middle[:, None] - np.float32(y), angle, radius, kind)
+    color = 255 * np.array(PURE[int(hue * len(PURE))], np.float32)[:, None, None]
+    image += np.clip(0.5 - size * distance, 0, 1) * (color - image)
 
 
 def _pattern(dx: Array, dy: Array, angle: float, radius: float, pattern: float, size: int) -> Array | float:

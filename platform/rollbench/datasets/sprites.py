@@ -16,13 +16,14 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from rollbench.datasets.base import Simulated
-from rollbench.datasets.drawing import GROUND, Array, Ground, draw
-from rollbench.errors import UserError
+from rollbench.datasets.drawing import GROUND, Array, Ground, draw, draw_plain
+from rollbench.datasets.drawing import LOOKS as STYLES
+from rollbench.errors import UserError, did_you_mean
 
 RADIUS = (0.10, 0.17)  # of a shape, in sides of the square
 SHRINKING = 0.2  # s that a shape takes to vanish, and to come back
@@ -36,7 +37,7 @@ EVENT, FATE, VELOCITY, SPIN, PLACE, LOOKS, ANGLE, CHANCES = 0, 1, slice(2, 4), 4
 class Sprites:
     """size: pixels of a side. stride: ticks from one frame to the next. fps: ticks a second. sprites: shapes in the world.
     layers: those of one layer collide, those of a nearer one hide those behind. speed: typical, sides per second. events: random
-    ones, per second and shape."""
+    ones, per second and shape. looks: "full" or "plain", see `datasets.drawing`."""
 
     size: int = 64
     stride: int = 1
@@ -47,6 +48,7 @@ class Sprites:
     events: float = 0.4
     fps: float = 25.0
     seed: int = 0
+    looks: Literal["full", "plain"] = "full"
 
     kind: ClassVar[str] = "video"
 
@@ -55,6 +57,8 @@ class Sprites:
             value = getattr(self, name)
             self._require(name, isinstance(value, int) and value >= 1, "must be a whole number of at least 1", 1)
         self._require("seed", isinstance(self.seed, int) and self.seed >= 0, "must be a whole number, not negative", 0)
+        if self.looks not in STYLES:
+            raise UserError(f"Sprites looks = {self.looks!r}: unknown; {did_you_mean(self.looks, STYLES)}")
         self._require("fps", 0 < self.fps < math.inf, "must be positive and finite", Sprites.fps)
         for name, most, why in (
             ("speed", self.fps / 10, "a tenth of a side a tick"),
@@ -78,7 +82,8 @@ class Sprites:
         return (3, self.size, self.size)
 
     def describe(self) -> str:
-        return f"{self.size}×{self.size} frames of {self.sprites} moving sprites, stride {self.stride}"
+        plainly = "plain " if self.looks == "plain" else ""
+        return f"{self.size}×{self.size} frames of {self.sprites} moving {plainly}sprites, stride {self.stride}"
 
     def capped(self, *, grid: int, frame_grid: int, frames: int, least: int) -> Sprites:
         """At most `frame_grid` pixels a side, and no more frames than are needed."""
@@ -93,11 +98,16 @@ class Sprites:
         if ids:
             for j, worlds in enumerate(self._states(np.stack([chances for _, chances in drawn]))):
                 for frame, ground, shapes in zip(frames[:, j], grounds, worlds, strict=True):
-                    image = ground.drawn(j * self.stride / self.fps, self.size)
-                    for shape in shapes:
-                        draw(image, shape)
-                    frame[...] = np.rint(image.clip(0, 255))
+                    frame[...] = np.rint(self._image(ground, shapes, j * self.stride / self.fps).clip(0, 255))
         return Simulated(ids, frames, {})
+
+    def _image(self, ground: Ground, shapes: Array, time: float) -> Array:
+        """One frame [3, size, size] at `time`, s."""
+        plain = self.looks == "plain"
+        image = ground.plain(self.size) if plain else ground.drawn(time, self.size)
+        for shape in shapes:
+            (draw_plain if plain else draw)(image, shape)
+        return image
 
     def _chances(self, clip: int) -> tuple[Array, Array]:
         """Uniform numbers: of the ground [GROUND], and of the shapes [ticks, sprites, CHANCES]; more ticks only add rows."""
