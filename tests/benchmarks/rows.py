@@ -37,9 +37,7 @@ SMALL = {
 def table(rows: int) -> Table:
     """Rolling diffusion at so many values of β: each row has a model of its own."""
     made = tuple(Row(f"β = {k / 1000}", Rolling(2, 2, beta=k / 1000), priority=1) for k in range(1, rows + 1))
-    setting = replace(
-        SETTING, rows=made, metrics=("mse",), network=SETTING.network.capped(levels=1, width=8, blocks=1, grid=4)
-    )
+    setting = replace(SETTING, rows=made, metrics=("mse",), network=SETTING.network.capped((8,), (1,), 4))
     return Table(name="rows", published="", title=f"{rows} trivial rows", settings=(setting,))
 
 

@@ -49,7 +49,7 @@ def measure(method: Method, turns: int, device: torch.device) -> bool:
     """Print one line for `method`; True if it keeps the limit."""
     gpu = device.type == "cuda"
     films, grid, clock = (32, 64, synchronised) if gpu else (1, 32, time.process_time)
-    size = TABLE4 if gpu else TABLE4.capped(levels=3, width=64, blocks=1, grid=32)
+    size = TABLE4 if gpu else TABLE4.capped((64,) * 3, (1,) * 3, 32)
     timed = Timed(UViT(size, (2, grid, grid), 2, 8).to(device), clock)
     generator = torch.Generator(device).manual_seed(0)
     context = torch.randn(films, 2, 2, grid, grid, generator=generator, device=device)

@@ -27,7 +27,7 @@ METHOD = Standard(2, 4)
 
 def model(device: torch.device) -> Denoiser:
     torch.manual_seed(0)
-    return Denoiser(UViT(TABLE4.capped(levels=2, width=64, blocks=1, grid=8), (2, 16, 16), 2, 4)).to(device).train()
+    return Denoiser(UViT(TABLE4.capped((64, 64), (1, 1), 8), (2, 16, 16), 2, 4)).to(device).train()
 
 
 def clips() -> list[np.ndarray]:

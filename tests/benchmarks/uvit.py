@@ -89,7 +89,7 @@ def main() -> None:
     torch.set_num_threads(1)
     if device.type == "cpu":
         print("U-ViT at the laptop's size, window (2-4), batch 32, fp32, one core")
-        network = UViT(TABLE4.capped(levels=2, width=64, blocks=1, grid=8), (2, 16, 16), 2, 4)
+        network = UViT(TABLE4.capped((64, 64), (1, 1), 8), (2, 16, 16), 2, 4)
         measure(network, 32, (2, 16, 16), device, torch.float32)
         return
     for compiled in (False, True):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from experiments.table8 import TABLE
-from rollbench.config.scale import SCALES, Scale, at_scale, default_rows, scale
+from rollbench.config.scale import SCALES, Recipe, Scale, at_scale, default_rows, scale
 from rollbench.config.table import Table
 from rollbench.errors import UserError
 
@@ -40,7 +40,7 @@ def test_the_paper_scale_is_the_identity(table: Table) -> None:
 def test_no_scale_enlarges_anything_but_the_learning_rate(name: str, table: Table) -> None:
     scaled, full = numbers(at_scale(table, scale(name))), numbers(table)
     larger = {path.rsplit(".", 1)[-1] for path, value in scaled.items() if value > full.get(path, math.inf)}
-    assert larger <= {"learning_rate", "dropout[1]"}  # a level that is left out takes its rate along
+    assert larger <= {"learning_rate", "dropout[1]", "dropout[2]"}  # a level that is left out takes its rate along
     for small, large in zip(at_scale(table, scale(name)).settings, table.settings, strict=True):
         assert small.sampling.calls <= large.sampling.calls
 
@@ -69,11 +69,18 @@ def test_memory_is_spared_where_the_paper_s_sizes_are_kept() -> None:
 
 
 def test_scales_are_ordered() -> None:
-    names = [f.name for f in fields(Scale) if f.name not in ("name", "learning_rate", "stand_in")]
+    names = [
+        f.name for f in fields(Scale) if f.name not in ("name", "learning_rate", "stand_in", "flow", "video", "looks")
+    ]
     ordered = [SCALES[name] for name in ("smoke", "laptop", "lab", "paper")]
     for small, large in zip(ordered, ordered[1:], strict=False):
         assert small.learning_rate >= large.learning_rate and small.stand_in >= large.stand_in
         assert all(getattr(small, n) <= getattr(large, n) for n in names)
+        for one, two in ((small.flow, large.flow), (small.video, large.video)):
+            assert all(getattr(one, n) <= getattr(two, n) for n in ("grid", "dropout", "steps"))
+            assert all(
+                a <= b for n in ("widths", "blocks") for a, b in zip(getattr(one, n), getattr(two, n), strict=False)
+            )
 
 
 def test_default_rows_are_those_of_highest_priority_in_the_tables_order() -> None:
@@ -108,6 +115,35 @@ def test_every_cap_is_at_least_one(cap: str) -> None:
         Scale("none", **{cap: 0})
 
 
+@pytest.mark.parametrize(
+    "cap, value", [("widths", (64, 0)), ("blocks", (0,)), ("grid", 0), ("steps", 0), ("step_frames", 0)]
+)
+def test_every_cap_of_a_recipe_is_at_least_one(cap: str, value: Any) -> None:
+    with pytest.raises(UserError, match=f"{cap} = .* is below 1"):
+        Recipe(**{cap: value})
+
+
+def test_lab_and_paper_keep_the_paper_s_choices() -> None:
+    """Networks, optimisers and samplers there are the tables' own but for sizes; small scales follow their recipes."""
+    from experiments.table3 import TABLE as video
+
+    for table in (TABLE, video):
+        for name in ("lab", "paper"):
+            for small, full in zip(at_scale(table, scale(name)).settings, table.settings, strict=True):
+                assert (small.network.shift, small.network.context) == (full.network.shift, full.network.context)
+                assert (small.training.optimiser, small.sampling.sampler) == ("adam", "ancestral")
+                assert not small.sampling.clip
+    setting = at_scale(video, scale("laptop")).settings[0]
+    assert (setting.network.channels, setting.network.blocks, setting.network.kinds) == (
+        (32, 64, 128),
+        (1, 1, 2),
+        ("conv", "conv", "full"),
+    )
+    assert (setting.network.shift, setting.network.context, setting.network.embedding) == (True, "frames", 128)
+    assert (setting.training.optimiser, setting.training.batch, setting.sampling.clip) == ("muon", 4, True)
+    assert (setting.stand_in.looks, setting.stand_in.sprites) == ("plain", 3)
+
+
 @pytest.mark.parametrize("name", ["smoke", "laptop", "lab"])
 def test_the_readme_has_the_scales_sizes(name: str, root: Path) -> None:
     """Cell by cell its numbers; test clips of a video stand there where they are fewer than those of a flow."""
@@ -120,6 +156,10 @@ def test_the_readme_has_the_scales_sizes(name: str, root: Path) -> None:
         [caps.grid, caps.frame_grid],
         [caps.pixels],
         [caps.train_clips, caps.contexts, *([caps.films] if caps.films < caps.contexts else [])],
-        [caps.steps, caps.step_frames],
+        [
+            caps.flow.steps,
+            caps.flow.step_frames,
+            *([caps.video.steps, caps.video.step_frames] if caps.video.steps != caps.flow.steps else []),
+        ],
         [caps.horizon, caps.calls],
     ]

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rollbench.models.layers import Attention, Conv, Film, Pointwise, from_patches, to_patches
+from rollbench.models.layers import Attention, Conv, Film, Pointwise, from_patches, shifted, to_patches
 from rollbench.models.uvit import TABLE4, TABLE5, TABLE6, UViT, UViTSize
 
-LAPTOP = TABLE4.capped(levels=2, width=64, blocks=1, grid=8)
+LAPTOP = TABLE4.capped((64, 64), (1, 1), 8)
 SMALL = UViTSize((8, 16, 24), (1, 2, 1), ("conv", "axial", "full"), (0.0, 0.0, 0.0), 8, embedding=12, grid=8)
 FRAME = (2, 16, 16)
 
@@ -56,11 +56,16 @@ def test_the_laptop_size_is_the_paper_size_under_caps() -> None:
 
 
 def test_caps_beyond_the_size_change_nothing_and_caps_commute() -> None:
-    assert TABLE6.capped(levels=2**62, width=2**62, blocks=2**62, grid=2**62) == TABLE6
-    one = TABLE4.capped(3, 256, 2, 32).capped(2, 64, 1, 16)
-    other = TABLE4.capped(2, 64, 1, 16).capped(3, 256, 2, 32)
-    assert one == other == TABLE4.capped(2, 64, 1, 16)
-    assert TABLE4.capped(3, 10**9, 10**9, 64).kinds == ("conv", "conv", "full")
+    assert TABLE6.capped((), (), 2**62) == TABLE6
+    three, two = ((256,) * 3, (2,) * 3, 32), ((64, 64), (1, 1), 16)
+    assert TABLE4.capped(*three).capped(*two) == TABLE4.capped(*two).capped(*three) == TABLE4.capped(*two)
+    assert TABLE4.capped((10**9,) * 3, (), 64).kinds == ("conv", "conv", "full")
+
+
+def test_each_level_has_a_cap_of_its_own() -> None:
+    size = TABLE6.capped((32, 64, 128), (1, 1, 2), 16)
+    assert (size.channels, size.blocks, size.embedding) == ((32, 64, 128), (1, 1, 2), 128)
+    assert TABLE6.capped((32, 64, 5000), (1, 9, 9), 16).blocks == (1, 4, 8), "the middle level keeps its own"
 
 
 @pytest.mark.parametrize("context", ["channels", "frames"])
@@ -104,6 +109,26 @@ def test_each_frame_is_told_its_own_noise() -> None:
     other[:, 3] += 1
     change = (network(z, other) - network(z, logsnr)).flatten(2).abs().amax(-1)
     assert (change[:, [0, 1, 2, 4]] == 0).all() and (change[:, 3] > 1e-4).all()
+
+
+def test_the_temporal_shift_moves_two_quarters_of_the_channels_by_one_frame() -> None:
+    h = torch.randn(2, 4, 3, 3, 8)
+    moved, zero = shifted(h), torch.zeros(2, 3, 3, 2)
+    for w in range(4):
+        assert torch.equal(moved[:, w, ..., :2], h[:, w - 1, ..., :2] if w else zero)
+        assert torch.equal(moved[:, w, ..., 2:4], h[:, w + 1, ..., 2:4] if w < 3 else zero)
+    assert torch.equal(moved[..., 4:], h[..., 4:])
+
+
+def test_with_the_shift_convolutions_hear_of_neighbours_in_time_alone() -> None:
+    """Two convolutional blocks a level and one level: each block reaches one frame further."""
+    size = replace(SMALL, channels=(8,), blocks=(1,), kinds=("conv",), dropout=(0.0,), shift=True)
+    network = scrambled(size, 0, 5)
+    z, logsnr = window(network)
+    other = z.clone()
+    other[:, 2] += 1
+    change = (network(other, logsnr) - network(z, logsnr)).flatten(2).abs().amax(-1)
+    assert (change[:, [0, 4]] == 0).all() and (change[:, 1:4] > 1e-5).all()
 
 
 def test_every_generated_frame_hears_of_every_other_through_attention() -> None:

@@ -56,7 +56,7 @@ def _tell_share(folder: Path, words: dict[str, int]) -> None:
     def held(tensors: Any) -> int:
         return sum(sharding.local(t).numel() for t in tensors)
 
-    moments = [state["exp_avg"] for state in run.optimiser.state.values()]
+    moments = [state["exp_avg"] for optimiser, _ in run.optimisers for state in optimiser.state.values()]
     share = {
         "weights": held(run.weights.values()),
         "ema": held(run.ema.weights.values()),

@@ -17,6 +17,9 @@ def test_the_learning_rate_warms_up_and_falls_by_a_cosine() -> None:
     assert rates[:10] == pytest.approx([0.2 * (k + 1) for k in range(10)])
     assert rates[10] == 2.0 and rates[60] == pytest.approx(1.0) and rates[109] == pytest.approx(2e-4 * 2.467, rel=1e-2)
     assert replace(training, decay="constant").rate(109) == 2.0
+    assert [training.rate(step, peak=1.0) for step in (4, 60)] == pytest.approx([0.5, 0.5]), (
+        "another peak, the same shape"
+    )
     assert replace(training, steps=20).rate(1) == 2.0  # the warm-up is at most a tenth of the run
 
 
@@ -34,6 +37,9 @@ def test_the_learning_rate_warms_up_and_falls_by_a_cosine() -> None:
         ({"precision": "fp16"}, "precision 'fp16'"),
         ({"sharding": "half"}, "sharding 'half': is 'none' or 'full'"),
         ({"betas": (0.9, 1.0)}, "betas"),
+        ({"optimiser": "sgd"}, "optimiser 'sgd': is 'adam' or 'muon'; choose 'adam'"),
+        ({"optimiser": "muon", "sharding": "full"}, "'muon' needs whole matrices, sharding 'full' cuts them"),
+        ({"matrix_rate": 0.0}, "matrix_rate 0.0: must be positive and finite; choose 0.02"),
         ({"ema": 1.0}, "ema 1.0"),
     ],
 )

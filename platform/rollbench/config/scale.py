@@ -2,8 +2,9 @@
 
 The paper's scale caps nothing. Nothing that makes a number asks for a scale's name, so a small run takes the same path as a large one;
 a verdict alone does (`reports/model/verdict.py`), because the paper's values are compared with numbers of its own sizes only.
-One field is a floor instead: 1e-4 belongs to a network of 1,024 channels and 100,000 steps; small networks and short runs learn
-better with larger steps (at the laptop's size the loss on held-out clips falls up to about 5e-3).
+The learning rate has a floor instead: 1e-4 belongs to a network of 1,024 channels and 100,000 steps; small networks and short runs
+learn better with larger steps (at the laptop's size the loss on held-out clips falls up to about 5e-3). A `Recipe` holds what small
+networks and short runs do otherwise than the paper, for flows and for videos.
 
 Memory is spared where it is short. To share a model out among workers and to compute activations again costs time and changes no
 result; networks under a cap on their width fit as they are, so a scale with such a cap does neither, whatever the table asks for.
@@ -11,7 +12,7 @@ result; networks under a cap on their width fit as they are, so a scale with suc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -25,8 +26,31 @@ NO_CAP = 2**62
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """Network, training and sampler at a scale. Sizes are upper bounds; of the others, the default leaves the table's value."""
+
+    widths: tuple[int, ...] = ()  # channels of each level, finest first; no more levels than these
+    blocks: tuple[int, ...] = ()  # residual blocks of each level
+    grid: int = NO_CAP  # cells per side that the network sees: a frame beyond it is patched
+    dropout: float = 1.0  # of each level
+    shift: bool = False  # temporal shift in convolutional blocks
+    context: str = ""  # how the clean frames enter
+    steps: int = NO_CAP  # optimiser steps
+    step_frames: int = NO_CAP  # frames per step: windows per step times the longest window
+    optimiser: str = ""
+    sampler: str = ""
+    clip: bool = False  # predictions to the pixel range
+
+    def __post_init__(self) -> None:
+        for name in ("grid", "steps", "step_frames", "widths", "blocks"):
+            value = getattr(self, name)
+            if min(value if isinstance(value, tuple) else (value,), default=1) < 1:
+                raise UserError(f"{name} = {value} is below 1")
+
+
+@dataclass(frozen=True)
 class Scale:
-    """Upper bounds, one per size field, and the learning rate's floor.
+    """Upper bounds, one per size field, the learning rate's floor, and recipes.
 
     Rows are taken by priority, leads up to the horizon, seeds from the first.
     """
@@ -39,12 +63,7 @@ class Scale:
     train_clips: int = NO_CAP  # trajectories in the training split
     contexts: int = NO_CAP  # clips in the test split of a flow
     films: int = NO_CAP  # clips in the test split of a video: each costs a pass through I3D, for every row
-    levels: int = NO_CAP  # resolutions of the network
-    width: int = NO_CAP  # channels per level
-    blocks: int = NO_CAP  # residual blocks per level
-    network_grid: int = NO_CAP  # cells per side that the network sees: a frame beyond it is patched
-    steps: int = NO_CAP  # optimiser steps
-    step_frames: int = NO_CAP  # frames per step: windows per step times the longest window
+    sprites: int = NO_CAP  # shapes in the world of sprites
     micro_batch: int = NO_CAP  # windows per forward pass
     horizon: int = NO_CAP  # frames per film
     calls: int = NO_CAP  # network calls per emitted frame
@@ -55,6 +74,9 @@ class Scale:
     seeds: int = NO_CAP  # training seeds per row
     trials: int = NO_CAP  # candidates of a search
     learning_rate: float = 0.0  # at least this
+    flow: Recipe = Recipe()
+    video: Recipe = Recipe()
+    looks: str = ""  # of the world of sprites; "": as the table says
     short: bool = True  # bf16 where a table asks for it: it makes a CPU slower
     spared: bool = True  # memory, at the cost of time: a table's `sharding` and `recompute` are heeded
     stand_in: bool = False  # what must be ingested is replaced by its stand-in, unless --data says otherwise
@@ -74,12 +96,8 @@ _CAPS: dict[str, tuple[Any, ...]] = {  #         smoke  laptop     lab
     "train_clips":   (  32,    384,  4_096),
     "contexts":      (  16,    128,    512),
     "films":         (  12,     48,    512),
-    "levels":        (   2,      2,      4),
-    "width":         (  16,     64,    256),
-    "blocks":        (   1,      1,      3),
-    "network_grid":  (   8,      8,     64),
-    "steps":         (  12,  1_000, 50_000),
-    "step_frames":   ( 128,    160,    640),
+    "sprites":       (   3,      3, NO_CAP),
+    "looks":         ("plain", "plain", ""),
     "micro_batch":   (   6,      8,     64),
     "horizon":       (   8,     24,     48),
     "calls":         (   2,      4,     16),
@@ -94,10 +112,36 @@ _CAPS: dict[str, tuple[Any, ...]] = {  #         smoke  laptop     lab
     "spared":        (False, False,  False),
     "stand_in":      (True,   True,  False),
 }
+_FLOW: dict[str, tuple[Any, ...]] = {  #          smoke              laptop                   lab
+    "widths":        (       (16, 16),           (64, 64), (256, 256, 256, 256)),
+    "blocks":        (         (1, 1),             (1, 1),         (3, 3, 3, 3)),
+    "grid":          (              8,                  8,                   64),
+    "steps":         (             12,              1_000,               50_000),
+    "step_frames":   (            128,                160,                  640),
+    "sampler":       (    "multistep",        "multistep",                   ""),
+}
+_VIDEO: dict[str, tuple[Any, ...]] = _FLOW | {
+    "widths":        (       (16, 16),      (32, 64, 128), (256, 256, 256, 256)),
+    "blocks":        (         (1, 1),          (1, 1, 2),         (3, 3, 3, 3)),
+    "grid":          (              8,                 16,                   64),
+    "dropout":       (            0.0,                0.0,                  1.0),
+    "shift":         (           True,               True,                False),
+    "context":       (       "frames",           "frames",                   ""),
+    "steps":         (             12,              1_300,               50_000),
+    "step_frames":   (            128,                 64,                  640),
+    "optimiser":     (         "muon",             "muon",                   ""),
+    "clip":          (           True,               True,                False),
+}
 # fmt: on
+
+
+def _column(table: Mapping[str, tuple[Any, ...]], column: int) -> dict[str, Any]:
+    return {field: values[column] for field, values in table.items()}
+
+
 SCALES = {
-    name: Scale(name, **{field: caps[column] for field, caps in _CAPS.items()})
-    for column, name in enumerate(("smoke", "laptop", "lab"))
+    name: Scale(name, **_column(_CAPS, i), flow=Recipe(**_column(_FLOW, i)), video=Recipe(**_column(_VIDEO, i)))
+    for i, name in enumerate(("smoke", "laptop", "lab"))
 } | {"paper": Scale("paper")}
 
 
@@ -125,6 +169,7 @@ def search_at_scale(search: Search, caps: Scale) -> Search:
 
 
 def _sampling(s: Sampling, caps: Scale, video: bool) -> Sampling:
+    recipe = caps.video if video else caps.flow
     return replace(
         s,
         horizon=min(s.horizon, caps.horizon),
@@ -132,16 +177,19 @@ def _sampling(s: Sampling, caps: Scale, video: bool) -> Sampling:
         contexts=min(s.contexts, caps.films if video else caps.contexts),
         group=min(s.group, caps.group),
         samples=min(s.samples, caps.samples),
+        sampler=recipe.sampler or s.sampler,
+        clip=recipe.clip or s.clip,
         precision=s.precision if caps.short else "fp32",
     )
 
 
 def _capped(setting: Setting, caps: Scale) -> Setting:
     t, video = setting.training, setting.data.kind == "video"
+    recipe = caps.video if video else caps.flow
     sampling = _sampling(setting.sampling, caps, video)
     window = max(row.method.window for row in setting.rows)
     least = max(setting.clean + sampling.horizon, window)
-    batch = min(t.batch, max(1, caps.step_frames // window))
+    batch = min(t.batch, max(1, recipe.step_frames // window))
     micro_batch = min(t.unit, caps.micro_batch, batch)
     sizes = {
         "grid": caps.grid,
@@ -150,19 +198,18 @@ def _capped(setting: Setting, caps: Scale) -> Setting:
         "least": least,
     }
     data, stand_in, tested = (
-        value and value.capped(**sizes) for value in (setting.data, setting.stand_in, setting.tested)
+        value and _drawn(value.capped(**sizes), caps) for value in (setting.data, setting.stand_in, setting.tested)
     )
     return replace(
         setting,
         data=data,
         stand_in=stand_in,
         tested=tested,
-        network=setting.network.capped(
-            levels=caps.levels, width=caps.width, blocks=caps.blocks, grid=caps.network_grid
-        ),
+        network=_network(setting.network, recipe),
         training=replace(
             t,
-            steps=min(t.steps, caps.steps),
+            steps=min(t.steps, recipe.steps),
+            optimiser=recipe.optimiser or t.optimiser,
             batch=batch - batch % micro_batch,
             micro_batch=micro_batch,
             learning_rate=max(t.learning_rate, caps.learning_rate),
@@ -174,6 +221,23 @@ def _capped(setting: Setting, caps: Scale) -> Setting:
         train_clips=min(setting.train_clips, caps.train_clips),
         leads=tuple(lead for lead in setting.leads if lead <= sampling.horizon),
     )
+
+
+def _network(size: Any, recipe: Recipe) -> Any:
+    small = size.capped(recipe.widths, recipe.blocks, recipe.grid)
+    return replace(
+        small,
+        dropout=tuple(min(rate, recipe.dropout) for rate in small.dropout),
+        shift=recipe.shift or size.shift,
+        context=recipe.context or size.context,
+    )
+
+
+def _drawn(data: Any, caps: Scale) -> Any:
+    """A world of sprites as it looks at this scale; other data as they are."""
+    if not hasattr(data, "looks"):
+        return data
+    return replace(data, sprites=min(data.sprites, caps.sprites), looks=caps.looks or data.looks)
 
 
 def _distinct(settings: Sequence[Setting]) -> tuple[Setting, ...]:

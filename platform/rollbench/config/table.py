@@ -94,6 +94,10 @@ class Setting:
                 )
         if self.leads and not 1 <= min(self.leads) <= max(self.leads) <= horizon:
             raise UserError(f"leads {self.leads} must lie between 1 and the horizon of {horizon} frames")
+        if self.sampling.clip and self.data.kind != "video":
+            raise UserError(
+                f"sampling.clip = True: a {self.data.kind} has no pixel range to clip to; use sampling.clip=false"
+            )
         films = self.sampling.contexts * self.sampling.samples
         if self.train_clips < films:
             raise UserError(

@@ -14,7 +14,7 @@ import pyarrow as pa
 import torch
 
 from rollbench.config.sampling import Degradation
-from rollbench.diffusion.denoiser import Denoiser
+from rollbench.diffusion.denoiser import PIXEL_RANGE, Denoiser
 from rollbench.diffusion.rollout import rollout
 from rollbench.engine.actor_pool import ActorPool
 from rollbench.engine.model import load_denoiser, own_device
@@ -48,6 +48,7 @@ class RolloutWriter:
         self.normalisation = Normalisation.of(stage.model.data, store)
         self.device = own_device()
         self.denoiser = (denoiser or load_denoiser(stage.model, store)).to(self.device)
+        self.denoiser.clip = PIXEL_RANGE if stage.sampling.clip else None
 
     def __call__(self, shard: dict[str, Any]) -> dict[str, Any]:
         sampling = self.stage.sampling

@@ -131,11 +131,22 @@ class Block(nn.Module):
         raise NotImplementedError
 
 
-class ConvBlock(Block):
-    """Two 3x3 convolutions of each frame by itself."""
+def shifted(h: Tensor) -> Tensor:
+    """[b, w, y, x, c] with the first quarter of the channels taken from the frame before, the second from the one after, zeros
+    beyond the window: the temporal shift module (arXiv 1811.08383, bi-directional)."""
+    part = h.shape[-1] // 4
+    before, after, own = h.split([part, part, h.shape[-1] - 2 * part], -1)
+    before = F.pad(before[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0))
+    after = F.pad(after[:, 1:], (0, 0, 0, 0, 0, 0, 0, 1))
+    return torch.cat([before, after, own], -1)
 
-    def __init__(self, width: int, embedding: int, dropout: float, periodic: bool):
+
+class ConvBlock(Block):
+    """Two 3x3 convolutions of each frame by itself; with `shift` the first one also sees channels of its neighbours in time."""
+
+    def __init__(self, width: int, embedding: int, dropout: float, periodic: bool, shift: bool = False):
         super().__init__()
+        self.shift = shift
         self.norm = nn.LayerNorm(width)
         self.first = Conv(width, periodic)
         self.film = Film(width, embedding)
@@ -144,7 +155,8 @@ class ConvBlock(Block):
         zeroed(self.second.conv)
 
     def apply_to(self, h: Tensor, embedding: Tensor) -> Tensor:
-        a = self.first(F.silu(self.norm(h)))
+        a = F.silu(self.norm(h))
+        a = self.first(shifted(a) if self.shift else a)
         a = self.dropout(F.silu(self.film(a, embedding)))
         return h + self.second(a)
 

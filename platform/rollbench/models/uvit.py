@@ -37,6 +37,7 @@ class UViTSize:
     grid: rows of the finest level; a frame of more rows is cut into patches of rows/grid.
     head_dim: width of an attention head; a level that is narrower has one head of its own width.
     context: "channels" joins the clean frames to every generated frame as channels; "frames" makes them tokens.
+    shift: convolutional blocks see channels of the frames before and after (see `layers.shifted`).
     """
 
     channels: tuple[int, ...]
@@ -48,6 +49,7 @@ class UViTSize:
     grid: int = 64
     periodic: bool = False
     context: Literal["channels", "frames"] = "channels"
+    shift: bool = False
 
     def __post_init__(self) -> None:
         lengths = {len(self.channels), len(self.blocks), len(self.kinds), len(self.dropout)}
@@ -83,17 +85,19 @@ class UViTSize:
         multiples = range(rows // coarsest * coarsest, 0, -coarsest)
         return [grid for grid in multiples if replace(self, grid=grid).fits(rows, columns)]
 
-    def capped(self, levels: int, width: int, blocks: int, grid: int) -> "UViTSize":
-        """The elementwise minimum with these caps: the first `levels` - 1 levels and the middle one are kept,
-        widths are at most `width`, the embedding at most 2 `width`, blocks per level at most `blocks`."""
-        kept = [*range(min(levels, len(self.channels)) - 1), len(self.channels) - 1]
+    def capped(self, widths: tuple[int, ...], blocks: tuple[int, ...], grid: int) -> "UViTSize":
+        """The elementwise minimum with these caps, of which those of levels stand finest first and () is none: of more levels than
+        caps the finest and the middle one are kept. The embedding is at most twice as wide as the level before the middle."""
+        count, caps = len(self.channels), len(widths) or len(self.channels)
+        kept = [*range(min(caps, count) - 1), count - 1]
+        widths, blocks = (each[: len(kept) - 1] + each[-1:] or (2**62,) * len(kept) for each in (widths, blocks))
         return replace(
             self,
-            channels=tuple(min(self.channels[i], width) for i in kept),
-            blocks=tuple(min(self.blocks[i], blocks) for i in kept),
+            channels=tuple(min(self.channels[i], cap) for i, cap in zip(kept, widths, strict=True)),
+            blocks=tuple(min(self.blocks[i], cap) for i, cap in zip(kept, blocks, strict=True)),
             kinds=tuple(self.kinds[i] for i in kept),
             dropout=tuple(self.dropout[i] for i in kept),
-            embedding=min(self.embedding, 2 * width),
+            embedding=min(self.embedding, 2 * widths[-2:][0]),
             grid=min(self.grid, grid),
         )
 
@@ -191,5 +195,5 @@ class Level(nn.Module):
 def _block(size: UViTSize, level: int) -> Block:
     width, kind, dropout = size.channels[level], size.kinds[level], size.dropout[level]
     if kind == "conv":
-        return ConvBlock(width, size.embedding, dropout, size.periodic)
+        return ConvBlock(width, size.embedding, dropout, size.periodic, size.shift)
     return TransformerBlock(width, min(width, size.head_dim), size.embedding, dropout, axial=kind == "axial")

@@ -28,6 +28,7 @@ from rollbench.models.ema import Ema, ema_decay
 from rollbench.models.precision import computing
 from rollbench.training import checkpoint, sharding
 from rollbench.training.batches import Prefetcher, order
+from rollbench.training.optimiser import optimisers
 from rollbench.training.settings import Training
 
 
@@ -76,7 +77,7 @@ class Run:
             denoiser.to(device)
         self.weights = dict(denoiser.named_parameters())
         self.ema = Ema(denoiser, ema_decay(training.steps) if training.ema is None else training.ema)
-        self.optimiser = _adam(self.weights, training)
+        self.optimisers = optimisers(self.weights, training)
         if world > 1 and not self.sharded:
             self.objective = DistributedDataParallel(self.objective, gradient_as_bucket_view=True)
         self.step = 0
@@ -100,10 +101,11 @@ class Run:
                 loss.backward()
             total += loss.detach() / self.world
         norm = self._clip()
-        for group in self.optimiser.param_groups:
-            group["lr"] = t.rate(self.step)
-        self.optimiser.step()
-        self.optimiser.zero_grad()
+        for optimiser, peak in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = t.rate(self.step, peak)
+            optimiser.step()
+            optimiser.zero_grad()
         self.ema.update()
         self._pending.append(torch.stack([total, norm]))
         self.step += 1
@@ -182,7 +184,8 @@ class Run:
         state: dict[str, Tensor] = {f"weights/{name}": p.detach() for name, p in self.weights.items()}
         state |= {f"ema/{name}": average for name, average in self.ema.weights.items()}
         for name, p in self.weights.items():
-            state |= {f"optimiser/{name}/{key}": value for key, value in self.optimiser.state[p].items()}
+            kept = (value for optimiser, _ in self.optimisers for value in optimiser.state.get(p, {}).items())
+            state |= {f"optimiser/{name}/{key}": value for key, value in kept}
         return state
 
     def _identity(self) -> dict[str, Any]:
@@ -262,17 +265,3 @@ class Run:
         if self.world > 1:
             dist.barrier()
         return folder / checkpoint.FINAL
-
-
-def _adam(weights: dict[str, nn.Parameter], training: Training) -> torch.optim.AdamW:
-    """AdamW whose state exists before the first step, so that a checkpoint has one shape at every step."""
-    optimiser = torch.optim.AdamW(
-        weights.values(), training.learning_rate, training.betas, weight_decay=training.weight_decay, fused=True
-    )
-    for p in weights.values():
-        optimiser.state[p] = {
-            "step": torch.zeros((), device=p.device),
-            "exp_avg": torch.zeros_like(p),
-            "exp_avg_sq": torch.zeros_like(p),
-        }
-    return optimiser
