@@ -7,6 +7,13 @@ from typing import Any
 from rollbench.config.table import Setting
 from rollbench.models.ema import ema_decay
 
+SAMPLERS = {
+    "ancestral": "ancestral, posterior variance",
+    "between": "ancestral, variance between posterior and forward",
+    "ddim": "DDIM",
+    "multistep": "DPM-Solver++(2M)",
+}
+OPTIMISERS = {"adam": "Adam", "muon": "Muon and Adam"}
 KINDS = {"conv": "Conv2D", "axial": "Transformer (axial)", "full": "Transformer"}
 
 
@@ -27,10 +34,11 @@ def network_and_training(setting: Setting) -> dict[str, object]:
         "EMA decay": ema_decay(training.steps) if training.ema is None else training.ema,
         "learning rate": training.learning_rate,
         "batch": training.batch,
-        "optimiser": f"Adam {training.betas}, gradients clipped at norm {training.grad_clip:g}",
+        "optimiser": f"{OPTIMISERS[training.optimiser]} {training.betas}, gradients clipped at norm {training.grad_clip:g}",
         "warm-up, decay": f"{training.warmup:,} steps, {training.decay}",
         "noise schedule": "cosine in log-SNR within ±15, no shift",
-        "sampler": f"{setting.sampling.sampler}, posterior variance, no clipping",
+        "sampler": SAMPLERS[setting.sampling.sampler]
+        + (", clipped to pixels" if setting.sampling.clip else ", no clipping"),
         "calls per frame": setting.sampling.calls_per_frame,
         "context enters as": size.context,
         "border of convolutions": "periodic" if size.periodic else "zeros",

@@ -107,3 +107,9 @@ def test_a_window_larger_than_the_trajectory_is_refused() -> None:
         replace(
             SETTING, data=replace(SETTING.data, frames=9), sampling=replace(SETTING.sampling, horizon=1), leads=(1,)
         )
+
+
+def test_clipping_data_without_a_pixel_range_is_refused_in_one_line() -> None:
+    with pytest.raises(UserError, match="sampling.clip = True: a flow has no pixel range to clip to") as refusal:
+        replace(SETTING, sampling=replace(SETTING.sampling, clip=True))
+    assert "\n" not in str(refusal.value)
