@@ -121,7 +121,8 @@ def descend(local: LocalTime, clean: int, generated: int, calls: int, emit: int)
 
 def last_predicted(steps: Sequence[Step]) -> list[tuple[Fraction | None, ...]]:
     """The local time at which each frame of the window was last predicted, before each step; None for a frame that just entered."""
-    before, times = (None,) * len(steps[0].t), []
+    before: tuple[Fraction | None, ...] = (None,) * len(steps[0].t)
+    times: list[tuple[Fraction | None, ...]] = []
     for step in steps:
         times.append(before)
         before = step.t[step.emit :] + (None,) * step.emit
