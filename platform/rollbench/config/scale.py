@@ -130,6 +130,7 @@ _VIDEO: dict[str, tuple[Any, ...]] = _FLOW | {
     "steps":         (             12,              1_300,               50_000),
     "step_frames":   (            128,                 64,                  640),
     "optimiser":     (         "muon",             "muon",                   ""),
+    "sampler":       (             "",                 "",                   ""),
     "clip":          (           True,               True,                False),
 }
 # fmt: on
