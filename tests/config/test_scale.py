@@ -141,6 +141,10 @@ def test_lab_and_paper_keep_the_paper_s_choices() -> None:
     )
     assert (setting.network.shift, setting.network.context, setting.network.embedding) == (True, "frames", 128)
     assert (setting.training.optimiser, setting.training.batch, setting.sampling.clip) == ("muon", 4, True)
+    assert (setting.sampling.sampler, at_scale(TABLE, scale("laptop")).settings[0].sampling.sampler) == (
+        "ancestral",
+        "multistep",
+    )
     assert (setting.stand_in.looks, setting.stand_in.sprites) == ("plain", 3)
 
 
