@@ -3,7 +3,7 @@
 import importlib
 import math
 import re
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,16 +124,24 @@ def test_every_cap_of_a_recipe_is_at_least_one(cap: str, value: Any) -> None:
 
 
 def test_lab_and_paper_keep_the_paper_s_choices() -> None:
-    """Networks, optimisers and samplers there are the tables' own but for sizes; small scales follow their recipes."""
+    """Small scales sample flows with the multistep sampler; everything else is the tables' own but for sizes."""
     from experiments.table3 import TABLE as video
 
     for table in (TABLE, video):
-        for name in ("lab", "paper"):
+        for name in ("smoke", "laptop", "lab", "paper"):
             for small, full in zip(at_scale(table, scale(name)).settings, table.settings, strict=True):
                 assert (small.network.shift, small.network.context) == (full.network.shift, full.network.context)
-                assert (small.training.optimiser, small.sampling.sampler) == ("adam", "ancestral")
-                assert not small.sampling.clip
-    setting = at_scale(video, scale("laptop")).settings[0]
+                assert small.training.optimiser == "adam" and not small.sampling.clip
+                few_steps = small.data.kind == "flow" and name in ("smoke", "laptop")
+                assert small.sampling.sampler == ("multistep" if few_steps else "ancestral")
+
+
+def test_a_recipe_changes_network_optimiser_and_sampler() -> None:
+    from experiments.table3 import TABLE as video
+
+    recipe = Recipe((32, 64, 128), (1, 1, 2), 16, 0.0, True, "frames", 1_300, 64, "muon", "ddim", clip=True)
+    caps = replace(scale("laptop"), video=recipe, looks="plain", sprites=3)
+    setting = at_scale(video, caps).settings[0]
     assert (setting.network.channels, setting.network.blocks, setting.network.kinds) == (
         (32, 64, 128),
         (1, 1, 2),
@@ -141,11 +149,7 @@ def test_lab_and_paper_keep_the_paper_s_choices() -> None:
     )
     assert (setting.network.shift, setting.network.context, setting.network.embedding) == (True, "frames", 128)
     assert (setting.training.optimiser, setting.training.batch, setting.sampling.clip) == ("muon", 4, True)
-    assert (setting.sampling.sampler, at_scale(TABLE, scale("laptop")).settings[0].sampling.sampler) == (
-        "ancestral",
-        "multistep",
-    )
-    assert (setting.stand_in.looks, setting.stand_in.sprites) == ("plain", 3)
+    assert (setting.sampling.sampler, setting.stand_in.looks, setting.stand_in.sprites) == ("ddim", "plain", 3)
 
 
 @pytest.mark.parametrize("name", ["smoke", "laptop", "lab"])

@@ -96,8 +96,6 @@ _CAPS: dict[str, tuple[Any, ...]] = {  #         smoke  laptop     lab
     "train_clips":   (  32,    384,  4_096),
     "contexts":      (  16,    128,    512),
     "films":         (  12,     48,    512),
-    "sprites":       (   3,      3, NO_CAP),
-    "looks":         ("plain", "plain", ""),
     "micro_batch":   (   6,      8,     64),
     "horizon":       (   8,     24,     48),
     "calls":         (   2,      4,     16),
@@ -120,19 +118,7 @@ _FLOW: dict[str, tuple[Any, ...]] = {  #          smoke              laptop     
     "step_frames":   (            128,                160,                  640),
     "sampler":       (    "multistep",        "multistep",                   ""),
 }
-_VIDEO: dict[str, tuple[Any, ...]] = _FLOW | {
-    "widths":        (       (16, 16),      (32, 64, 128), (256, 256, 256, 256)),
-    "blocks":        (         (1, 1),          (1, 1, 2),         (3, 3, 3, 3)),
-    "grid":          (              8,                 16,                   64),
-    "dropout":       (            0.0,                0.0,                  1.0),
-    "shift":         (           True,               True,                False),
-    "context":       (       "frames",           "frames",                   ""),
-    "steps":         (             12,              1_300,               50_000),
-    "step_frames":   (            128,                 64,                  640),
-    "optimiser":     (         "muon",             "muon",                   ""),
-    "sampler":       (             "",                 "",                   ""),
-    "clip":          (           True,               True,                False),
-}
+_VIDEO: dict[str, tuple[Any, ...]] = _FLOW | {"sampler": ("", "", "")}
 # fmt: on
 
 
