@@ -64,7 +64,7 @@ def train(
     """
     artifact = stage.artifact(store)
     segment = segment or TrainingSegment(stage.training.steps, artifact, artifact)
-    config, made = {"stage": stage, "store": store, "leg": segment}, partial(newest, segment.checkpoints)
+    config, made = {"stage": stage, "store": store, "segment": segment}, partial(newest, segment.checkpoints)
     if pool.kept:
         pool.call(_train_here, config, on_report=on_report, made=made)
     else:  # Ray Train counts every failure of a group, whatever its checkpoints; a group that made progress starts again
@@ -110,7 +110,9 @@ def _worker(config: dict[str, Any]) -> None:
     forget_peak_memory()
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    stage, store, segment = config["stage"], config["store"], config["leg"]
+    stage: Model = config["stage"]
+    store: Store = config["store"]
+    segment: TrainingSegment = config["segment"]
     check_node_sees(segment.output)
     context = ray.train.get_context()
     training = stage.training
@@ -132,7 +134,7 @@ def _worker(config: dict[str, Any]) -> None:
         )
         if context.get_world_rank() == 0:
             _write(segment.output, final, context.get_world_size())
-            if segment.to == segment.checkpoints:
+            if segment.output == segment.checkpoints:
                 folder.clear()
 
 
