@@ -97,7 +97,7 @@ def test_several_changes_of_a_value_are_made_or_refused(several: list[tuple[str,
         ("sampling.degradation", "5", "another kind"),
         ("network", "1", "set one of its fields"),
         ("training.learning_rate", "NaN", "cannot be read"),
-        ("sampling.sampler", "euler", "choices: 'ancestral', 'between', 'ddim', 'multistep'"),
+        ("sampling.sampler", "euler", "Choices: 'ancestral', 'between', 'ddim', 'multistep'"),
         ("sampling.calls_per_frame", '"1e9"', "not a number of calls"),
     ],
 )
