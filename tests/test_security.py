@@ -144,7 +144,7 @@ def test_no_name_leads_out_of_a_stage(artifact: Artifact, name: str) -> None:
         lambda: artifact.store.artifact(name, "k"),
         lambda: artifact.store.artifact("data", name),
     ):
-        with pytest.raises(UserError, match="is no name in a storage"):
+        with pytest.raises(UserError, match="is not a valid name in a storage"):
             use()
     assert not list(Path(artifact.store.path).rglob("*x*"))
 
