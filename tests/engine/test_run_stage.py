@@ -133,7 +133,7 @@ def test_a_path_out_of_the_stage_is_refused_on_a_worker_too(tmp_path: Path) -> N
     def escape(artifact: Artifact, shard: dict[str, Any]) -> dict[str, Any]:
         return artifact.write("../../escaped", b"x")
 
-    with pytest.raises(UserError, match="'../../escaped' is no name in a storage"):
+    with pytest.raises(UserError, match="'../../escaped' is not a valid name in a storage"):
         run(Store(str(tmp_path / "store")), escape)
     with contextlib.suppress(FileNotFoundError):
         assert not list(tmp_path.rglob("escaped*"))
