@@ -25,7 +25,7 @@ def under(name: str, degradation: Degradation | None = None, **shifted: Any) -> 
     return replace(
         SETTING,
         name=name,
-        tested=replace(SETTING.data, **shifted) if shifted else None,
+        test_data=replace(SETTING.data, **shifted) if shifted else None,
         sampling=replace(SETTING.sampling, degradation=degradation),
         rows=(
             Row(f"MSE (2-1), {name}", Regression(2, 1), priority=2),

@@ -39,7 +39,7 @@ SEARCH = Search(
     ),
     base=Rolling(5, 11),
     space=(Uniform("beta", 0.0, 1.0), Choice("init", ("clip", "rescaled"))),
-    called="Rolling {init} β={beta:g} {label}, found",
+    name_template="Rolling {init} β={beta:g} {label}, found",
     proxy=Sampling(horizon=8, calls_per_frame="100/11", contexts=256, group=32, samples=2, precision="bf16"),
 )
 

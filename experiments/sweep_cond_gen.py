@@ -26,7 +26,7 @@ CLEAN = (5, 8, 2, 11, 1, 14)  # most telling first: a small scale runs the first
 SETTING = replace(
     FAST,
     name="",
-    printed="",
+    paper_name="",
     data=Kinetics600(size=64, stride=8, frames=max(CLEAN) + FAST.sampling.horizon),
     stand_in=Sprites(size=64, stride=8, frames=max(CLEAN) + FAST.sampling.horizon),
     rows=tuple(

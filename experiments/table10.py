@@ -23,12 +23,12 @@ from rollbench.methods import Rolling, Standard
 def rolling(init: Literal["clip", "rescaled"], beta: float, stride: int, priority: int) -> Row:
     """A row of rolling diffusion (5-11)."""
     name = f"Rolling {init} β={beta} (5-11), stride {stride}"
-    return Row(name, Rolling(5, 11, init=init, beta=beta), priority, printed=f"Rolling init {init} beta={beta}")
+    return Row(name, Rolling(5, 11, init=init, beta=beta), priority, paper_name=f"Rolling init {init} beta={beta}")
 
 
 def standard(clean: int, generated: int, priority: int) -> Row:
     name = f"Standard ({clean}-{generated}), stride 1"
-    return Row(name, Standard(clean, generated), priority, printed="Standard Diffusion")
+    return Row(name, Standard(clean, generated), priority, paper_name="Standard Diffusion")
 
 
 FAST_ROWS = (

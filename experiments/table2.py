@@ -22,7 +22,7 @@ from rollbench.methods import Rolling, Standard
 SETTING = replace(
     FAST,
     name="",
-    printed="",
+    paper_name="",
     data=Kinetics600(size=64, stride=1, frames=16),
     stand_in=Sprites(size=64, stride=1, frames=16),
     training=replace(FAST.training, steps=570_000),

@@ -27,7 +27,7 @@ SECTION = "Table 3 and §5.3"
 
 FAST = Setting(
     name="stride 8, 24 frames",
-    printed="stride=8 steps=24",
+    paper_name="stride=8 steps=24",
     data=Kinetics600(size=64, stride=8, frames=24),
     stand_in=Sprites(size=64, stride=8, frames=24),
     train_clips=390_000,
@@ -41,8 +41,8 @@ FAST = Setting(
     leads=(1, 2, 4, 8, 16),
     protocol="kinetics-rollout",
     rows=(
-        Row("Standard (5-11), stride 8", Standard(5, 11), priority=1, printed="Standard Diffusion"),
-        Row("Rolling β=0.1 (5-11), stride 8", Rolling(5, 11, init="rescaled", beta=0.1), priority=2, printed="Rolling beta=0.1"),
+        Row("Standard (5-11), stride 8", Standard(5, 11), priority=1, paper_name="Standard Diffusion"),
+        Row("Rolling β=0.1 (5-11), stride 8", Rolling(5, 11, init="rescaled", beta=0.1), priority=2, paper_name="Rolling beta=0.1"),
     ),
 )  # fmt: skip
 
@@ -50,17 +50,17 @@ FAST = Setting(
 SLOW = replace(
     FAST,
     name="stride 1, 64 frames",
-    printed="stride=1 steps=64",
+    paper_name="stride=1 steps=64",
     data=Kinetics600(size=64, stride=1, frames=74),
     stand_in=Sprites(size=64, stride=1, frames=74),
     sampling=replace(FAST.sampling, horizon=59),
     leads=(1, 2, 4, 8, 16, 32),
     protocol="kinetics-rollout-stride1",
     rows=(
-        Row("Standard (15-1), stride 1", Standard(15, 1), priority=4, printed="Standard Diffusion"),
-        Row("Standard (8-8), stride 1", Standard(8, 8), priority=3, printed="Standard Diffusion"),
-        Row("Standard (5-11), stride 1", Standard(5, 11), priority=1, printed="Standard Diffusion"),
-        Row("Rolling β=0.9 (5-11), stride 1", Rolling(5, 11, init="rescaled", beta=0.9), priority=2, printed="Rolling beta=0.9"),
+        Row("Standard (15-1), stride 1", Standard(15, 1), priority=4, paper_name="Standard Diffusion"),
+        Row("Standard (8-8), stride 1", Standard(8, 8), priority=3, paper_name="Standard Diffusion"),
+        Row("Standard (5-11), stride 1", Standard(5, 11), priority=1, paper_name="Standard Diffusion"),
+        Row("Rolling β=0.9 (5-11), stride 1", Rolling(5, 11, init="rescaled", beta=0.9), priority=2, paper_name="Rolling beta=0.9"),
     ),
 )  # fmt: skip
 

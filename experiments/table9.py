@@ -23,7 +23,7 @@ from rollbench.methods import Rolling, Standard
 SETTING = replace(
     FAST,
     name="",
-    printed="",
+    paper_name="",
     data=Kinetics600(size=128, stride=1, frames=100),
     stand_in=Sprites(size=128, stride=1, frames=100),
     sampling=replace(FAST.sampling, horizon=80, contexts=256, group=16),

@@ -25,7 +25,7 @@ from rollbench.engine.model import WEIGHTS, load_denoiser
 from rollbench.errors import UserError
 from rollbench.store.artifact import MANIFEST, RECEIPT, Artifact, Damaged, Store, sha256
 from rollbench.store.manifest import checksum
-from rollbench.store.redact import reason, redact
+from rollbench.store.redact import redact, short_message
 from rollbench.training import checkpoint
 from tests.faults.storage import bucket, uri
 from tests.faults.table import ROOT, Small
@@ -265,7 +265,7 @@ def test_a_command_line_is_shown_without_its_secrets() -> None:
 
 def test_an_error_of_a_storage_shows_which_one_it_is() -> None:
     root = f"s3://{KEY}:{SECRET}@bucket/path?region=eu"
-    assert reason(OSError(f"cannot resolve {root}: no host"), root) == (
+    assert short_message(OSError(f"cannot resolve {root}: no host"), root) == (
         "cannot resolve s3://***@bucket/path?region=eu: no host"
     )
 

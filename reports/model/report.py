@@ -135,7 +135,7 @@ def columns(setting: Setting, metric: str) -> tuple[int | None, ...]:
 
 def paper_key(setting: Setting, row: Row) -> tuple[str, str | None]:
     """Row and, where several rows of the paper share that name, setting under which the paper's values are looked up."""
-    return row.printed or row.name, f"{setting.printed} {row.method.label}" if setting.printed else None
+    return row.paper_name or row.name, f"{setting.paper_name} {row.method.label}" if setting.paper_name else None
 
 
 def arrange(table: Table, notes: Mapping[str, Notes], cells: Mapping[str, Cells], paper: Paper, **texts: Any) -> Report:
@@ -240,14 +240,14 @@ def _references(
             values.setdefault((p.row, p.setting), {})[p.lead] = p
     references = []
     for (row, of), by_lead in values.items():
-        suffix = of.removeprefix(setting.printed).strip() if len(settings[row]) > 1 else ""
+        suffix = of.removeprefix(setting.paper_name).strip() if len(settings[row]) > 1 else ""
         references.append(Reference(f"{row} {suffix}".strip(), tuple(by_lead.get(lead) for lead in leads)))
     return tuple(reference for reference in references if any(reference.published))
 
 
 def _setting_of(settings: Iterable[Setting], published: Published) -> Setting | None:
     """The setting whose name in the paper begins the setting of a published value."""
-    return next((setting for setting in settings if published.setting.startswith(setting.printed)), None)
+    return next((setting for setting in settings if published.setting.startswith(setting.paper_name)), None)
 
 
 def _best(cell: Cell, cells: Cells) -> bool:

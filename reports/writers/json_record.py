@@ -101,7 +101,7 @@ def load_results(folder: Path) -> pd.DataFrame:
 def _setting(report: Report, setting: Setting) -> dict[str, Any]:
     rows = [{"name": row.name, "paper": paper_key(setting, row)} for row in setting.rows]
     texts = dataclasses.asdict(report.notes_of(setting))
-    head = {"name": setting.name, "printed": setting.printed, "frame_seconds": setting.data.frame_interval}
+    head = {"name": setting.name, "printed": setting.paper_name, "frame_seconds": setting.data.frame_interval}
     return head | texts | {"rows": rows}
 
 

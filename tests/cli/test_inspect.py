@@ -30,7 +30,7 @@ def corpus(value: Any, source: Path, storage: Path) -> Artifact:
         write_shard(shard, value, stage.source.root, artifact)
     found = artifact.receipts()
     commit(stage, artifact, [found[shard["name"]] for shard in stage.shards()], seconds=1.0, skip_bad=False)
-    artifact.drop(CLAIM)
+    artifact.delete(CLAIM)
     return artifact
 
 

@@ -64,8 +64,8 @@ def test_memory_is_spared_where_the_paper_s_sizes_are_kept() -> None:
         table = importlib.import_module(f"experiments.{name}").TABLE
         for caps in SCALES.values():
             for setting in at_scale(table, caps).settings:
-                spared = (setting.training.sharding, setting.training.recompute)
-                assert spared == (("full", True) if caps.name == "paper" else ("none", False))
+                save_memory = (setting.training.sharding, setting.training.recompute)
+                assert save_memory == (("full", True) if caps.name == "paper" else ("none", False))
 
 
 def test_scales_are_ordered() -> None:
@@ -162,8 +162,8 @@ def test_the_readme_has_the_scales_sizes(name: str, root: Path) -> None:
     caps = scale(name)
     assert written == [
         [caps.grid, caps.frame_grid],
-        [caps.pixels],
-        [caps.train_clips, caps.contexts, *([caps.films] if caps.films < caps.contexts else [])],
+        [caps.video_side],
+        [caps.train_clips, caps.contexts, *([caps.video_clips] if caps.video_clips < caps.contexts else [])],
         [
             caps.flow.steps,
             caps.flow.step_frames,

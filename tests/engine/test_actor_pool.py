@@ -87,7 +87,7 @@ def written(pool: ActorPool, store: Store, n: int = 0, count: int = 4, **words: 
 
 def test_every_shard_is_written_once_whatever_the_batch(tmp_path: Path) -> None:
     for batch in (1, 3, 9):
-        found = written(ActorPool(actors=2, batch=batch, kept=True), begun(tmp_path), count=7)
+        found = written(ActorPool(actors=2, groups_per_call=batch, kept=True), begun(tmp_path), count=7)
         assert sorted(receipt["name"] for receipt in found) == [str(i) for i in range(7)]
 
 

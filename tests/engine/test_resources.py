@@ -13,7 +13,7 @@ import pytest
 
 from experiments.table1 import SETTING
 from rollbench.engine.gloo import interface
-from rollbench.engine.nodes import autoscaler_nodes, room
+from rollbench.engine.nodes import autoscaler_nodes, capacity
 from rollbench.engine.resources import WORKER_CPUS, Resources, bounds
 from rollbench.errors import UserError
 from rollbench.pipeline.estimate import STATE_BYTES, model_cost, training_memory
@@ -40,7 +40,7 @@ GPUS = [{"CPU": 16.0, "GPU": 2.0}, {"CPU": 1.0, "GPU": 4.0}, {"CPU": 8.0}]
     ],
 )
 def test_a_worker_fits_on_one_node_and_its_part_of_a_gpu_on_one_gpu(nodes, gpus: float, fits: int) -> None:
-    assert room(nodes, gpus) == fits
+    assert capacity(nodes, gpus) == fits
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ def test_bounds_on_workers_are_read() -> None:
 
 def test_nodes_that_an_autoscaler_may_start_are_counted(root: Path) -> None:
     nodes = autoscaler_nodes((root / "ray_cluster.yaml").read_text())
-    assert room(nodes, 1) == 8
-    assert room(autoscaler_nodes("head_node_type: a\navailable_node_types: {a: {resources: {CPU: 4}}}"), 0) == 4
+    assert capacity(nodes, 1) == 8
+    assert capacity(autoscaler_nodes("head_node_type: a\navailable_node_types: {a: {resources: {CPU: 4}}}"), 0) == 4
 
 
 def test_the_network_interface_of_an_address() -> None:

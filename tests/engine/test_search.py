@@ -32,7 +32,7 @@ TINY = Search(
     ),
     base=Rolling(2, 2),
     space=(Uniform("beta", 0.0, 1.0), Choice("init", ("clip", "rescaled"))),
-    called="Rolling {init} β={beta:g}, found",
+    name_template="Rolling {init} β={beta:g}, found",
     proxy=Sampling(horizon=4, calls_per_frame=2, contexts=8, group=8, samples=2),
 )
 WORDS = ["--scale", "smoke", "--set", "train_clips=16", "--set", "sampling.contexts=8", "--set", "resamples=50"]

@@ -101,4 +101,4 @@ def test_rows_can_cost_the_same_in_all(home: Path) -> None:
 
 def test_an_experiment_is_a_value_without_ray(name: str = "table3") -> None:
     table = importlib.import_module(f"experiments.{name}").TABLE
-    assert [setting.printed for setting in table.settings] == ["stride=8 steps=24", "stride=1 steps=64"]
+    assert [setting.paper_name for setting in table.settings] == ["stride=8 steps=24", "stride=1 steps=64"]

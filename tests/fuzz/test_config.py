@@ -71,7 +71,7 @@ def planned(name: str, change: str, source: str | None = None) -> None:
 @example("table8", ("sampling.degradation", "5"), None)
 @example("table8", ("training.micro_batch", "0"), None)
 @example("table8", ("sampling.calls_per_frame", '"1e999999999"'), None)
-@example("table8", ("tested", "{}"), None)
+@example("table8", ("test_data", "{}"), None)
 @example("table1", ("stand_in", "1"), None)
 @example("table1", ("name", "another"), "real")
 def test_a_change_is_planned_or_refused(name: str, change: tuple[str, str], source: str | None) -> None:

@@ -91,7 +91,7 @@ def test_a_manifest_that_was_altered(value: Any) -> None:
 @example(b"[" * 100_000)
 def test_a_receipt_that_was_altered(data: bytes) -> None:
     with made() as (store, artifact, _):
-        artifact.drop(MANIFEST)
+        artifact.delete(MANIFEST)
         (Path(artifact.path) / f"{NAME}{RECEIPT}").write_bytes(data)
         for receipt in artifact.receipts().values():
             assert receipt["name"] == NAME

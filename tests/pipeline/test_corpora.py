@@ -21,7 +21,7 @@ class Films:
     frames: int = 16
     size: int = 64
     split: str = "train"
-    tested = ("test", "val")
+    test_splits = ("test", "val")
     command = "rollbench ingest films --source PATH --split train test"
 
     def describe(self) -> str:

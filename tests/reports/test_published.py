@@ -104,8 +104,10 @@ def test_the_rows_of_the_experiments_are_the_rows_of_the_paper() -> None:
     tables = {m.TABLE.name: m.TABLE for m in modules if getattr(m, "TABLE", None) and m.TABLE.published}
     assert tables
     for table in tables.values():
-        settings = [(row, setting.printed) for setting in table.settings for row in setting.rows]
-        ours = {(row.printed or row.name, f"{words} {row.method.label}" if words else None) for row, words in settings}
+        settings = [(row, setting.paper_name) for setting in table.settings for row in setting.rows]
+        ours = {
+            (row.paper_name or row.name, f"{words} {row.method.label}" if words else None) for row, words in settings
+        }
         printed = paper().of(table.published)
         left = {v.row for v in printed if not {(v.row, None), (v.row, v.setting)} & ours}
         beyond = {row for row, words in ours if not any(v.row == row and words in (None, v.setting) for v in printed)}

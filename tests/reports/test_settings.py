@@ -63,8 +63,8 @@ NOTES = {name: Notes(f"Protocol of {name}.", f"Data of {name}.") for name in (FA
 def table3(**changes: Any) -> Table:
     settings = tuple(
         table_setting(
-            name, printed=PRINTED[name], leads=(1, 8) if name == FAST else (),
-            rows=(table_row(row_name, printed, label) for row_name, (home, printed, label, _) in ROWS.items()
+            name, paper_name=PRINTED[name], leads=(1, 8) if name == FAST else (),
+            rows=(table_row(row_name, paper_name, label) for row_name, (home, paper_name, label, _) in ROWS.items()
                   if home == name and row_name not in changes.get("without", ())),
             metrics=("fvd", "mse") if name == FAST else ("fvd",),
         )

@@ -45,9 +45,9 @@ def test_a_file_is_fetched_once_and_mapped_from_disk(server: str, tmp_path: Path
     with flaky(server, one_in=10**9) as proxy:
         artifact = Store(uri(proxy.at, f"bucket/{tmp_path.name}")).artifact("data", "k")
         receipt = artifact.write("a.bin", b"abc" * 1000)
-        artifact.read(receipt, keep=True)
+        artifact.read(receipt, cache=True)
         before = proxy.requests
-        data = artifact.read(receipt, keep=True)
+        data = artifact.read(receipt, cache=True)
         assert proxy.requests == before and data.to_pybytes() == b"abc" * 1000
     kept = folder / receipt["sha256"]
     assert names(folder) == [kept.name]
@@ -56,7 +56,7 @@ def test_a_file_is_fetched_once_and_mapped_from_disk(server: str, tmp_path: Path
         int(region[0].split("-")[0], 16) <= data.address < int(region[0].split("-")[1], 16) for region in regions
     )
     kept.unlink()  # as a user may at any time
-    assert data.to_pybytes() == b"abc" * 1000 == artifact.read(receipt, keep=True).to_pybytes()
+    assert data.to_pybytes() == b"abc" * 1000 == artifact.read(receipt, cache=True).to_pybytes()
 
 
 def test_memory_does_not_grow_with_what_is_read(artifact: Artifact) -> None:
@@ -67,7 +67,7 @@ def test_memory_does_not_grow_with_what_is_read(artifact: Artifact) -> None:
         "stage = Store(sys.argv[1]).artifact('data', 'k')\n"
         "anonymous = lambda: int(re.search(r'RssAnon:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]) * 1024\n"
         "receipts = stage.receipts()\nbefore = anonymous()\n"
-        "kept = [stage.read(receipt, keep=True) for receipt in receipts.values()]\n"
+        "kept = [stage.read(receipt, cache=True) for receipt in receipts.values()]\n"
         "assert sum(map(len, kept)) == 6 * 24_000_000\nprint(anonymous() - before)"
     )
     done = subprocess.run([sys.executable, "-c", code, artifact.store.root], capture_output=True, text=True)
@@ -79,7 +79,7 @@ def test_two_may_fetch_a_file_at_once(artifact: Artifact, folder: Path) -> None:
     data = np.random.default_rng(0).bytes(SIZE)
     receipt = artifact.write("a.bin", data)
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: artifact.read(receipt, keep=True).to_pybytes(), range(4)))
+        found = list(pool.map(lambda _: artifact.read(receipt, cache=True).to_pybytes(), range(4)))
     assert all(one == data for one in found) and names(folder) == [receipt["sha256"]]
 
 
@@ -92,18 +92,18 @@ def test_a_damaged_file_is_no_part_of_the_cache(artifact: Artifact, folder: Path
     with artifact.store.filesystem.open_output_stream(f"{artifact.path}/a.bin") as out:
         out.write(data)
     with pytest.raises(Damaged, match=f"a.bin .*{words}"):
-        artifact.read(receipt, keep=True)
+        artifact.read(receipt, cache=True)
     assert names(folder) == [] and set(artifact.damage()) == {"a.bin"}
-    artifact.drop("a.bin")
+    artifact.delete("a.bin")
     with pytest.raises(Damaged, match="a.bin is missing"):
-        artifact.read(receipt, keep=True)
+        artifact.read(receipt, cache=True)
 
 
 def test_a_torn_file_of_the_cache_is_fetched_again(artifact: Artifact, folder: Path) -> None:
     receipt = artifact.write("a.bin", b"abc")
-    artifact.read(receipt, keep=True)
+    artifact.read(receipt, cache=True)
     (folder / receipt["sha256"]).write_bytes(b"ab")
-    assert artifact.read(receipt, keep=True).to_pybytes() == b"abc"
+    assert artifact.read(receipt, cache=True).to_pybytes() == b"abc"
 
 
 def test_too_little_room_is_told_before_anything_is_fetched(
@@ -113,10 +113,10 @@ def test_too_little_room_is_told_before_anything_is_fetched(
     monkeypatch.setattr(node_cache.shutil, "disk_usage", lambda _: usage(10**13, 0, node_cache.MARGIN + 2))
     receipt = artifact.write("a.bin", b"abc")
     with pytest.raises(UserError, match=r"1\.1 GB free where 0\.0 GB are to be fetched.*set ROLLBENCH_CACHE"):
-        artifact.read(receipt, keep=True)
+        artifact.read(receipt, cache=True)
     assert names(folder) == []
     monkeypatch.setattr(node_cache.shutil, "disk_usage", lambda _: usage(10**13, 0, node_cache.MARGIN + 3))
-    artifact.read(receipt, keep=True)
+    artifact.read(receipt, cache=True)
     monkeypatch.setattr(node_cache.shutil, "disk_usage", lambda _: usage(10**13, 0, 0))
     node_cache.check_free_space([(receipt["sha256"], 3)])  # it is there
 
@@ -195,7 +195,7 @@ def test_windows_of_clips_that_are_opened_when_needed_are_the_same(data: tuple[D
 
 def test_a_file_is_looked_at_when_a_window_of_it_is_taken(data: tuple[Data, Artifact]) -> None:
     stage, artifact = data
-    artifact.drop("part-1.arrow")
+    artifact.delete("part-1.arrow")
     clips = clips_of(stage, artifact.store, "train")
     found = windows(clips, clips.shape)
     assert clips[0].shape == clips.shape and clips[4].shape == clips.shape

@@ -56,7 +56,7 @@ def test_its_digest_is_that_of_a_local_stage(artifact: Artifact, tmp_path: Path)
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        (lambda artifact: artifact.drop("a.bin"), "is missing"),
+        (lambda artifact: artifact.delete("a.bin"), "is missing"),
         (lambda artifact: overwrite(artifact, "a.bin", b"ab"), "has 2 bytes where the manifest says 3"),
         (lambda artifact: overwrite(artifact, "a.bin", b"abd"), "another sha256"),
     ],

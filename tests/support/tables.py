@@ -10,8 +10,8 @@ from rollbench.config.sampling import Sampling
 from rollbench.config.table import Row, Setting
 
 
-def table_row(name: str, printed: str = "", label: str = "") -> Row:
-    return Row(name, SimpleNamespace(window=1, clean=1, label=label), 1, printed)
+def table_row(name: str, paper_name: str = "", label: str = "") -> Row:
+    return Row(name, SimpleNamespace(window=1, clean=1, label=label), 1, paper_name)
 
 
 def table_setting(name: str, rows: Iterable[Row], *, frame_seconds: float | None = None, **fields: Any) -> Setting:

@@ -73,7 +73,7 @@ def _with(setting: Setting, sides: ReferenceColumns, serves: Serves = "real") ->
         stand_in=None,
         sampling=replace(setting.sampling, contexts=contexts, samples=samples),
         train_clips=min(setting.train_clips, train),
-        tested=None,
+        test_data=None,
     )
 
 
@@ -123,7 +123,7 @@ def _of_files(setting: Setting, kind: str, path: Path, store: Store, planning: b
         value = Folder(frames=least, size=setting.data.frame_shape[-1], stride=stride)
     if planning:
         train, test = (
-            corpora.CorpusStage.of(replace(value, split=split), path) for split in ("train", value.tested[0])
+            corpora.CorpusStage.of(replace(value, split=split), path) for split in ("train", value.test_splits[0])
         )
         return train.artifact(store).manifest() or train.expected(), test.artifact(store).manifest() or test.expected()
     from rollbench.engine.ingest import ingest_splits

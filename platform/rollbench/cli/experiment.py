@@ -28,7 +28,7 @@ OF_A_TABLE = ("resamples", "caption", "title")  # fields that --set finds in the
 
 
 NOT_SET = {
-    "name": "the name identifies a setting; printed=TEXT changes the displayed name",
+    "name": "the name identifies a setting; paper_name=TEXT changes the displayed name",
     "seeds": "use --seeds, as in --seeds 0 1 2",
     "rows": "use --rows to choose rows by name; the experiment's file defines their methods",
 }

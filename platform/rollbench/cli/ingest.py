@@ -25,7 +25,7 @@ from rollbench.store.artifact import Store
 
 HELP = "turn videos, records or fields on disk into verified shards"
 SHOWN = 10  # of what is left out
-DATA_SETS: dict[str, type[FromFiles]] = {kind.called: kind for kind in (Kinetics600, BAIR, Folder, Fields)}
+DATA_SETS: dict[str, type[FromFiles]] = {kind.cli_name: kind for kind in (Kinetics600, BAIR, Folder, Fields)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, kind in DATA_SETS.items():
         text = (sys.modules[kind.__module__].__doc__ or "").split("\n\n")[0]
         one = subparsers.add_parser(name, help=text.split(":")[0], description=text)
-        add, usual = one.add_argument, ("train", kind.tested[0])
+        add, usual = one.add_argument, ("train", kind.test_splits[0])
         add("--source", required=True, metavar="PATH", help="where the files are")
         splits = f"of {' '.join(kind.splits)} (default: {' '.join(usual)})"
         add("--split", nargs="+", default=usual, metavar="SPLIT", help=splits)

@@ -9,7 +9,7 @@ from rollbench.config.overrides import assignment
 
 UNSTATED = (  # fields that no table of the paper states: units of work, presentation, intervals
     "training.micro_batch", "training.precision", "sampling.precision", "training.sharding", "training.recompute", "training.compile",
-    "sampling.group", "metrics", "leads", "resamples", "caption", "title", "printed",
+    "sampling.group", "metrics", "leads", "resamples", "caption", "title", "paper_name",
 )  # fmt: skip
 
 

@@ -58,11 +58,11 @@ class Scale:
     name: str
     grid: int = NO_CAP  # cells per side of the simulation
     frame_grid: int = NO_CAP  # cells per side of a frame of a flow
-    pixels: int = NO_CAP  # per side of a frame of a video
+    video_side: int = NO_CAP  # per side of a frame of a video
     frames: int = NO_CAP  # frames per trajectory
     train_clips: int = NO_CAP  # trajectories in the training split
     contexts: int = NO_CAP  # clips in the test split of a flow
-    films: int = NO_CAP  # clips in the test split of a video: each costs a pass through I3D, for every row
+    video_clips: int = NO_CAP  # clips in the test split of a video: each costs a pass through I3D, for every row
     sprites: int = NO_CAP  # shapes in the world of sprites
     micro_batch: int = NO_CAP  # windows per forward pass
     horizon: int = NO_CAP  # frames per film
@@ -77,8 +77,8 @@ class Scale:
     flow: Recipe = Recipe()
     video: Recipe = Recipe()
     looks: str = ""  # of the world of sprites; "": as the table says
-    short: bool = True  # bf16 where a table asks for it: it makes a CPU slower
-    spared: bool = True  # memory, at the cost of time: a table's `sharding` and `recompute` are heeded
+    bf16: bool = True  # bf16 where a table asks for it: it makes a CPU slower
+    save_memory: bool = True  # memory, at the cost of time: a table's `sharding` and `recompute` are heeded
     stand_in: bool = False  # what must be ingested is replaced by its stand-in, unless --data says otherwise
 
     def __post_init__(self) -> None:
@@ -91,11 +91,11 @@ class Scale:
 _CAPS: dict[str, tuple[Any, ...]] = {  #         smoke  laptop     lab
     "grid":          (  32,     32,    128),
     "frame_grid":    (  16,     16,     64),
-    "pixels":        (  16,     32,     64),
+    "video_side":    (  16,     32,     64),
     "frames":        (  12,     32,    200),
     "train_clips":   (  32,    384,  4_096),
     "contexts":      (  16,    128,    512),
-    "films":         (  12,     48,    512),
+    "video_clips":   (  12,     48,    512),
     "micro_batch":   (   6,      8,     64),
     "horizon":       (   8,     24,     48),
     "calls":         (   2,      4,     16),
@@ -106,8 +106,8 @@ _CAPS: dict[str, tuple[Any, ...]] = {  #         smoke  laptop     lab
     "seeds":         (   1,      1,      3),
     "trials":        (   4,     12,     32),
     "learning_rate": (5e-3,   5e-3,   5e-4),
-    "short":         (False, False,   True),
-    "spared":        (False, False,  False),
+    "bf16":          (False, False,   True),
+    "save_memory":   (False, False,  False),
     "stand_in":      (True,   True,  False),
 }
 _FLOW: dict[str, tuple[Any, ...]] = {  #          smoke              laptop                   lab
@@ -161,12 +161,12 @@ def _sampling(s: Sampling, caps: Scale, video: bool) -> Sampling:
         s,
         horizon=min(s.horizon, caps.horizon),
         calls_per_frame=s.calls_per_frame if s.calls <= caps.calls else caps.calls,
-        contexts=min(s.contexts, caps.films if video else caps.contexts),
+        contexts=min(s.contexts, caps.video_clips if video else caps.contexts),
         group=min(s.group, caps.group),
         samples=min(s.samples, caps.samples),
         sampler=recipe.sampler or s.sampler,
         clip=recipe.clip or s.clip,
-        precision=s.precision if caps.short else "fp32",
+        precision=s.precision if caps.bf16 else "fp32",
     )
 
 
@@ -180,18 +180,18 @@ def _capped(setting: Setting, caps: Scale) -> Setting:
     micro_batch = min(t.unit, caps.micro_batch, batch)
     sizes = {
         "grid": caps.grid,
-        "frame_grid": caps.pixels if video else caps.frame_grid,
+        "frame_grid": caps.video_side if video else caps.frame_grid,
         "frames": caps.frames,
         "least": least,
     }
-    data, stand_in, tested = (
-        value and _drawn(value.capped(**sizes), caps) for value in (setting.data, setting.stand_in, setting.tested)
+    data, stand_in, test_data = (
+        value and _drawn(value.capped(**sizes), caps) for value in (setting.data, setting.stand_in, setting.test_data)
     )
     return replace(
         setting,
         data=data,
         stand_in=stand_in,
-        tested=tested,
+        test_data=test_data,
         network=_network(setting.network, recipe),
         training=replace(
             t,
@@ -200,9 +200,9 @@ def _capped(setting: Setting, caps: Scale) -> Setting:
             batch=batch - batch % micro_batch,
             micro_batch=micro_batch,
             learning_rate=max(t.learning_rate, caps.learning_rate),
-            precision=t.precision if caps.short else "fp32",
-            sharding=t.sharding if caps.spared else "none",
-            recompute=t.recompute and caps.spared,
+            precision=t.precision if caps.bf16 else "fp32",
+            sharding=t.sharding if caps.save_memory else "none",
+            recompute=t.recompute and caps.save_memory,
         ),
         sampling=sampling,
         train_clips=min(setting.train_clips, caps.train_clips),
@@ -232,7 +232,7 @@ def _distinct(settings: Sequence[Setting]) -> tuple[Setting, ...]:
     found: dict[str, Setting] = {}
     for setting in settings:
         nameless = replace(
-            setting, name="", rows=tuple(replace(row, name="", printed="", priority=0) for row in setting.rows)
+            setting, name="", rows=tuple(replace(row, name="", paper_name="", priority=0) for row in setting.rows)
         )
         found.setdefault(canonical(nameless), setting)
     return tuple(found.values())

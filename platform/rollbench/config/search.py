@@ -64,7 +64,7 @@ class Search:
     table: Table
     base: Any
     space: tuple[Uniform | Choice, ...]
-    called: str
+    name_template: str
     proxy: Sampling
     trials: int = 32
     rungs: int = 3
@@ -112,7 +112,7 @@ class Search:
             method = replace(self.base, **found)
         except ValueError as error:
             raise UserError(f"{self.name}: candidate {number} breaks a rule: {error}") from None
-        return Row(self.called.format(label=method.label, **found), method, priority=1)
+        return Row(self.name_template.format(label=method.label, **found), method, priority=1)
 
     def steps(self, training_steps: int) -> tuple[int, ...]:
         """The optimiser steps at which the rungs lie, as many as fit."""

@@ -24,7 +24,7 @@ class Row:
     name: str
     method: Any
     priority: int
-    printed: str = ""
+    paper_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,9 @@ class Setting:
     leads: tuple[int, ...] = ()
     protocol: str = ""
     name: str = ""
-    printed: str = ""
+    paper_name: str = ""
     stand_in: Any = None
-    tested: Any = None
+    test_data: Any = None
     held_out: int = 0
 
     def __post_init__(self) -> None:

@@ -71,7 +71,7 @@ def rollout(
     moves = _moves(plan, schedule, named(sampler), context)
     done = count(1)
 
-    def called() -> None:
+    def on_call() -> None:
         if progress:
             progress(next(done), plan.calls)
 
@@ -80,7 +80,7 @@ def rollout(
     with torch.no_grad(), evaluating(denoiser):
         for member in range(sample * method.members, (sample + 1) * method.members):
             noise = FilmNoise([(seed, name, member) for name in ids], context, method.noise_scale)
-            films.append(_follow(plan, moves, denoiser, context, noise, called))
+            films.append(_follow(plan, moves, denoiser, context, noise, on_call))
     return torch.stack(films).mean(0) if len(films) > 1 else films[0]
 
 
@@ -90,7 +90,7 @@ def _follow(
     denoiser: DenoiserLike,
     context: Tensor,
     noise: FilmNoise,
-    called: Callable[[], None],
+    on_call: Callable[[], None],
 ) -> Tensor:
     n, done = plan.clean, 0
     films = context.new_empty(len(context), plan.emitted, *context.shape[2:])
@@ -106,7 +106,7 @@ def _follow(
             done += now.emit
             window = torch.cat([window[:, now.emit :], noise.fresh(now.emit)], 1)
             before = torch.cat([x_hat[:, now.emit :], torch.zeros_like(x_hat[:, : now.emit])], 1)
-        called()
+        on_call()
     return films[:, : plan.horizon]
 
 

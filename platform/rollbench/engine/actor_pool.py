@@ -73,7 +73,7 @@ class ActorPool:
     """The actors of a stage."""
 
     actors: int = 1
-    batch: int = 1  # shards per call of an actor
+    groups_per_call: int = 1  # shards per call of an actor
     gpus: float = 0.0  # of each actor
     kept: bool = False  # whether the actors persist after the stage
 
@@ -81,18 +81,18 @@ class ActorPool:
     def of_row(cls, resources: Resources, share: float = 1.0) -> ActorPool:
         """The pool of a row's stages, with at most `share` of a GPU per actor; a single actor persists from stage to stage."""
         gpus, alone = resources.gpus or 0.0, resources.max_workers == 1
-        return cls(resources.workers, resources.batch, gpus if alone else min(gpus, share), kept=alone)
+        return cls(resources.workers, resources.groups_per_call, gpus if alone else min(gpus, share), kept=alone)
 
     @classmethod
     def cluster_pool(cls, resources: Resources) -> ActorPool:
         """As many evaluators as fit, for stages that run before the rows."""
-        return cls(resources.evaluators(), resources.batch, min(resources.gpus or 0.0, EVALUATOR_GPUS))
+        return cls(resources.evaluators(), resources.groups_per_call, min(resources.gpus or 0.0, EVALUATOR_GPUS))
 
     def write(self, tool: type[ShardWriter], stage: Stage, store: Store) -> Callable[[list[Shard]], Iterable[Shard]]:
         """A function from items to file entries in order of completion, each written by `tool(stage, store)` on an actor."""
 
         def run(shards: list[Shard]) -> Iterator[Shard]:
-            parts = [shards[i : i + self.batch] for i in range(0, len(shards), self.batch)]
+            parts = [shards[i : i + self.groups_per_call] for i in range(0, len(shards), self.groups_per_call)]
             with self._actors(len(parts)) as workers:
                 sharing = Dispatcher(
                     parts,

@@ -45,7 +45,7 @@ def ingest_splits(
     value: FromFiles, source: str | Path, store: Store, progress: Progress | None = None, workers: int | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The manifests of the training and the test corpus of a data set and a source, ingested now unless they were before."""
-    stages = [CorpusStage.of(replace(value, split=split), source) for split in ("train", value.tested[0])]
+    stages = [CorpusStage.of(replace(value, split=split), source) for split in ("train", value.test_splits[0])]
     train, test = ingest(stages, store, progress or Progress(), workers)
     return train, test
 

@@ -85,7 +85,7 @@ def own_disk(path: str) -> str:
 BOOTSTRAP = "~/ray_bootstrap_config.yaml"  # what `ray up` leaves on the head node: the node types that it may start
 
 
-def room(nodes: Iterable[dict[str, float]], gpus: float) -> int:
+def capacity(nodes: Iterable[dict[str, float]], gpus: float) -> int:
     """Workers that fit on nodes with these resources. A worker is on one node, and its part of a GPU is of one GPU."""
 
     def on(node: dict[str, float]) -> int:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from rollbench.engine.nodes import _nodes, room
+from rollbench.engine.nodes import _nodes, capacity
 from rollbench.errors import UserError
 
 # A row takes whole cores: its workers compute, and its trial waits. So little for a trial that those of several drivers on one cluster,
@@ -35,20 +35,20 @@ def bounds(text: str) -> tuple[int, int]:
 class Resources:
     """How much of the cluster a row takes.
 
-    workers: training processes (the global batch stays), and actors of later stages. most: as many of them where there is room
+    workers: training processes (the global batch stays), and actors of later stages. max_workers: as many of them where there is room
     while a model trains; Ray Train then starts with those that fit, and restarts with more or fewer as nodes come and go.
-    batch: groups of films, or shards of them, handed to an actor at a time.
+    groups_per_call: groups of rollouts, or shards of them, handed to an actor at a time.
     gpus: of each of those processes; None is one where the cluster has GPUs, else none.
     """
 
     workers: int = 1
     max_workers: int = 1
-    batch: int = 1
+    groups_per_call: int = 1
     gpus: float | None = None
 
     def __post_init__(self) -> None:
-        if not 1 <= self.workers <= self.max_workers or self.batch < 1:
-            raise UserError(f"{self}: needs 1 <= workers <= most and batch >= 1; choose Resources()")
+        if not 1 <= self.workers <= self.max_workers or self.groups_per_call < 1:
+            raise UserError(f"{self}: needs 1 <= workers <= max_workers and groups_per_call >= 1; choose Resources()")
         share = self.gpus or 0.0
         if not 0 <= share < 1e6 or (share > 1 and share % 1):
             near = max(0, round(share)) if abs(share) < 1e6 else 1
@@ -71,7 +71,7 @@ class Resources:
     def check(self, nodes: Iterable[dict[str, float]]) -> None:
         """Refuse a row that nodes with these resources have no room for, instead of waiting for ever."""
         nodes = list(nodes)
-        there = room(nodes, self.gpus or 0.0)
+        there = capacity(nodes, self.gpus or 0.0)
         if self.workers <= there:
             return
         each = "a CPU" + (f" and {self.gpus:g} GPUs" if self.gpus else "")
@@ -81,14 +81,14 @@ class Resources:
                 f"the most is {there}"
             )
         words = ", ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes[:8])
-        choose = f"choose --gpus-per-worker {int(any(room([n], 1) for n in nodes))}" if self.gpus else "add a node"
+        choose = f"choose --gpus-per-worker {int(any(capacity([n], 1) for n in nodes))}" if self.gpus else "add a node"
         raise UserError(f"a worker takes {each} of one node, and no node has that ({words}); {choose}")
 
     def evaluators(self) -> int:
         """Evaluators that fit at once."""
-        return max(1, room(_nodes(), min(self.gpus or 0.0, EVALUATOR_GPUS)))
+        return max(1, capacity(_nodes(), min(self.gpus or 0.0, EVALUATOR_GPUS)))
 
     @property
     def concurrent_trials(self) -> int:
         """Trials that fit at once."""
-        return max(1, room(_nodes(), self.gpus or 0.0) // self.max_workers)
+        return max(1, capacity(_nodes(), self.gpus or 0.0) // self.max_workers)

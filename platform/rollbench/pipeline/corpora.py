@@ -72,7 +72,7 @@ class CorpusStage:
 
     @property
     def title(self) -> str:
-        return f"{self.value.called} {self.value.split}"
+        return f"{self.value.cli_name} {self.value.split}"
 
     @property
     def item_bytes(self) -> int:
@@ -133,14 +133,14 @@ def find(store: Store, value: Any) -> list[dict[str, Any]]:
 def pair(store: Store, value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """The manifests of the training and the test corpus of `value`: equal in frames, its split apart.
 
-    `value.tested` names the splits that can serve for the test, the preferred first. Raises Missing where a side is, and UserError
+    `value.test_splits` names the splits that can serve for the test, the preferred first. Raises Missing where a side is, and UserError
     where two sources have been ingested and nothing says which is meant.
     """
     found = find(store, value)
     for frames in dict.fromkeys(manifest["frames"] for manifest in found):
         sides = [
             next(filter(None, ([m for m in found if (m["frames"], m["split"]) == (frames, s)] for s in splits)), [])
-            for splits in (("train",), value.tested)
+            for splits in (("train",), value.test_splits)
         ]
         for side in sides:
             if len(side) > 1:

@@ -101,7 +101,7 @@ class Clips(Sequence[np.ndarray]):
         return self._opened[place][index - self._ends[place]]  # counted from the file's end
 
     def _open(self, file: dict[str, Any]) -> np.ndarray:
-        clips = loaded(tensor_of(_table(self._artifact, file, keep=True), "frames"), self._video)
+        clips = loaded(tensor_of(_table(self._artifact, file, cache=True), "frames"), self._video)
         if clips.shape != (file["rows"], *self.shape):
             raise Damaged(
                 f"{self._artifact.path}/{file['name']} has clips {clips.shape}, not {(file['rows'], *self.shape)}"
@@ -149,9 +149,9 @@ def _files(data: Data, store: Store, split: str) -> tuple[Artifact, list[dict[st
     return artifact, sorted(files, key=lambda f: f["name"])
 
 
-def _table(artifact: Artifact, receipt: dict[str, Any], *, keep: bool = False) -> pa.Table:
+def _table(artifact: Artifact, receipt: dict[str, Any], *, cache: bool = False) -> pa.Table:
     try:
-        return artifact.read_table(receipt, keep=keep)
+        return artifact.read_table(receipt, cache=cache)
     except Damaged as damaged:
         raise Damaged(f"{damaged}{corpora.remedy(artifact)}") from None
 

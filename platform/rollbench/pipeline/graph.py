@@ -198,7 +198,9 @@ def _setting(table: Table, setting: Setting, names: set[str]) -> SettingStages:
     test_clips = sampling.contexts + setting.held_out
     data = _data(setting.data, setting.train_clips, test_clips)
     floor_clips = sampling.contexts * sampling.samples
-    test_data = data if setting.tested is None else _data(setting.tested, max(test_clips, floor_clips), test_clips)
+    test_data = (
+        data if setting.test_data is None else _data(setting.test_data, max(test_clips, floor_clips), test_clips)
+    )
     reference = Reference(
         test_data, measures, sampling.horizon, sampling.contexts, sampling.samples, sampling.group, title="truth"
     )

@@ -128,9 +128,11 @@ def _published(table: Table, curve: Curve, lead: int | None) -> dict[str, Publis
     found = {}
     for setting in table.settings:
         for row in setting.rows:
-            words = f"{setting.printed} {row.method.label}" if setting.printed else None
+            words = f"{setting.paper_name} {row.method.label}" if setting.paper_name else None
             known = row.name in {name for name, _, _ in curve.points} and table.published
-            value = paper().get(table.published, row.printed or row.name, curve.metric, lead, words) if known else None
+            value = (
+                paper().get(table.published, row.paper_name or row.name, curve.metric, lead, words) if known else None
+            )
             if value is not None:
                 found[row.name] = value
     return found

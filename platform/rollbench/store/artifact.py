@@ -39,7 +39,7 @@ from rollbench.store.manifest import (
     plain_name,
     sha256,
 )
-from rollbench.store.redact import reason
+from rollbench.store.redact import short_message
 from rollbench.store.tensors import write_ipc
 
 MANIFEST, RECEIPT, MARK = "manifest.json", ".receipt", ".damaged"
@@ -147,7 +147,7 @@ class Artifact:
                 return False
             return True
 
-    def drop(self, name: str) -> None:
+    def delete(self, name: str) -> None:
         """Delete a file, if it is there."""
         with self.store.wrap_errors("delete", f"{self.path}/{name}"), contextlib.suppress(FileNotFoundError):
             self.store.filesystem.delete_file(f"{self.path}/{name}")
@@ -160,7 +160,7 @@ class Artifact:
     def invalidate(self, damaged: Iterable[str]) -> None:
         """Make a finished stage unfinished again and drop its damaged files, so that only those are made anew."""
         for name in (MANIFEST, *(part for file in damaged for part in (file, file + RECEIPT, file + MARK))):
-            self.drop(plain_name(name))
+            self.delete(plain_name(name))
 
     # --- reading -------------------------------------------------------------------------------------------------------------
     def exists(self) -> bool:
@@ -213,14 +213,14 @@ class Artifact:
             return None
         return value if isinstance(value, dict) else None
 
-    def read(self, receipt: Mapping[str, Any], *, keep: bool = False) -> pa.Buffer:
+    def read(self, receipt: Mapping[str, Any], *, cache: bool = False) -> pa.Buffer:
         """A file's bytes, checked against its receipt; memory-mapped where the storage is local. Raises Damaged, and sees to it that the
         next run makes the file anew.
 
         keep: what is read again and again comes from an object store once a node, and is mapped from its disk (see `cache`).
         """
         try:
-            if keep and not self.store.local:
+            if cache and not self.store.local:
                 fetch = partial(self._chunks, receipt)
                 return node_cache.open_cached(plain_name(receipt["sha256"]), receipt["bytes"], fetch)
             return self._checked(receipt)
@@ -235,7 +235,7 @@ class Artifact:
             manifest = self.manifest()
             known = manifest["files"] if manifest else [self._json(f"{name}{RECEIPT}") or {}]
             if any((f.get("name"), f.get("sha256")) == (name, receipt["sha256"]) for f in known):
-                self.put(f"{name}{MARK}", b"") if manifest else self.drop(f"{name}{RECEIPT}")
+                self.put(f"{name}{MARK}", b"") if manifest else self.delete(f"{name}{RECEIPT}")
 
     def _checked(self, receipt: Mapping[str, Any]) -> pa.Buffer:
         path = f"{self.path}/{plain_name(receipt['name'])}"
@@ -268,12 +268,12 @@ class Artifact:
                 raise Damaged(f"{path} is missing") from None
             raise
 
-    def read_table(self, receipt: Mapping[str, Any], *, keep: bool = False) -> pa.Table:
-        data = self.read(receipt, keep=keep)
+    def read_table(self, receipt: Mapping[str, Any], *, cache: bool = False) -> pa.Table:
+        data = self.read(receipt, cache=cache)
         try:
             return pa.ipc.open_file(pa.BufferReader(data)).read_all()
         except (pa.ArrowException, OSError) as error:
-            raise Damaged(f"{self.path}/{receipt['name']} is not an Arrow table ({reason(error)})") from None
+            raise Damaged(f"{self.path}/{receipt['name']} is not an Arrow table ({short_message(error)})") from None
 
     def file(self, name: str) -> dict[str, Any]:
         """The entry of a file in the manifest of a finished stage. Raises Damaged where there is none."""

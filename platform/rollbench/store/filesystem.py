@@ -21,7 +21,7 @@ import pyarrow as pa
 from pyarrow import fs as pafs
 
 from rollbench.errors import UserError
-from rollbench.store.redact import _shown, reason
+from rollbench.store.redact import _shown, short_message
 
 ATTEMPTS = 10  # of one request
 PROBE_ATTEMPTS = 3  # of the first, which finds a mistyped address: some seconds
@@ -83,7 +83,7 @@ class Storage:
             raise
         except OSError as error:
             much = "" if size is None else f" ({size:,} bytes)"
-            text = f"storage {self}: cannot {verb} {path}{much}: {reason(error, self.root)}; what is finished is kept"
+            text = f"storage {self}: cannot {verb} {path}{much}: {short_message(error, self.root)}; what is finished is kept"
             raise StorageError(error.errno, text) from error
 
     def check_writable(self) -> None:
@@ -98,7 +98,7 @@ class Storage:
             filesystem.delete_file(probe)
         except OSError as error:
             raise UserError(
-                f"storage {str(self)!r} cannot be written ({reason(error, self.root)}); choose another with --storage"
+                f"storage {str(self)!r} cannot be written ({short_message(error, self.root)}); choose another with --storage"
             ) from None
 
     def check_space(self, needed: int) -> None:
@@ -134,7 +134,7 @@ def open_storage(root: str, attempts: int = ATTEMPTS) -> tuple[pafs.FileSystem, 
         filesystem, path = pafs.FileSystem.from_uri(root)
     except (pa.ArrowInvalid, OSError) as error:
         raise UserError(
-            f"storage {_shown(root)!r} cannot be opened ({reason(error, root)}); use a folder or s3://bucket/path"
+            f"storage {_shown(root)!r} cannot be opened ({short_message(error, root)}); use a folder or s3://bucket/path"
         ) from None
     if not path.strip("/"):
         raise UserError(f"storage {_shown(root)!r} does not name a folder; use a folder or s3://bucket/path")

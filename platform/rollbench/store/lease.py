@@ -61,9 +61,9 @@ def hold_lease(artifact: Artifact, line: Callable[[str], None]) -> Iterator[bool
         beating.join()  # a touch under way would bring back the claim that is dropped here
         with contextlib.suppress(StorageError):
             if _is(artifact.get(CLAIM), mine):
-                artifact.drop(CLAIM)
+                artifact.delete(CLAIM)
                 if artifact.store.local:
-                    artifact.drop(LOCK)
+                    artifact.delete(LOCK)
 
 
 def check_node_sees(artifact: Artifact, *sources: Path) -> None:

@@ -20,7 +20,7 @@ def _shown(root: str) -> str:
     return redact(f"{scheme}://***@{place}" if ":" in user.split("/")[0] else root)
 
 
-def reason(error: BaseException, root: str = "") -> str:
+def short_message(error: BaseException, root: str = "") -> str:
     """An error of pyarrow in a few words, without secrets: its first line, and no request's number."""
     text = str(getattr(error, "strerror", None) or error).replace(root or "\0", _shown(root))
     line = (text.strip() or type(error).__name__).splitlines()[0]

@@ -27,7 +27,7 @@ from urllib.parse import quote, urlsplit
 
 from rollbench.errors import UserError
 from rollbench.store.filesystem import Storage, absolute
-from rollbench.store.redact import reason, redact
+from rollbench.store.redact import redact, short_message
 from rollbench.tracking.record import Record
 
 # Read by mlflow as it is imported: no list of migrations, no "View run at …", no telemetry, no search for git. What cannot be
@@ -286,7 +286,7 @@ def _check_server(uri: str) -> None:
 
 def _first_line(error: Exception) -> str:
     told = getattr(error, "reason", None)
-    return reason(told if isinstance(told, Exception) else error).rstrip(".")[:200]
+    return short_message(told if isinstance(told, Exception) else error).rstrip(".")[:200]
 
 
 def _digest(folder: Path) -> str:

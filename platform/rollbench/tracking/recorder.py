@@ -47,7 +47,7 @@ def table_record(stages: Pipeline, scale: str, command: str = "") -> Record:
 
 def _shared(setting: Setting) -> dict[str, Any]:
     """What the rows of a setting have in common."""
-    fields = ("data", "tested", "train_clips", "network", "training", "sampling", "metrics", "leads", "protocol")
+    fields = ("data", "test_data", "train_clips", "network", "training", "sampling", "metrics", "leads", "protocol")
     return {name: to_plain(getattr(setting, name)) for name in fields}
 
 
@@ -76,7 +76,7 @@ def trivial_records(stages: SettingStages, table: Pipeline, parent: Record, stor
     found = trivial_results(stages, table.table, parent.tags["scale"], store)
     shared = _shared(stages.setting)
     made_from = {
-        name: shared[name] for name in ("data", "tested", "train_clips", "sampling", "metrics", "leads", "protocol")
+        name: shared[name] for name in ("data", "test_data", "train_clips", "sampling", "metrics", "leads", "protocol")
     }
     for name, numbers in found.groupby("row", sort=False):
         title = ", ".join(filter(None, (str(name), stages.setting.name)))

@@ -181,16 +181,16 @@ def test_a_shard_that_is_lost_meanwhile_is_told(
 # --- names and sheets ----------------------------------------------------------------------------------------------------------
 def test_a_name_that_is_no_text_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for value, ending in ((Folder(), ".mp4"), (Kinetics600(split="val"), ".mp4"), (Fields(), ".npy")):
-        folder = tmp_path / value.called / "val"
+        folder = tmp_path / value.cli_name / "val"
         folder.mkdir(parents=True)
         np.save(folder / "other.npy", np.ones((40, 1, 2, 2), np.float32))
         for name in (b"caf\xe9", b"other"):
             path = os.fsencode(folder) + b"/" + name + ending.encode()
             with open(path, "wb") as file:
                 np.save(file, np.ones((40, 1, 2, 2), np.float32))
-        more = ["--dims", "time", "channel", "y", "x"] if value.called == "fields" else []
-        more += ["--split", "val"] if value.called == "kinetics600" else []
-        assert main(["ingest", value.called, "--source", str(tmp_path / value.called), "--dry-run", *more]) == 2
+        more = ["--dims", "time", "channel", "y", "x"] if value.cli_name == "fields" else []
+        more += ["--split", "val"] if value.cli_name == "kinetics600" else []
+        assert main(["ingest", value.cli_name, "--source", str(tmp_path / value.cli_name), "--dry-run", *more]) == 2
         assert "caf\\udce9" in (told := capsys.readouterr().err) and "is no UTF-8; rename it" in told
         assert told.count("\n") == 1
 

@@ -51,7 +51,7 @@ class BAIR(FromFiles):
     frames: int = option(LENGTH, "frames per clip, at most 30")
 
     kind: ClassVar[str] = "video"
-    called: ClassVar[str] = "bair"
+    cli_name: ClassVar[str] = "bair"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -85,27 +85,27 @@ class FromFiles:
     split: str = "train"
 
     splits: ClassVar[tuple[str, ...]] = ("train", "test")
-    tested: ClassVar[tuple[str, ...]] = ("test",)
-    called: ClassVar[str]
+    test_splits: ClassVar[tuple[str, ...]] = ("test",)
+    cli_name: ClassVar[str]
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
             value, choices = getattr(self, f.name), self.splits if f.name == "split" else f.metadata.get("choices")
             if choices and value not in choices:
-                raise UserError(f"{self.called}: {f.name} {value!r} is unknown; {did_you_mean(str(value), choices)}")
+                raise UserError(f"{self.cli_name}: {f.name} {value!r} is unknown; {did_you_mean(str(value), choices)}")
             if isinstance(f.default, float):
                 object.__setattr__(self, f.name, float(value))  # 0 and 0.0 are one key
             if isinstance(f.default, int) and value < (least := f.metadata["least"]):
-                raise UserError(f"{self.called}: {f.name} = {value} is below {least}; the smallest is {least}")
+                raise UserError(f"{self.cli_name}: {f.name} = {value} is below {least}; the smallest is {least}")
 
     @property
     def command(self) -> str:
         """The command that ingests this data set."""
-        return self.command_for("PATH", "train", self.tested[0])
+        return self.command_for("PATH", "train", self.test_splits[0])
 
     def command_for(self, source: str, *splits: str) -> str:
         """The command that ingests some splits of a source."""
-        words = [f"rollbench ingest {self.called} --source {source} --split {' '.join(splits)}"]
+        words = [f"rollbench ingest {self.cli_name} --source {source} --split {' '.join(splits)}"]
         for f in dataclasses.fields(self):
             value = getattr(self, f.name)
             if f.name != "split" and value != f.default:

@@ -55,7 +55,7 @@ class Fields(FromFiles):
     kind: str = option("field", "a flow is two channels of velocity", ("field", "flow"))
     test_fraction: float = option(0.1, "share of the trajectories that is kept for testing, from 0 to 1")
 
-    called: ClassVar[str] = "fields"
+    cli_name: ClassVar[str] = "fields"
 
     def __post_init__(self) -> None:
         super().__post_init__()

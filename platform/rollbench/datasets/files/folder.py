@@ -24,7 +24,7 @@ class Folder(Videos):
 
     test_fraction: float = option(0.1, "share of the videos that is kept for testing, from 0 to 1")
 
-    called: ClassVar[str] = "folder"
+    cli_name: ClassVar[str] = "folder"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -34,9 +34,9 @@ class Kinetics600(Videos):
     """Clips uint8 [frames, size, size, 3], with the fields of `Videos`: size in cells, stride, frames, clips of each video, crop, filter,
     check, and fps for videos that do not say theirs."""
 
-    called: ClassVar[str] = "kinetics600"
+    cli_name: ClassVar[str] = "kinetics600"
     splits: ClassVar[tuple[str, ...]] = tuple(CALLED)
-    tested: ClassVar[tuple[str, ...]] = ("val", "test")
+    test_splits: ClassVar[tuple[str, ...]] = ("val", "test")
 
     def listed(self, root: Path) -> Source:
         require_folder(root, "Kinetics' videos")

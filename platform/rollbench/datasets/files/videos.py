@@ -41,7 +41,7 @@ class Videos(FromFiles):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.fps < math.inf:
-            raise UserError(f"{self.called}: fps = {self.fps} must be positive and finite; 25 is usual")
+            raise UserError(f"{self.cli_name}: fps = {self.fps} must be positive and finite; 25 is usual")
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:
@@ -56,7 +56,7 @@ class Videos(FromFiles):
         return replace(self, size=min(self.size, frame_grid), frames=min(self.frames, least))
 
     def describe(self) -> str:
-        return f"{self.frames} frames of {self.size}x{self.size} at stride {self.stride}, videos of {self.called}"
+        return f"{self.frames} frames of {self.size}x{self.size} at stride {self.stride}, videos of {self.cli_name}"
 
     def paths(self, root: Path, item: Item) -> list[Path]:
         """The file of a video, or the images that are its frames."""
