@@ -14,8 +14,9 @@ from rollbench.engine.actor_pool import ActorPool
 from rollbench.engine.resources import Resources
 from rollbench.engine.search import RESAMPLES, race, winner
 from rollbench.pipeline.frames import check_ingested
-from rollbench.pipeline.graph import Missing, Pipeline, RowStages, Stage, clear_stale, missing
+from rollbench.pipeline.graph import Pipeline, RowStages, Stage
 from rollbench.pipeline.measures import VideoDistance
+from rollbench.pipeline.pending import Missing, clear_stale, missing
 from rollbench.pipeline.run_context import RunContext
 from rollbench.pipeline.search_graph import SearchPipeline
 from rollbench.progress import Progress, duration
@@ -77,9 +78,9 @@ def _make(
     """Run the missing stages on Ray: the data, the reference, then the rows as trials."""
 
     with cluster.cluster():
-        from rollbench.engine.evaluate import cache_i3d_weights, evaluate_reference
+        from rollbench.engine.evaluate import cache_i3d_weights, evaluate_reference, extract
         from rollbench.engine.run_stage import run_stage
-        from rollbench.engine.score import score_trivial
+        from rollbench.engine.score import score, score_trivial
         from rollbench.engine.simulate import ingest
         from rollbench.engine.trials import run_rows
 
@@ -97,6 +98,10 @@ def _make(
         groups = [g for g in stages.by_model() if any(w in pending for row in g for w in row.stages())]
         if groups:
             run_rows(groups, pending, store, resources, progress, on_done)
+        pool = ActorPool.cluster_pool(resources)
+        for entry in stages.entries:
+            run_stage(entry.features, pending, store, progress, lambda w: extract(w, store, progress, pool))
+            run_stage(entry.results, pending, store, progress, lambda w: cluster.call(score, w, store))
 
 
 def search(stages: SearchPipeline, place: RunContext, mlflow: str, *, resources: Resources, progress: Progress) -> Path:

@@ -17,7 +17,7 @@ from matplotlib.ticker import NullLocator
 from reports.figures.axes import DASHES, band, blank, legend, method, style, values
 from reports.figures.metadata import of_setting
 from reports.figures.theme import DARK, LIGHT, LineStyle, Theme, line_styles, save, themed
-from reports.model.cells import Cell, cells
+from reports.model.cells import COMPETING, KINDS, Cell, cells
 from reports.model.metrics import METRICS
 from reports.model.published import Published
 from rollbench.errors import UserError
@@ -64,7 +64,7 @@ def _curves(results: pd.DataFrame, metric: str, order: Sequence[str]) -> list[li
     for cell in (cell for of in settings.values() for cell in of.values()):
         by_row.setdefault(cell.row, []).append(cell)
     position = {row: number for number, row in enumerate(order)}
-    rank = {"method": 0, "baseline": 1, "floor": 2}
+    rank = {kind: number for number, kind in enumerate(KINDS)}
     rows = sorted(by_row, key=lambda row: (rank[by_row[row][0].kind], position.get(row, len(position)), row))
     return [sorted(by_row[row], key=lambda cell: cell.lead or 0) for row in rows]
 
@@ -76,12 +76,12 @@ def _draw(
     metric = curves[0][0].metric
     with themed(theme):
         figure, axes = blank()
-        methods = [curve for curve in curves if curve[0].kind == "method"]
+        methods = [curve for curve in curves if curve[0].kind in COMPETING]
         for index, curve in enumerate(methods):
             shift = 1.018 ** (index - (len(methods) - 1) / 2)  # so that the intervals of rows do not overlap
             x = [(cell.lead or 0) * shift for cell in curve]
             method(axes, x, curve, curve[0].row, chosen[curve[0].row], theme)
-        others = [curve for curve in curves if curve[0].kind != "method"]
+        others = [curve for curve in curves if curve[0].kind not in COMPETING]
         for curve, dash in zip(others, cycle(DASHES), strict=False):
             band(axes, [cell.lead or 0 for cell in curve], curve, theme, dash)
         for level, text in LEVELS.get(metric, {}).items():

@@ -19,10 +19,12 @@ from reports.model.metrics import METRICS
 from reports.model.seeds import Floats, pool
 from rollbench.errors import UserError, did_you_mean
 
-KINDS = ("method", "baseline", "floor")
+KINDS = ("method", "entry", "baseline", "floor")
+COMPETING = ("method", "entry")  # the kinds among which the best is marked
 DATA = ("real", "part", "own", "stand-in", "simulated")
 ARTEFACTS: Mapping[str, tuple[str, ...]] = {  # required of a number, by the kind of its row
     "method": ("evaluator", "data_key", "model_key", "rollouts_key", "results_key", "commit"),
+    "entry": ("evaluator", "data_key", "rollouts_key", "results_key", "commit"),
     "baseline": ("evaluator", "data_key", "results_key", "commit"),
     "floor": ("evaluator", "data_key", "results_key", "commit"),
 }

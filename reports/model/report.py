@@ -12,7 +12,7 @@ from typing import Any
 
 from evaluators.uncertainty import interval
 from reports.model import claims
-from reports.model.cells import Cell, Cells
+from reports.model.cells import COMPETING, Cell, Cells
 from reports.model.claims import ClaimVerdict, paired
 from reports.model.metrics import METRICS, MetricText
 from reports.model.published import Paper, Published
@@ -139,7 +139,7 @@ def paper_key(setting: Setting, row: Row) -> tuple[str, str | None]:
 
 
 def arrange(table: Table, notes: Mapping[str, Notes], cells: Mapping[str, Cells], paper: Paper, **texts: Any) -> Report:
-    """The report of a table: rows in its order, methods before baselines before the floor.
+    """The report of a table: rows in its order, methods before entries before baselines before the floor.
 
     notes, cells: by the setting's name. texts: the further fields of `Report`. Raises UserError for a table that cannot be
     printed and for results that the table does not name.
@@ -201,7 +201,9 @@ def _order(table: Table, setting: Setting, cells: Cells) -> list[str]:
             raise UserError(
                 f"{table.name}: results of the row {row!r}, which the table does not name; {did_you_mean(row, methods)}"
             )
-    others = [row for kind in ("baseline", "floor") for row in sorted(r for r, k in kinds.items() if k == kind)]
+    others = [
+        row for kind in ("entry", "baseline", "floor") for row in sorted(r for r, k in kinds.items() if k == kind)
+    ]
     return [row for row in methods if row in kinds] + [row for row in others if row not in methods]
 
 
@@ -252,9 +254,9 @@ def _setting_of(settings: Iterable[Setting], published: Published) -> Setting | 
 
 def _best(cell: Cell, cells: Cells) -> bool:
     """Whether a method is the best of its column, or the interval of its paired difference to the best contains 0."""
-    if cell.kind != "method" or not METRICS[cell.metric].lowest_is_best:
+    if cell.kind not in COMPETING or not METRICS[cell.metric].lowest_is_best:
         return False
-    rivals = [c for c in cells.values() if (c.kind, c.metric, c.lead) == ("method", cell.metric, cell.lead)]
+    rivals = [c for c in cells.values() if c.kind in COMPETING and (c.metric, c.lead) == (cell.metric, cell.lead)]
     best = min(rivals, key=lambda c: c.value)
     if cell is best or len(rivals) < 2:
         return cell is best and len(rivals) > 1

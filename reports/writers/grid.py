@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from reports.format import bounds, printed
-from reports.model.cells import Cell
+from reports.model.cells import COMPETING, Cell
 from reports.model.published import Published
 from reports.model.report import Block, Reference, TableRow
 from reports.model.verdict import Verdict
@@ -56,9 +56,9 @@ class Grid:
 
 
 def grid(block: Block) -> Grid:
-    """The block as rows: methods, rows that only the paper has, baselines, the floor."""
+    """The block as rows: methods, entries, rows that only the paper has, baselines, the floor."""
     paper = block.leads == (None,) and any(map(any, block.published))
-    methods = [row for row in block.rows if row.kind == "method"]
+    methods = [row for row in block.rows if row.kind in COMPETING]
     rows = [line for row in methods for line in _rows(block, row, paper)]
     rows += [_reference(block, reference) for reference in block.references]
     rows += [line for row in block.rows[len(methods) :] for line in _rows(block, row, paper)]
@@ -72,9 +72,10 @@ def _rows(block: Block, row: TableRow, paper: bool) -> list[Row]:
     ours = tuple(_ours(cell, best) for cell, best in zip(row.cells, row.best, strict=True))
     theirs = tuple(_theirs(p, verdict) for p, verdict in zip(row.published, row.verdicts, strict=True))
     key, ends = (block.setting.name, row.name), tuple(phrases.row_ends(row))
+    name = f"{row.name} (entered)" if row.kind == "entry" else row.name
     if block.leads == (None,):
-        return [Row(row.name, OURS, row.kind, key, ours + theirs * paper, ends)]
-    rows = [Row(row.name, OURS, row.kind, key, ours, ends)]
+        return [Row(name, OURS, row.kind, key, ours + theirs * paper, ends)]
+    rows = [Row(name, OURS, row.kind, key, ours, ends)]
     if any(row.published):
         verdicts = {cell.verdict for cell in theirs} - {""}
         common = verdicts.pop() if len(verdicts) == 1 else ""  # printed once, in the row's name

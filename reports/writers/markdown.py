@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from reports.figures.metadata import caption
+from reports.model.cells import COMPETING
 from reports.model.claims import relation
 from reports.model.report import Report
 from reports.writers import phrases
@@ -65,7 +66,7 @@ def _grid(block: Grid) -> str:
     header = ["", *(f"{name} ({time})" if time else name for name, time in block.headers), *block.ends]
     rows = []
     for row in block.rows:
-        plain = row.role == OURS and row.kind == "method"
+        plain = row.role == OURS and row.kind in COMPETING
         mark = "↳ " if row.role == THEIRS else ""
         name = escape(row.name) if plain else f"*{mark}{escape(row.name)}*"
         rows.append([name, *map(_cell, row.cells), *row.ends])

@@ -10,6 +10,7 @@ from typing import Any
 
 from reports.format import bounds, count, duration, memory, numeral
 from reports.model import verdict
+from reports.model.cells import COMPETING
 from reports.model.claims import AtLead, ClaimVerdict
 from reports.model.metrics import METRICS
 from reports.model.report import Block, Report, TableRow
@@ -67,7 +68,7 @@ def headline(report: Report) -> list[str]:
 
 def _best(report: Report, block: Block) -> str:
     last = [(row, cell) for row in block.rows if (cell := row.cells[-1]) is not None]
-    methods = sorted((cell.value, row.name, cell) for row, cell in last if row.kind == "method")
+    methods = sorted((cell.value, row.name, cell) for row, cell in last if row.kind in COMPETING)
     if not methods:
         return ""
     _, best, cell = methods[0]
@@ -99,11 +100,11 @@ def row_ends(row: TableRow) -> list[str]:
 
 
 def costs(report: Report) -> list[list[str]]:
-    """A row of COST_HEADER for each method; sums over seeds."""
+    """A row of COST_HEADER for each method and entry; sums over seeds."""
     rows = []
     for (_, name), row in report.rows.items():
         cell = row.first
-        if row.kind == "method":
+        if row.kind in COMPETING:
             steps = "–" if cell.train_steps is None else str(cell.train_steps)
             hours = numeral(((cell.train_seconds or 0) + (cell.seconds or 0)) / 3600)
             spent = [duration(cell.train_seconds), duration(cell.seconds), hours, memory(cell.peak_memory_bytes)]
@@ -151,6 +152,11 @@ def legend(report: Report) -> list[str]:
     if report.published:
         first = report.published[0]
         parts.append(f"Values of “the paper” are as printed ({first.paper}, Table {first.table}). {verdict.RULE}")
+    if any(row.kind == "entry" for row in report.rows.values()):
+        parts.append(
+            "Rows marked “entered” are samples that were made elsewhere from the same contexts. They are scored like all "
+            "others; their calls, parameters and training time are as stated by their authors."
+        )
     if any(block.references for block in report.blocks):
         parts.append(
             "Rows marked “published” are in the paper only: methods of other authors, and rows that we do not run."

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from rollbench.errors import UserError
 from rollbench.pipeline.corpora import KIND, manifests
-from rollbench.pipeline.graph import Data, clear_stale, missing
+from rollbench.pipeline.graph import Data
+from rollbench.pipeline.pending import clear_stale, missing
 from rollbench.store.artifact import MANIFEST, RECEIPT, Artifact, Damaged, Store
 from rollbench.store.manifest import checksum
 from rollbench.store.tensors import tensor_column

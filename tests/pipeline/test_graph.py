@@ -8,7 +8,8 @@ import pytest
 from experiments.table8 import TABLE
 from rollbench.config.scale import at_scale, scale
 from rollbench.pipeline.estimate import missing_bytes, stage_bytes, storage_bytes
-from rollbench.pipeline.graph import Pipeline, build_pipeline, clear_stale, missing
+from rollbench.pipeline.graph import Pipeline, build_pipeline
+from rollbench.pipeline.pending import clear_stale, missing
 from rollbench.store.artifact import Store
 
 SMOKE = at_scale(TABLE, scale("smoke"))

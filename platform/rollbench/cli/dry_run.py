@@ -16,7 +16,8 @@ from rollbench.pipeline.estimate import (
     seconds_of_data,
     storage_bytes,
 )
-from rollbench.pipeline.graph import Pipeline, missing
+from rollbench.pipeline.graph import Pipeline
+from rollbench.pipeline.pending import missing
 from rollbench.pipeline.search_graph import SearchPipeline
 from rollbench.progress import duration
 from rollbench.store.artifact import Store

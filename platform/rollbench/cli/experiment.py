@@ -180,7 +180,11 @@ def plan(
     names = _row_names(planned, options.rows, default)
     stages = build_pipeline(planned, names)
     if not options.dry_run:
-        stages = build_pipeline(resolve_data(requested, table, source, store), names)
+        from rollbench.pipeline.entries import entries_of
+
+        stages = build_pipeline(
+            resolve_data(requested, table, source, store), names, lambda setting: entries_of(setting, store)
+        )
     return stages, stage_bytes(stages)
 
 

@@ -8,6 +8,9 @@
     rollbench compare RUN RUN                              show recorded runs side by side
     rollbench track                                        send pending results to a tracking server
     rollbench fvd REAL/ FAKE/                              score two folders of videos
+    rollbench contexts table8 --out contexts/              write the contexts of a table for a model that is trained elsewhere
+    rollbench enter table8 --samples mine/ --name Mine     score its samples as a row of that table
+    rollbench entries table8                               list or remove entries
 
 Exit codes: 0 success; 1 a row failed; 2 invalid input (one line names the rule); 130 stopped by Ctrl-C.
 """
@@ -20,7 +23,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from types import ModuleType
 
-from rollbench.cli import compare, ingest, inspect, track
+from rollbench.cli import compare, entries, ingest, inspect, track
 from rollbench.cli.errors import Parser, argv, fail, run_guarded
 from rollbench.errors import UserError, did_you_mean
 from rollbench.store.provenance import commit
@@ -41,14 +44,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser(prog="rollbench", description="Experiments and benchmarks for generative models of sequences.")
     parser.add_argument("--version", action="store_true", help="print the version")
     subparsers = parser.add_subparsers(dest="command", parser_class=Parser)
-    one = subparsers.add_parser(
-        "reproduce",
-        help="make a table or figure of the paper, or another experiment",
-        usage="rollbench reproduce EXPERIMENT [options]",
-        epilog="rollbench reproduce EXPERIMENT --help lists the options of that one",
-        add_help=False,  # the experiment parses all options after its name, --help too
-    )
-    one.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="one of " + ", ".join(EXPERIMENTS))
+    of_experiment = {"reproduce": "make a table or figure of the paper, or another experiment", **entries.HELPS}
+    parsers = {}
+    for name, text in of_experiment.items():
+        parsers[name] = subparsers.add_parser(
+            name,
+            help=text,
+            usage=f"rollbench {name} EXPERIMENT [options]",
+            epilog=f"rollbench {name} EXPERIMENT --help lists the options",
+            add_help=False,  # options after the experiment's name, --help too, are parsed by the command
+        )
+        parsers[name].add_argument(
+            "experiment", nargs="?", metavar="EXPERIMENT", help="one of " + ", ".join(EXPERIMENTS)
+        )
     for name, command in COMMANDS.items():
         command.add_arguments(subparsers.add_parser(name, help=command.HELP))
     fvd.add_arguments(subparsers.add_parser("fvd", help="the Fréchet video distance of two folders of videos"))
@@ -56,11 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command is None and not rest:
         print(f"rollbench {_version()}" if options.version else parser.format_help())
         return 0
-    if options.command == "reproduce":
+    if options.command in parsers:
         if options.experiment is None and {"-h", "--help"} & set(rest):
-            one.print_help()
+            parsers[options.command].print_help()
             return 0
-        return _reproduce(options.experiment or "", rest)
+        return _with_experiment(options.command, options.experiment or "", rest)
     if rest:
         parser.error(f"unknown arguments {' '.join(rest)}")
     if options.command == "fvd":
@@ -76,11 +84,13 @@ def _version() -> str:
         return f"(not installed), commit {commit()}"
 
 
-def _reproduce(name: str, rest: Sequence[str]) -> int:
+def _with_experiment(command: str, name: str, rest: Sequence[str]) -> int:
     if not name:
-        return fail(UserError(f"reproduce needs the name of an experiment; {did_you_mean(name, EXPERIMENTS)}"))
+        return fail(UserError(f"{command} needs the name of an experiment; {did_you_mean(name, EXPERIMENTS)}"))
     if name not in EXPERIMENTS:
         return fail(UserError(f"unknown experiment {name!r}; {did_you_mean(name, EXPERIMENTS)}"))
+    if command != "reproduce":
+        return entries.main(command, name, rest)
     return int(importlib.import_module(f"experiments.{name}").main(rest))
 
 

@@ -34,7 +34,7 @@ def add_tracking_uri(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser, out: str = "where reports go") -> None:
     from rollbench.config.scale import SCALES
 
     add = parser.add_argument
@@ -53,7 +53,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="'real' (ingested before), 'stand-in' (generated here), fields:PATH or folder:PATH (ingested now), "
         "corpora:TRAIN,TEST (two that were ingested, by their keys); default: the scale's own",
     )
-    add_out(parser)
+    add_out(parser, out)
     add_tracking_uri(parser)
     add(
         "--workers",

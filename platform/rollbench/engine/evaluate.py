@@ -77,9 +77,8 @@ class RolloutFeatures(Evaluator):
     def films(self, item: dict[str, Any]) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
         receipt = {"name": item["name"], "bytes": item["bytes"], "sha256": item["sha256"]}
         films = loaded(tensor_of(self.rollouts.artifact(self.store).read_table(receipt), "frames"), self.video)
-        sampling = self.rollouts.sampling
-        films = _by_clip(films, sampling.samples)
-        first = int(item["name"].split("-")[1].removesuffix(".arrow")) * sampling.group
+        films = _by_clip(films, self.rollouts.samples)
+        first = int(item["name"].split("-")[1].removesuffix(".arrow")) * self.rollouts.group
         ids, truth, past = self.real("test", first, len(films))
         return ids, films, truth, past[:, None]
 

@@ -30,8 +30,9 @@ from rollbench.engine.simulate import ingest
 from rollbench.engine.train import TrainingSegment, train
 from rollbench.engine.trials import TrialCallback, TrialProgress, failure, run_trials
 from rollbench.pipeline.frames import check_ingested
-from rollbench.pipeline.graph import HISTORY, clear_stale, missing
+from rollbench.pipeline.graph import HISTORY
 from rollbench.pipeline.measures import EnsembleScores, EvalBatch, number
+from rollbench.pipeline.pending import clear_stale, missing
 from rollbench.pipeline.search_graph import Rung, SearchPipeline
 from rollbench.progress import Progress
 from rollbench.store.artifact import Artifact, Store

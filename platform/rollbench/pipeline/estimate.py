@@ -18,7 +18,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from rollbench.models.layers import Block
 from rollbench.models.uvit import UViT
 from rollbench.pipeline.cpus import processors
-from rollbench.pipeline.graph import Data, Pipeline, RowStages, Stage, missing
+from rollbench.pipeline.graph import Data, Pipeline, RowStages, Stage
+from rollbench.pipeline.pending import missing
 from rollbench.store.artifact import Store
 
 # FLOP/s that a well-fed H200 sustains on such networks: an assumption, stated wherever it is used. There fp32 is TF32.

@@ -116,6 +116,16 @@ def clips_of(data: Data, store: Store, split: str, limit: int | None = None) -> 
     return Clips(*_files(data, store, split), is_video(data), asked if limit is None else min(asked, limit), shape)
 
 
+def clip_ids(data: Data, store: Store, split: str, limit: int) -> list[str]:
+    """The names of the first `limit` clips of a split."""
+    artifact, files = _files(data, store, split)
+    ids: list[str] = []
+    for entry in files:
+        if len(ids) < limit:
+            ids += _table(artifact, entry, cache=True).column("clip_id").to_pylist()
+    return ids[:limit]
+
+
 def read_range(data: Data, store: Store, split: str, first: int, count: int) -> Split:
     """The clips first … first + count − 1 of a split, reading no more files than hold them."""
     artifact, files = _files(data, store, split)

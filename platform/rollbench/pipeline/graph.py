@@ -9,8 +9,8 @@ A stage is a frozen value whose fields are its configuration and its upstream st
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -22,7 +22,17 @@ from rollbench.store.artifact import Artifact, Store
 
 HISTORY, RESULTS = "history.json", "results.parquet"  # files of a model, of results
 # A stage's version is part of its key: raise it when the numbers that the stage makes change, and say so in CHANGELOG.md.
-VERSIONS = {"data": 2, "model": 3, "rollouts": 3, "reference": 2, "features": 2, "results": 2, "rung": 2, "search": 2}
+VERSIONS = {
+    "data": 2,
+    "model": 3,
+    "rollouts": 3,
+    "reference": 2,
+    "features": 2,
+    "results": 2,
+    "rung": 2,
+    "search": 2,
+    "entry": 1,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,13 +106,36 @@ class Rollouts(Stage):
     seed: int
     first: int = 0  # index of the first test clip
 
+    @property
+    def samples(self) -> int:
+        """Samples per clip."""
+        return self.sampling.samples
+
+    @property
+    def group(self) -> int:
+        """Clips per file."""
+        return self.sampling.group
+
+
+@dataclass(frozen=True, eq=False)
+class Entry(Stage):
+    """Samples that were made outside of this project from the contexts of test clips, stored like `Rollouts`."""
+
+    kind = "entry"
+    test_data: Data
+    horizon: int
+    contexts: int
+    samples: int  # per clip
+    group: int  # clips per file
+    digest: str  # sha256 of all samples, in the order of clips and samples
+
 
 @dataclass(frozen=True, eq=False)
 class Features(Stage):
     """What the measures keep of each sample."""
 
     kind = "features"
-    rollouts: Rollouts
+    rollouts: Rollouts | Entry
     test_data: Data
     measures: tuple[Measure, ...]
     horizon: int
@@ -148,6 +181,22 @@ class RowStages:
 
 
 @dataclass(frozen=True)
+class EntryStages:
+    """The stages behind one entry, which are scored like those of a row."""
+
+    setting: Setting
+    name: str
+    rollouts: Entry
+    features: Features
+    results: Results
+    facts: Mapping[str, Any] = field(default_factory=dict)  # stated by the author: costs and a URL
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages to compute; the entry itself cannot be made again."""
+        return (self.features, self.results)
+
+
+@dataclass(frozen=True)
 class SettingStages:
     """The stages behind the rows of one setting."""
 
@@ -157,6 +206,7 @@ class SettingStages:
     reference: Reference
     trivial: Results  # trivial forecasts and the floor
     rows: tuple[RowStages, ...]
+    entries: tuple[EntryStages, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -170,6 +220,10 @@ class Pipeline:
     def rows(self) -> tuple[RowStages, ...]:
         return tuple(row for setting in self.settings for row in setting.rows)
 
+    @property
+    def entries(self) -> tuple[EntryStages, ...]:
+        return tuple(entry for setting in self.settings for entry in setting.entries)
+
     def shared(self) -> tuple[Stage, ...]:
         """What the rows of a setting share, each stage once, each after those it reads."""
         stages = (w for s in self.settings for w in (s.data, s.test_data, s.reference, s.trivial))
@@ -177,7 +231,8 @@ class Pipeline:
 
     def stages(self) -> Iterator[Stage]:
         """Every stage once, each after those it reads. Rows may share a model."""
-        yield from dict.fromkeys((*self.shared(), *(w for row in self.rows for w in row.stages())))
+        branches: tuple[RowStages | EntryStages, ...] = (*self.rows, *self.entries)
+        yield from dict.fromkeys((*self.shared(), *(stage for branch in branches for stage in branch.stages())))
 
     def by_model(self) -> list[tuple[RowStages, ...]]:
         """The rows grouped by the model they share, largest window first: the trials of the table."""
@@ -187,10 +242,13 @@ class Pipeline:
         return sorted((tuple(g) for g in groups.values()), key=lambda g: -g[0].row.method.window)
 
 
-def build_pipeline(table: Table, names: Sequence[str]) -> Pipeline:
-    """The graph of the rows called `names`, one branch for each of the table's seeds."""
+def build_pipeline(
+    table: Table, names: Sequence[str], entries: Callable[[SettingStages], tuple[EntryStages, ...]] = lambda _: ()
+) -> Pipeline:
+    """The graph of the rows called `names`, one branch for each of the table's seeds, and of the entries of each setting."""
     settings = (_setting(table, setting, set(names)) for setting in table.settings)
-    return Pipeline(table, tuple(s for s in settings if s.rows))
+    entered = (replace(setting, entries=entries(setting)) for setting in settings)
+    return Pipeline(table, tuple(setting for setting in entered if setting.rows or setting.entries))
 
 
 def _setting(table: Table, setting: Setting, names: set[str]) -> SettingStages:
@@ -227,40 +285,3 @@ def _row(setting: Setting, row: Row, seed: int, data: Data, reference: Reference
 
 def _data(value: Any, train: int, test: int) -> Data:
     return Data(value, train, test, title=value.describe())
-
-
-@dataclass(frozen=True)
-class Missing:
-    """Why a stage must be made: nothing there, files damaged, or something upstream is to be made anew."""
-
-    reason: str
-    damaged: tuple[str, ...] = ()
-    stale: bool = False
-
-
-def missing(stages: Iterable[Stage], store: Store, *, look: bool = True) -> dict[Stage, Missing]:
-    """The stages still to be made, each with its reason; `stages` must come in the order of `Pipeline.stages`.
-
-    look: for damage, which takes reading what is finished.
-    """
-    found: dict[Stage, Missing] = {}
-    for stage in stages:
-        artifact = stage.artifact(store)
-        upstream = next((other for other in stage.upstream.values() if other in found), None)
-        if artifact.manifest() is None:
-            found[stage] = Missing("not made yet")
-        elif upstream is not None:
-            found[stage] = Missing(f"its {upstream.kind} is to be made", stale=True)
-        elif look and (damage := artifact.damage()):
-            found[stage] = Missing("; ".join(damage.values()), damaged=tuple(damage))
-    return found
-
-
-def clear_stale(found: dict[Stage, Missing], store: Store) -> None:
-    """Make room for the stages that are to be made: stale ones go whole, of a damaged one only the damaged files."""
-    for stage, why in found.items():
-        artifact = stage.artifact(store)
-        if why.stale:
-            artifact.remove()
-        elif why.damaged:
-            artifact.invalidate(why.damaged)

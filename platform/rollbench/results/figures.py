@@ -17,7 +17,7 @@ from reports.model.published import Published, paper
 from rollbench.config.table import Curve, Figure, Table
 from rollbench.physics.frames import vorticity
 from rollbench.pipeline.frames import loaded, read_range
-from rollbench.pipeline.graph import Pipeline, RowStages, SettingStages
+from rollbench.pipeline.graph import EntryStages, Pipeline, RowStages, SettingStages
 from rollbench.pipeline.run_context import RunContext
 from rollbench.store.artifact import Store
 from rollbench.store.tensors import tensor_of
@@ -55,7 +55,8 @@ def pictures(stages: Pipeline, results: pd.DataFrame, place: RunContext, figure:
 def _over_leads(
     stage: SettingStages, results: pd.DataFrame, metrics: Sequence[str], published: str, out: Path, tail: str
 ) -> list[Path]:
-    setting, rows = stage.setting, tuple(row.name for row in stage.setting.rows)
+    setting = stage.setting
+    rows = (*(row.name for row in setting.rows), *(entry.name for entry in stage.entries))
     figures: list[Path] = []
     for metric in metrics:
         if METRICS[metric].whole or len(setting.leads) < 2:
@@ -156,6 +157,7 @@ def _films(stage: SettingStages, store: Store, shows: str, given: int) -> Mappin
     past = clip[len(clip) - horizon - given : len(clip) - horizon]
     pictured = [row for row in stage.rows if row.seed == stage.rows[0].seed][:PICTURED]
     films = {"truth": clip[-horizon:]} | {row.row.name: _film(row, store) for row in pictured}
+    films |= {entry.name: _film(entry, store) for entry in stage.entries[: PICTURED - len(pictured)]}
     return {
         name: as_drawn(np.ascontiguousarray(np.concatenate([past, film])), stage.setting.data.kind, shows)
         for name, film in films.items()
@@ -169,7 +171,7 @@ def as_drawn(film: np.ndarray, kind: str, shows: str) -> np.ndarray:
     return vorticity(film) if kind == "flow" and shows == "vorticity" else film[:, 0]
 
 
-def _film(row: RowStages, store: Store) -> np.ndarray:
+def _film(row: RowStages | EntryStages, store: Store) -> np.ndarray:
     artifact = row.rollouts.artifact(store)
     first = (artifact.manifest() or {})["files"][0]
     return loaded(tensor_of(artifact.read_table(first), "frames"), row.setting.data.kind == "video")[SHOWN]

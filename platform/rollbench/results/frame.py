@@ -11,7 +11,7 @@ import pyarrow.parquet
 
 from rollbench.config.table import Setting, Table
 from rollbench.datasets.ingested import Ingested
-from rollbench.pipeline.graph import HISTORY, RESULTS, Pipeline, RowStages, SettingStages, Stage
+from rollbench.pipeline.graph import HISTORY, RESULTS, EntryStages, Pipeline, RowStages, SettingStages, Stage
 from rollbench.store.artifact import Store
 
 
@@ -22,13 +22,14 @@ def table_results(stages: Pipeline, scale: str, store: Store) -> pd.DataFrame:
         for setting in stages.settings
         for frame in (
             *(row_results(row, setting, stages.table.name, scale, store) for row in setting.rows if _done(row, store)),
+            *(entry_results(e, setting, stages.table.name, scale, store) for e in setting.entries if _done(e, store)),
             trivial_results(setting, stages.table, scale, store),
         )
     ]
     return pd.concat(frames, ignore_index=True)
 
 
-def _done(row: RowStages, store: Store) -> bool:
+def _done(row: RowStages | EntryStages, store: Store) -> bool:
     return row.results.artifact(store).manifest() is not None
 
 
@@ -55,6 +56,31 @@ def row_results(row: RowStages, stages: SettingStages, table: str, scale: str, s
         **_lineage(stages.data, row.model, row.rollouts, row.results),
         commit=made["results"]["commit"],
         device=manifests["model"]["device"],
+    )
+
+
+def entry_results(entry: EntryStages, stages: SettingStages, table: str, scale: str, store: Store) -> pd.DataFrame:
+    """The numbers of one entry, with the costs that its author states."""
+    made = [(stage.artifact(store).manifest() or {})["made"] for stage in entry.stages()]
+    calls = entry.facts.get("calls_per_frame")
+    return _read(entry.results, store).assign(
+        table=table,
+        setting=entry.setting.name,
+        row=entry.name,
+        kind="entry",
+        scale=scale,
+        data=data_kind(entry.setting),
+        seed=0,
+        calls_per_frame=calls,
+        calls_per_frame_total=calls,
+        parameters=entry.facts.get("parameters"),
+        train_steps=None,
+        train_seconds=entry.facts.get("train_seconds"),
+        peak_memory_bytes=None,
+        seconds=sum(m["seconds"] for m in made),
+        **_lineage(stages.data, None, entry.rollouts, entry.results),
+        commit=made[-1]["commit"],
+        device=made[-1]["device"],
     )
 
 

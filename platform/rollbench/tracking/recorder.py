@@ -11,7 +11,7 @@ import pandas as pd
 
 from rollbench.config.canonical import flat, key, to_plain
 from rollbench.config.table import Setting
-from rollbench.pipeline.graph import Pipeline, RowStages, SettingStages
+from rollbench.pipeline.graph import EntryStages, Pipeline, RowStages, SettingStages
 from rollbench.pipeline.run_context import RunContext
 from rollbench.store import provenance
 from rollbench.store.artifact import Store
@@ -23,6 +23,15 @@ from rollbench.tracking.record import Point, Record, points
 # Of a row's numbers: what is the same in all of them.
 LINEAGE = ("scale", "data_key", "model_key", "rollouts_key", "results_key", "commit", "device")
 COSTS = ("parameters", "calls_per_frame", "calls_per_frame_total")
+OF_NO_MODEL = (
+    "data",
+    "test_data",
+    "train_clips",
+    "sampling",
+    "metrics",
+    "leads",
+    "protocol",
+)  # of a run without a model
 SPENT = ("train_seconds", "seconds", "peak_memory_bytes")
 
 
@@ -69,15 +78,23 @@ def row_record(row: RowStages, stages: SettingStages, table: Record, store: Stor
     )
 
 
+def entry_record(entry: EntryStages, stages: SettingStages, table: Record, store: Store) -> Record:
+    """The run of an entry: its numbers by lead, and what its author states."""
+    from rollbench.results.frame import entry_results
+
+    numbers = entry_results(entry, stages, table.tags["table"], table.tags["scale"], store)
+    shared = _shared(entry.setting)
+    params = {name: shared[name] for name in OF_NO_MODEL} | {"stated": dict(entry.facts)}
+    return _record(table, f"{entry.name}, entered", numbers, params, {}, [])
+
+
 def trivial_records(stages: SettingStages, table: Pipeline, parent: Record, store: Store) -> Iterator[Record]:
     """The runs of the trivial forecasts and of the floor of a setting."""
     from rollbench.results.frame import trivial_results
 
     found = trivial_results(stages, table.table, parent.tags["scale"], store)
     shared = _shared(stages.setting)
-    made_from = {
-        name: shared[name] for name in ("data", "test_data", "train_clips", "sampling", "metrics", "leads", "protocol")
-    }
+    made_from = {name: shared[name] for name in OF_NO_MODEL}
     for name, numbers in found.groupby("row", sort=False):
         title = ", ".join(filter(None, (str(name), stages.setting.name)))
         yield _record(parent, title, numbers, made_from, {}, [])
@@ -138,6 +155,9 @@ class Recorder:
         for row in self.stages.rows:
             self.record(row)
         for setting in self.stages.settings:
+            for entry in setting.entries:
+                record = entry_record(entry, setting, self.table, self.place.store)
+                self._add(record, entry.name, 0)
             for record in trivial_records(setting, self.stages, self.table, self.place.store):
                 # a report looks runs up by row and seed: in a table of several settings a trivial forecast has no name of its own
                 name = record.tags["row"] if len(self.stages.settings) == 1 else record.name

@@ -1,0 +1,46 @@
+"""Which stages of a graph are still to be computed, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rollbench.pipeline.graph import Stage
+from rollbench.store.artifact import Store
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Why a stage must be made: nothing there, files damaged, or something upstream is to be made anew."""
+
+    reason: str
+    damaged: tuple[str, ...] = ()
+    stale: bool = False
+
+
+def missing(stages: Iterable[Stage], store: Store, *, look: bool = True) -> dict[Stage, Missing]:
+    """The stages still to be made, each with its reason; `stages` must come in the order of `Pipeline.stages`.
+
+    look: for damage, which takes reading what is finished.
+    """
+    found: dict[Stage, Missing] = {}
+    for stage in stages:
+        artifact = stage.artifact(store)
+        upstream = next((other for other in stage.upstream.values() if other in found), None)
+        if artifact.manifest() is None:
+            found[stage] = Missing("not made yet")
+        elif upstream is not None:
+            found[stage] = Missing(f"its {upstream.kind} is to be made", stale=True)
+        elif look and (damage := artifact.damage()):
+            found[stage] = Missing("; ".join(damage.values()), damaged=tuple(damage))
+    return found
+
+
+def clear_stale(found: dict[Stage, Missing], store: Store) -> None:
+    """Make room for the stages that are to be made: stale ones go whole, of a damaged one only the damaged files."""
+    for stage, why in found.items():
+        artifact = stage.artifact(store)
+        if why.stale:
+            artifact.remove()
+        elif why.damaged:
+            artifact.invalidate(why.damaged)
