@@ -44,7 +44,7 @@ ROOMS: dict[str, set[str]] = {
         "errors", "progress", "config", "store", "pipeline", "datasets", "diffusion", "models", "training", "evaluators",
     },
     "results": {"numpy", "pandas", "pyarrow", "errors", "config", "store", "pipeline", "datasets.ingested", "physics.frames",
-                "evaluators.protocols", "reports"},
+                "evaluators.fsd", "evaluators.protocols", "evaluators.weights", "reports"},
     "tracking": {"mlflow", "pandas", "errors", "config", "store", "pipeline", "results"},
     "reproduce": {"errors", "progress", "config", "store", "pipeline", "engine", "results", "tracking", "reports"},
     "cli": {"numpy", "errors", "progress", "config", "store", "pipeline", "datasets", "engine", "results", "tracking", "reproduce",

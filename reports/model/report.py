@@ -27,7 +27,7 @@ PaperRow = tuple[Published | None, ...]  # the paper's values of a row by lead, 
 class Notes:
     """The texts of a setting."""
 
-    protocol: str = ""  # how the numbers are computed
+    protocol: tuple[str, ...] = ()  # how the numbers are computed, in paragraphs
     scale_text: str = ""  # sizes of this run, and whether its data are the paper's
 
 

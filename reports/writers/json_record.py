@@ -24,6 +24,7 @@ from rollbench.config.table import Setting
 from rollbench.errors import UserError
 
 TABLE, RESULTS = "table.json", "results.parquet"
+VERSION = 2  # of the record: 2 renamed "printed" to "paper_name" and a block's "lines" to "rows"
 
 
 def record(report: Report, results: bytes, pictures: Sequence[Path] = ()) -> str:
@@ -32,6 +33,7 @@ def record(report: Report, results: bytes, pictures: Sequence[Path] = ()) -> str
     """
     table = report.table
     content = {
+        "version": VERSION,
         "table": table.name,
         "title": table.title,
         "published": table.published,
@@ -101,15 +103,14 @@ def load_results(folder: Path) -> pd.DataFrame:
 def _setting(report: Report, setting: Setting) -> dict[str, Any]:
     rows = [{"name": row.name, "paper": paper_key(setting, row)} for row in setting.rows]
     texts = dataclasses.asdict(report.notes_of(setting))
-    head = {"name": setting.name, "printed": setting.paper_name, "frame_seconds": setting.data.frame_interval}
+    head = {"name": setting.name, "paper_name": setting.paper_name, "frame_seconds": setting.data.frame_interval}
     return head | texts | {"rows": rows}
 
 
 def _block(report: Report, block: Block) -> dict[str, Any]:
-    lines = [_row(report, row) for row in block.rows]
     head = {"setting": block.setting.name, "metric": block.metric, "label": block.text.label, "leads": block.leads}
     references = [{"row": r.name, "paper": [p and p.value for p in r.published]} for r in block.references]
-    return head | {"lines": lines, "published_rows": references}
+    return head | {"rows": [_row(report, row) for row in block.rows], "published_rows": references}
 
 
 def _row(report: Report, row: TableRow) -> dict[str, Any]:

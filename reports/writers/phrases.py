@@ -206,10 +206,10 @@ def _estimate(at: AtLead) -> list[str]:
 
 
 def protocols(report: Report) -> list[tuple[str, str]]:
-    """How our numbers are computed, by setting; the name is "" where the table has one."""
+    """How our numbers are computed, in paragraphs, the first of each setting with its name ("" where the table has one)."""
     notes = ((setting.name, report.notes_of(setting)) for setting in report.table.settings)
-    texts = [(name, f"{note.protocol} {note.scale_text}".strip()) for name, note in notes]
-    return [(name, text) for name, text in texts if text]
+    texts = ((name, (note.scale_text, *note.protocol)) for name, note in notes)
+    return [(name if i == 0 else "", text) for name, parts in texts for i, text in enumerate(filter(None, parts))]
 
 
 def published_protocols(report: Report) -> list[str]:

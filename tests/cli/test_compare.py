@@ -113,8 +113,8 @@ def test_what_is_not_there_is_one_line_with_the_nearest(
     assert "no metric 'fds' in these runs; did you mean 'fsd'?" in shown(ROWS[0], "--metric", "fds")
     for odd in ('it\'s "both"', "it's", "back\\slash", "`tick`", "%", "' or '' = '", "\n"):
         assert "no run" in shown(odd)
-    monkeypatch.setattr(compare, "PREFIX", re.compile("[0-9a-f]*"))
-    assert "begins the ids of 8 runs" in shown("")  # as any beginning does that several share
+    monkeypatch.setattr(compare, "ID_PREFIX", re.compile("[0-9a-f]*"))
+    assert "is a prefix of the ids of 8 runs" in shown("")  # as any prefix that several share
 
 
 def test_places_without_runs_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,7 +86,7 @@ def lines(metric: str) -> dict[str, dict[str, Any]]:
     """The rows of a block of the report, by name."""
     report = json.loads(Path("out/table8/table.json").read_text())
     (block,) = (block for block in report["blocks"] if block["metric"] == metric)
-    return {line["row"]: line for line in block["lines"]}
+    return {line["row"]: line for line in block["rows"]}
 
 
 def values(line: dict[str, Any]) -> list[tuple[float, float, float]]:

@@ -191,7 +191,7 @@ def test_a_search_that_was_killed_goes_on_and_computes_nothing_twice(tmp_path: P
     assert all([r["step"] for r in trial["rungs"]] == [2, 6] for trial in last)
     for name in ("table.html", "search.html", "search.md", "race_over_beta.png", "race_over_beta-dark.svg"):
         assert (tmp_path / "out/tiny" / name).stat().st_size > 500, name
-    lines = json.loads((tmp_path / "out/tiny/table.json").read_text())["blocks"][0]["lines"]
+    lines = json.loads((tmp_path / "out/tiny/table.json").read_text())["blocks"][0]["rows"]
     assert [line["row"] for line in lines][:2] == [report["winner"], "Rolling clip β=0.5"]
 
     gone = next((tmp_path / "store/rung").glob("*"))  # its model has gone past it

@@ -51,10 +51,10 @@ def test_an_experiment_runs_at_smoke(name: str, home: Path) -> None:
     out = home / "out" / name
     assert all((out / f"table.{kind}").stat().st_size > 500 for kind in ("md", "tex", "html", "json"))
     assert any(out.glob("*.png"))
-    measured = [cell for block in report["blocks"] for line in block["lines"] for cell in line["cells"] if cell]
+    measured = [cell for block in report["blocks"] for line in block["rows"] for cell in line["cells"] if cell]
     assert measured and all(cell["low"] <= cell["value"] <= cell["high"] for cell in measured)
     assert {cell["n"] for cell in measured} == {8}
-    kinds = {line["kind"] for block in report["blocks"] for line in block["lines"]}
+    kinds = {line["kind"] for block in report["blocks"] for line in block["rows"]}
     assert kinds == {"method", "baseline", "floor"}
 
 
@@ -76,7 +76,7 @@ def test_degraded_contexts_cost_no_training(home: Path) -> None:
     used = {
         trace["model_key"]
         for block in json.loads((home / "out/robustness/table.json").read_text())["blocks"]
-        for line in block["lines"]
+        for line in block["rows"]
         for cell in line["cells"]
         if cell and line["kind"] == "method"
         for trace in cell["made_by"]
@@ -89,7 +89,7 @@ def test_rows_can_cost_the_same_in_all(home: Path) -> None:
     run(home, "table8", *TINY)
     models = {p.parent.name for p in (home / "store/model").glob("*/manifest.json")}
     report = run(home, "table8", *TINY, "--set", "sampling.accounting=total")
-    rows = {line["row"]: line["cells"][0] for line in report["blocks"][0]["lines"] if line["kind"] == "method"}
+    rows = {line["row"]: line["cells"][0] for line in report["blocks"][0]["rows"] if line["kind"] == "method"}
     assert (
         rows
         and report["scale"] == "smoke, training.steps=2, sampling.contexts=8, train_clips=16, sampling.accounting=total"

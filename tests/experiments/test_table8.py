@@ -48,7 +48,7 @@ def numbers(report: dict[str, Any]) -> dict[tuple[str, str, int], tuple[float, f
     return {
         (block["metric"], line["row"], cell["lead"]): (cell["value"], cell["low"], cell["high"])
         for block in report["blocks"]
-        for line in block["lines"]
+        for line in block["rows"]
         for cell in line["cells"]
         if cell is not None
     }
@@ -101,7 +101,7 @@ def test_exact_values_of_the_trivial_rows(finished: Path) -> None:
     report = read(finished)
     found = numbers(report)
     assert all(found["mse_ratio", "climatology", lead] == (1.0, 1.0, 1.0) for lead in (1, 2, 4, 8))
-    calls = {line["row"]: line["cells"][0]["calls_per_frame"] for line in report["blocks"][0]["lines"]}
+    calls = {line["row"]: line["cells"][0]["calls_per_frame"] for line in report["blocks"][0]["rows"]}
     assert [calls[row] for row in ROWS] == [1.0, 2.0]
 
 
@@ -115,7 +115,7 @@ def test_a_number_can_be_recomputed_from_the_stored_films(finished: Path) -> Non
     from rollbench.store.tensors import tensor_of
 
     report, lead = read(finished), 4
-    (line,) = (x for x in report["blocks"][0]["lines"] if x["row"] == ROWS[1])
+    (line,) = (x for x in report["blocks"][0]["rows"] if x["row"] == ROWS[1])
     cell = next(c for c in line["cells"] if c["lead"] == lead)
     made_by = cell["made_by"][0]
     store = Store(str(finished / "store"))
@@ -168,7 +168,7 @@ def test_again_nothing_is_computed(home: Path, capsys: pytest.CaptureFixture[str
 def test_a_deleted_stage_is_redone_with_what_hangs_on_it(
     home: Path, finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (cell,) = (x for x in read(home)["blocks"][0]["lines"] if x["row"] == ROWS[1])
+    (cell,) = (x for x in read(home)["blocks"][0]["rows"] if x["row"] == ROWS[1])
     shutil.rmtree(home / "store/model" / cell["cells"][0]["made_by"][0]["model_key"])
     report = make(home)
     assert "7 of 11 stages are done" in capsys.readouterr().err
@@ -198,7 +198,7 @@ def test_damage_that_only_its_reader_finds_fails_one_run_and_is_mended_by_the_ne
     data = bytearray(shard.read_bytes())
     data[len(data) // 2] ^= 1
     shard.write_bytes(data)
-    (cell,) = (x for x in read(home)["blocks"][0]["lines"] if x["row"] == ROWS[1])
+    (cell,) = (x for x in read(home)["blocks"][0]["rows"] if x["row"] == ROWS[1])
     shutil.rmtree(home / "store/model" / cell["cells"][0]["made_by"][0]["model_key"])
     assert run(TABLE, [*COMMON, "--storage", str(home / "store"), "--out", str(home / "out")]) == 1
     assert f"{shard} has another sha256" in capsys.readouterr().err

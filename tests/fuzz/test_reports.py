@@ -92,12 +92,12 @@ def load(text: str | bytes) -> None:
         file = Path(folder) / "paper.yaml"
         file.write_bytes(text if isinstance(text, bytes) else text.encode())
         try:
-            found = published.load(file)
+            numbers = published.load(file)
         except UserError as error:
             assert "paper.yaml" in str(error)
         else:
-            for table in found.titles:
-                assert all(value.row and value.protocol for value in found.of(table))
+            for table in numbers.titles:
+                assert all(value.row and value.protocol for value in numbers.of(table))
 
 
 @campaign(60)

@@ -54,25 +54,25 @@ def results(seeds: tuple[int, ...] = (0,), count: int = 200, rows: tuple[str, ..
                             "calls_per_frame_total": 4.0 + (0.25 if "Rolling" in row else 0.0) if method else None,
                             "parameters": 331_776 if method else None, "train_steps": 300 if method else None,
                             "train_seconds": 83.2 if method else None, "seconds": 11.4, "device": "cpu",
-                            "peak_memory_bytes": 812 * 2**20 if method else None, "data_key": made("data"),
-                            "model_key": made(row, seed) if method else None,
-                            "rollouts_key": made(row, seed, "clips") if method else None,
-                            "results_key": made(row, seed, "results"),
+                            "peak_memory_bytes": 812 * 2**20 if method else None, "data_key": digest_of("data"),
+                            "model_key": digest_of(row, seed) if method else None,
+                            "rollouts_key": digest_of(row, seed, "clips") if method else None,
+                            "results_key": digest_of(row, seed, "results"),
                         }
                     )  # fmt: skip
     return pd.DataFrame(records)
 
 
-def made(*of: object) -> str:
+def digest_of(*of: object) -> str:
     """A content key, the same from run to run."""
     return hashlib.sha256(repr(of).encode()).hexdigest()[:20]
 
 
 def test_one_seed_keeps_its_value_its_replicates_and_the_evaluators_interval() -> None:
     frame = results()
-    found = cells(frame)[""]
+    pooled = cells(frame)[""]
     for record in frame.to_dict("records"):
-        cell = found[record["row"], record["metric"], record["lead"]]
+        cell = pooled[record["row"], record["metric"], record["lead"]]
         assert cell.value == record["value"]
         np.testing.assert_array_equal(cell.replicates, record["replicates"])
         low, high = interval(record["value"], record["replicates"], positive=True)
@@ -147,7 +147,7 @@ def test_a_trivial_row_needs_no_model() -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "said"),
+    ("column", "value", "message"),
     [
         ("value", float("inf"), "not finite"),
         ("kind", "methods", "did you mean 'method'"),
@@ -160,10 +160,10 @@ def test_a_trivial_row_needs_no_model() -> None:
         ("lead", 2, "given twice"),
     ],
 )
-def test_results_that_must_not_stand_together_are_refused(column: str, value: Any, said: str) -> None:
+def test_results_that_must_not_stand_together_are_refused(column: str, value: Any, message: str) -> None:
     frame = results(seeds=(0, 1), rows=("Standard Diffusion (2-4)",))
     frame.at[0, column] = value
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         cells(frame)
 
 

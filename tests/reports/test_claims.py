@@ -49,17 +49,17 @@ def test_what_two_rows_share_cancels() -> None:
 )
 def test_the_whole_interval_decides(difference: float, smaller: str, greater: str) -> None:
     """The difference has a standard deviation of 1: beyond 1.96 it is decided."""
-    found = table(cell("A", 1, 10 + difference, own=1), cell("B", 1, 10.0))
-    assert decide(claim("<"), found).verdict == smaller
-    assert decide(claim(">"), found).verdict == greater
+    both = table(cell("A", 1, 10 + difference, own=1), cell("B", 1, 10.0))
+    assert decide(claim("<"), both).verdict == smaller
+    assert decide(claim(">"), both).verdict == greater
 
 
 def test_a_factor_scales_the_right_side_and_its_replicates() -> None:
     """A = 2 B exactly, noise included: A > 1.9 B is certain, A > 2.1 B its opposite."""
-    found = table(cell("A", 1, 20.0, common=2), cell("B", 1, 10.0, common=1))
-    assert decide(claim(">", factor=1.9), found).verdict == "shows"
-    assert decide(claim(">", factor=2.1), found).verdict == "does not show"
-    exact = decide(claim(">", factor=2.0), found).leads[0]
+    both = table(cell("A", 1, 20.0, common=2), cell("B", 1, 10.0, common=1))
+    assert decide(claim(">", factor=1.9), both).verdict == "shows"
+    assert decide(claim(">", factor=2.1), both).verdict == "does not show"
+    exact = decide(claim(">", factor=2.0), both).leads[0]
     assert exact.estimate == 0.0 and exact.high - exact.low < 1e-12
 
 
@@ -68,15 +68,15 @@ def test_a_factor_scales_the_right_side_and_its_replicates() -> None:
     [(2.1, 0.05, "shows"), (2.1, 0.5, "undecided"), (2.5, 0.05, "does not show"), (1.5, 0.05, "does not show")],
 )
 def test_nearly_equal_is_a_matter_of_the_interval_and_the_tolerance(value: float, noise: float, verdict: str) -> None:
-    found = decide(claim("≈", 2.0, tolerance=0.15), table(cell("A", 8, value, own=noise)))
-    assert found.verdict == verdict
-    assert found.leads[0].estimate == pytest.approx(value / 2)
+    decided = decide(claim("≈", 2.0, tolerance=0.15), table(cell("A", 8, value, own=noise)))
+    assert decided.verdict == verdict
+    assert decided.leads[0].estimate == pytest.approx(value / 2)
 
 
 def test_nearly_equal_to_a_row_with_a_factor() -> None:
-    found = table(cell("A", 1, 20.0, common=2, own=0.1), cell("B", 1, 10.0, common=1))
-    assert decide(claim("≈", factor=2.0, tolerance=0.1), found).verdict == "shows"
-    assert decide(claim("≈", factor=1.0, tolerance=0.1), found).verdict == "does not show"
+    both = table(cell("A", 1, 20.0, common=2, own=0.1), cell("B", 1, 10.0, common=1))
+    assert decide(claim("≈", factor=2.0, tolerance=0.1), both).verdict == "shows"
+    assert decide(claim("≈", factor=1.0, tolerance=0.1), both).verdict == "does not show"
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_nearly_equal_to_a_row_with_a_factor() -> None:
 def test_over_the_leads(differences: tuple[float, ...], verdict: str, sentence: str) -> None:
     cells = [c for lead, d in zip((1, 2, 4), differences, strict=True)
              for c in (cell("A", lead, 10 + d, own=1), cell("B", lead, 10))]  # fmt: skip
-    found = decide(claim(), table(*cells))
-    assert (found.verdict, found.sentence) == (verdict, sentence)
+    decided = decide(claim(), table(*cells))
+    assert (decided.verdict, decided.sentence) == (verdict, sentence)
 
 
 def test_the_leads_asked_for_that_are_there_are_used() -> None:
@@ -106,13 +106,13 @@ def test_the_leads_asked_for_that_are_there_are_used() -> None:
 
 
 def test_a_claim_about_whole_clips_has_no_lead() -> None:
-    found = decide(claim(), table(cell("A", None, 5, own=1), cell("B", None, 10)))
-    assert (found.verdict, found.sentence, found.leads[0].lead) == ("shows", "Shows.", None)
+    decided = decide(claim(), table(cell("A", None, 5, own=1), cell("B", None, 10)))
+    assert (decided.verdict, decided.sentence, decided.leads[0].lead) == ("shows", "Shows.", None)
 
 
 def test_a_row_that_was_not_run_decides_nothing() -> None:
-    found = decide(claim(), table(cell("A", 1, 5)))
-    assert (found.verdict, found.sentence) == ("not run", "Not run: no results of B.")
+    decided = decide(claim(), table(cell("A", 1, 5)))
+    assert (decided.verdict, decided.sentence) == ("not run", "Not run: no results of B.")
 
 
 @pytest.mark.parametrize("right", [cell("B", 1, 10.0, n=32)])

@@ -1,4 +1,4 @@
-"""Figures and films: what is drawn where, in which colours, and the same bytes twice."""
+"""Figures and animations: what is drawn where, in which colours, and the same bytes twice."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def axes(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
 
 def bars(axes: Any) -> dict[str, np.ndarray]:
     """Each method's (value, low, high) [leads, 3] as they are drawn."""
-    found = {}
+    bars_by_label = {}
     for container in axes.containers:
         line, _, (segments,) = container
         ends = np.array([segment[:, 1] for segment in segments.get_segments()])
-        found[container.get_label()] = np.column_stack([line.get_ydata(), ends]).astype(float)
-    return found
+        bars_by_label[container.get_label()] = np.column_stack([line.get_ydata(), ends]).astype(float)
+    return bars_by_label
 
 
 def test_every_value_and_interval_is_drawn_where_it_belongs(axes: dict[str, Any], tmp_path: Path) -> None:
@@ -94,17 +94,17 @@ def test_colours_are_read_on_their_ground(look: theme.Theme) -> None:
 
 def test_files_are_made_in_light_and_dark_and_twice_the_same(tmp_path: Path) -> None:
     field = np.random.default_rng(0).standard_normal((4, 8, 8))
-    made = []
+    written = []
     for folder in ("one", "two"):
         out = tmp_path / folder
         paths = over_leads.over_leads(results(), "fsd", (), out) + rollout_picture({"truth": field}, (1, 4, 9), out)
         paths.append(rollout_animation({"truth": field, "A": field}, out / "rollouts.webp"))
-        made.append({path.name: path.read_bytes() for path in paths})
+        written.append({path.name: path.read_bytes() for path in paths})
     names = {
         f"{stem}{s}.{kind}" for stem in ("fsd_over_leads", "rollouts") for s in ("", "-dark") for kind in ("png", "svg")
     }
-    assert set(made[0]) == names | {"rollouts.webp"}
-    assert made[0] == made[1]
+    assert set(written[0]) == names | {"rollouts.webp"}
+    assert written[0] == written[1]
     for suffix, look in (("", theme.LIGHT), ("-dark", theme.DARK)):
         corner = Image.open(tmp_path / "one" / f"rollouts{suffix}.png").convert("RGB").getpixel((0, 0))
         assert corner == tuple(round(255 * c) for c in to_rgb(look.ground))
@@ -116,13 +116,14 @@ def test_a_picture_says_in_words_what_it_shows(tmp_path: Path) -> None:
     field = np.zeros((4, 8, 8)) + np.arange(8)
     paths = over_leads.over_leads(frame, "fsd", paper().of("8", "fsd"), tmp_path)
     paths += rollout_picture({"truth": field}, (1, 4), tmp_path, kind="velocity", setting="stride 8")
-    paths.append(rollout_animation({"truth": field}, tmp_path / "film.webp", setting="<b>"))
-    said = {path.name: caption(path) for path in paths}
-    assert said["fsd_over_leads.svg"] == said["fsd_over_leads-dark.png"] == said["fsd_over_leads.png"]
-    assert said["fsd_over_leads.svg"].startswith("stride 8: FSD over the lead, with 95 % intervals")
-    assert said["fsd_over_leads_paper.png"].startswith("FSD as the paper prints it")
-    assert said["rollouts.svg"].startswith("stride 8: Horizontal velocity of one test clip: the truth")
+    paths.append(rollout_animation({"truth": field}, tmp_path / "animation.webp", setting="<b>"))
+    captions = {path.name: caption(path) for path in paths}
+    assert captions["fsd_over_leads.svg"] == captions["fsd_over_leads-dark.png"] == captions["fsd_over_leads.png"]
+    assert captions["fsd_over_leads.svg"].startswith("stride 8: FSD over the lead, with 95 % intervals")
+    assert captions["fsd_over_leads_paper.png"].startswith("FSD as the paper prints it")
+    assert captions["rollouts.svg"].startswith("stride 8: Horizontal velocity of one test clip: the truth")
     assert (
-        said["film.webp"] == "<b>: Vorticity of one test clip as an animation, the truth and all methods side by side."
+        captions["animation.webp"]
+        == "<b>: Vorticity of one test clip as an animation, the truth and all methods side by side."
     )
-    assert caption(tmp_path / "no_such-film.mp4") == "no such film"
+    assert caption(tmp_path / "no_such-animation.mp4") == "no such animation"

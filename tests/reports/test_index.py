@@ -55,8 +55,8 @@ def test_a_headline_names_the_lead_and_the_rows_that_tie_with_the_best(tmp_path:
 
 def test_a_card_has_a_small_picture_in_light_and_in_dark(tmp_path: Path) -> None:
     out = tmp_path / "table8"
-    made = rollout_picture({"truth": np.random.default_rng(0).standard_normal((4, 8, 8))}, (1, 2, 3, 4), out)
-    written(out, figures=made)
+    paths = rollout_picture({"truth": np.random.default_rng(0).standard_normal((4, 8, 8))}, (1, 2, 3, 4), out)
+    written(out, figures=paths)
     page = Page(index(tmp_path).read_text(encoding="utf-8"))
     (image,) = [attributes for tag, attributes in page.tags if tag == "img"]
     (dark,) = [attributes for tag, attributes in page.tags if tag == "source"]

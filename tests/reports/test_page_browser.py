@@ -17,7 +17,7 @@ from reports.render import render
 from reports.settings_table import settings_table
 from rollbench.config.table import Table
 from tests.reports.test_cells import results as flow_results  # type: ignore[import-not-found]
-from tests.reports.test_render import SETTING, TEXT, WORDS  # type: ignore[import-not-found]
+from tests.reports.test_render import CONTEXT, SETTING, TEXT  # type: ignore[import-not-found]
 from tests.reports.test_settings import NOTES, results, table3  # type: ignore[import-not-found]
 from tests.support.chromium import Browser, executable  # type: ignore[import-not-found]
 from tests.support.tables import table_row, table_setting  # type: ignore[import-not-found]
@@ -37,21 +37,21 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frame = flow_results().replace({"row": {"MSE (2-1)": HOSTILE}})
     rows = map(table_row, (HOSTILE, *paper().rows("8")))
     table = Table(settings=(table_setting(**SETTING | {"rows": rows}),), **TEXT | {"title": f"Table 8 {HOSTILE}"})
-    films = {"truth": rng.standard_normal((6, 16, 16)), HOSTILE: rng.standard_normal((6, 16, 16))}
+    samples = {"truth": rng.standard_normal((6, 16, 16)), HOSTILE: rng.standard_normal((6, 16, 16))}
     here = out / "table8"
-    figures = [*over_leads(frame, "fsd", (), here), *rollout_picture(films, (1, 2, 4), here)]
-    film = rollout_animation(films, here / "rollouts.webp")
-    render(frame, table, here, figures=figures, animations=[film], config={"row": HOSTILE}, **WORDS)
+    figures = [*over_leads(frame, "fsd", (), here), *rollout_picture(samples, (1, 2, 4), here)]
+    animation = rollout_animation(samples, here / "rollouts.webp")
+    render(frame, table, here, figures=figures, animations=[animation], config={"row": HOSTILE}, **CONTEXT)
     here = out / "table3"
     video = {name: rng.integers(0, 255, (12, 16, 16, 3), np.uint8) for name in ("truth", "Rolling β = 0.1 (5-11)")}
     strip = rollout_strip(video, here, context=5)
-    film = rollout_animation(video, here / "rollouts.webp", kind="video", context=5)
+    animation = rollout_animation(video, here / "rollouts.webp", kind="video", context=5)
     render(
         results(),
         table3(),
         here,
         figures=strip,
-        animations=[film],
+        animations=[animation],
         command="c",
         scale_text="Scale: paper.",
         notes=NOTES,
@@ -111,8 +111,8 @@ def test_an_animation_has_all_frames(out: Path, browser: Browser) -> None:
     browser.open(out / "table3/table.html")
     frames = browser.run(
         "(async () => { const data = await (await fetch(document.querySelector('.rollout img').src)).arrayBuffer();"
-        " const film = new ImageDecoder({data, type: 'image/webp'}); await film.tracks.ready; await film.completed;"
-        " return film.tracks.selectedTrack.frameCount; })()"
+        " const decoder = new ImageDecoder({data, type: 'image/webp'}); await decoder.tracks.ready; await decoder.completed;"
+        " return decoder.tracks.selectedTrack.frameCount; })()"
     )
     assert frames == 12
 

@@ -55,8 +55,8 @@ def transcription(shared: Path) -> dict[tuple[str, str, str, str | None, int | N
 def test_every_transcribed_number_is_there_and_no_other(shared: Path) -> None:
     values = transcription(shared)
     for (table, row, metric, setting, lead), value in values.items():
-        found = paper().look_up(table, row, metric, lead, setting).value
-        assert found == (tuple(value) if isinstance(value, list) else value), (table, row, metric, setting, lead)
+        loaded = paper().look_up(table, row, metric, lead, setting).value
+        assert loaded == (tuple(value) if isinstance(value, list) else value), (table, row, metric, setting, lead)
     assert len(values) == len(paper().values) == 243
 
 
@@ -100,19 +100,19 @@ OURS = {
 
 def test_the_rows_of_the_experiments_are_the_rows_of_the_paper() -> None:
     """A row is found by its printed name, so that must be verbatim; ours are all run, other people's methods are not."""
-    modules = [import_module(f"experiments.{found.name}") for found in iter_modules(experiments.__path__)]
+    modules = [import_module(f"experiments.{module.name}") for module in iter_modules(experiments.__path__)]
     tables = {m.TABLE.name: m.TABLE for m in modules if getattr(m, "TABLE", None) and m.TABLE.published}
     assert tables
     for table in tables.values():
         settings = [(row, setting.paper_name) for setting in table.settings for row in setting.rows]
         ours = {
-            (row.paper_name or row.name, f"{words} {row.method.label}" if words else None) for row, words in settings
+            (row.paper_name or row.name, f"{label} {row.method.label}" if label else None) for row, label in settings
         }
         printed = paper().of(table.published)
-        left = {v.row for v in printed if not {(v.row, None), (v.row, v.setting)} & ours}
-        beyond = {row for row, words in ours if not any(v.row == row and words in (None, v.setting) for v in printed)}
-        assert left == OTHERS.get(table.published, set()), table.name
-        assert beyond <= EXTRA.get(table.published, set()), table.name
+        unmatched = {v.row for v in printed if not {(v.row, None), (v.row, v.setting)} & ours}
+        extra = {row for row, label in ours if not any(v.row == row and label in (None, v.setting) for v in printed)}
+        assert unmatched == OTHERS.get(table.published, set()), table.name
+        assert extra <= EXTRA.get(table.published, set()), table.name
 
 
 def test_a_text_is_not_a_number() -> None:
@@ -121,7 +121,7 @@ def test_a_text_is_not_a_number() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cut", "place", "field"),
+    ("cut", "record", "field"),
     [
         ("paper: arXiv 0000.00000v1", "the file", "'paper'"),
         ("  protocol: as stated", "table 1", "'protocol'"),
@@ -133,7 +133,7 @@ def test_a_text_is_not_a_number() -> None:
     ],
 )
 def test_an_incomplete_record_is_refused_by_file_record_and_field(
-    cut: str, place: str, field: str, tmp_path: Path
+    cut: str, record: str, field: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "other.yaml"
     path.write_text(RECORD)
@@ -142,7 +142,7 @@ def test_an_incomplete_record_is_refused_by_file_record_and_field(
     path.write_text(RECORD.replace(cut, ""))
     with pytest.raises(UserError) as error:
         load(path)
-    assert "other.yaml" in str(error.value) and place in str(error.value) and field in str(error.value)
+    assert "other.yaml" in str(error.value) and record in str(error.value) and field in str(error.value)
 
 
 def test_an_unknown_field_and_a_missing_lead_are_refused(tmp_path: Path) -> None:

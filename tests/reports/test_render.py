@@ -42,22 +42,22 @@ SETTING: dict[str, Any] = {
     "leads": (*LEADS, 48),
     "frame_seconds": 1.5,
 }
-WORDS: dict[str, Any] = {
+CONTEXT: dict[str, Any] = {
     "command": "python experiments/table8.py --scale laptop",
     "scale_text": "Scale laptop: 32×32 flow.",
-    "notes": {"": Notes("FSD over 128 trajectories.")},
+    "notes": {"": Notes(("FSD over 128 trajectories.",))},
     "tracking": {"uri": "sqlite:////tmp/mlflow.db", "runs": {"MSE (2-1)": {0: "run-of-seed-0"}}},
 }
 FILES = ("table.md", "table.tex", "table.html", "table.json")
 
 
 def written(folder: Path, frame: pd.DataFrame | None = None, **changes: Any) -> dict[str, str]:
-    """The files of a report; `changes` to the text of the table or of its setting, or to the words around it."""
+    """The files of a report; `changes` to the text of the table or of its setting, or to the context around it."""
     fields = SETTING | {k: v for k, v in changes.items() if k in SETTING and k not in TEXT}
     of = table_setting(**fields | {"rows": map(table_row, fields["rows"])})
     table = Table(settings=(of,), **TEXT | {k: v for k, v in changes.items() if k in TEXT})
-    words = WORDS | {k: v for k, v in changes.items() if k not in TEXT | SETTING}
-    page = render(results() if frame is None else frame, table, folder, **words)
+    texts = CONTEXT | {k: v for k, v in changes.items() if k not in TEXT | SETTING}
+    page = render(results() if frame is None else frame, table, folder, **texts)
     assert page == folder / "table.html"
     return {name: (folder / name).read_text(encoding="utf-8") for name in FILES}
 
@@ -66,14 +66,14 @@ def hostile(folder: Path) -> dict[str, str]:
     """A report in which every text that comes from outside is hostile."""
     frame = results().replace({"row": {"MSE (2-1)": HOSTILE}})
     claim = Claim(HOSTILE, HOSTILE, "fsd", HOSTILE, "<", "Standard Diffusion (2-4)")
-    words = {
+    texts = {
         "command": HOSTILE,
         "scale_text": HOSTILE,
-        "notes": {"": Notes(HOSTILE, HOSTILE)},
+        "notes": {"": Notes((HOSTILE,), HOSTILE)},
         "tracking": {HOSTILE: HOSTILE},
     }
     text = {"title": HOSTILE, "caption": HOSTILE, "rows": (HOSTILE, *paper().rows("8")), "claims": (claim,)}
-    return written(folder, frame, **text, **words)
+    return written(folder, frame, **text, **texts)
 
 
 class Page(HTMLParser):
@@ -120,13 +120,13 @@ def tabulars(text: str) -> list[list[str]]:
         assert kind == "begin" or stack.pop() == name
         stack += [name] * (kind == "begin")
     assert stack == []
-    found = []
+    tables = []
     wide = re.sub(r">\{[^{}]*\}p\{[^{}]*\}", "l", body)  # a column of paragraphs is a column
     for columns, inside in re.findall(r"\\begin\{tabular\}\{([lrc]+)\}(.*?)\\end\{tabular\}", wide, flags=re.DOTALL):
         rows = [row for row in inside.split(r"\\") if re.sub(r"\\(top|mid|bottom)rule", "", row).strip()]
         assert all(len(re.split(r"(?<!\\)&", row)) == len(columns) for row in rows)
-        found.append(rows)
-    return found
+        tables.append(rows)
+    return tables
 
 
 def test_every_output_has_each_of_our_numbers_and_the_papers(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_every_output_has_each_of_our_numbers_and_the_papers(tmp_path: Path) -> 
 def test_the_json_has_all_digits_and_what_made_them(tmp_path: Path) -> None:
     frame = results(seeds=(0,))
     content = json.loads(written(tmp_path, frame)["table.json"])
-    lines = {(b["metric"], line["row"]): line for b in content["blocks"] for line in b["lines"]}
+    lines = {(b["metric"], line["row"]): line for b in content["blocks"] for line in b["rows"]}
     for record in frame.to_dict("records"):
         (cell,) = [c for c in lines[record["metric"], record["row"]]["cells"] if c and c["lead"] == record["lead"]]
         assert cell["value"] == record["value"] and cell["n"] == 128
@@ -156,7 +156,7 @@ def test_the_json_has_all_digits_and_what_made_them(tmp_path: Path) -> None:
     assert lines["fsd", "MSE (2-1)"]["paper"] == [304.7, 687.1, 1007, 1649, 5453]
     assert content["paper"][0]["protocol"].startswith("FSD (Eq. 27)")
     assert [claim["verdict"] for claim in content["claims"]] == ["shows", "not run"]
-    assert "MSE (2-4)" in content["not_run"] and content["command"] == WORDS["command"]
+    assert "MSE (2-4)" in content["not_run"] and content["command"] == CONTEXT["command"]
 
 
 def test_every_row_and_seed_is_traced_to_its_run_its_keys_and_its_commit(tmp_path: Path) -> None:
@@ -173,18 +173,18 @@ def test_the_order_is_the_tables_then_the_trivial_rows_then_the_floor(tmp_path: 
     content = json.loads(written(tmp_path, results().sample(frac=1, random_state=1))["table.json"])
     order = [row for row in paper().rows("8") if row not in content["not_run"]]
     for block in content["blocks"]:
-        assert [line["row"] for line in block["lines"]] == [*order, "climatology", "persistence", "real vs real"]
+        assert [line["row"] for line in block["rows"]] == [*order, "climatology", "persistence", "real vs real"]
         assert block["leads"] == list(LEADS)
 
 
 def test_the_best_are_those_that_the_paired_interval_cannot_tell_apart(tmp_path: Path) -> None:
     content = json.loads(written(tmp_path)["table.json"])
     best = {
-        (line["row"], cell["lead"]) for line in content["blocks"][0]["lines"] for cell in line["cells"] if cell["best"]
+        (line["row"], cell["lead"]) for line in content["blocks"][0]["rows"] for cell in line["cells"] if cell["best"]
     }
     standard, rolling = "Standard Diffusion (2-4)", "Rolling Diffusion (init noise) (2-4)"
     assert best == {(standard, lead) for lead in LEADS} | {(rolling, lead) for lead in (1, 2, 4)}
-    assert not any(cell["best"] for block in content["blocks"][1:] for line in block["lines"] for cell in line["cells"])
+    assert not any(cell["best"] for block in content["blocks"][1:] for line in block["rows"] for cell in line["cells"])
 
 
 def test_rendering_twice_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -192,9 +192,9 @@ def test_rendering_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_latex_is_well_formed_and_has_a_table_for_each_metric_and_the_cost(tmp_path: Path) -> None:
-    found = tabulars(written(tmp_path)["table.tex"])
-    assert [len(rows) for rows in found] == [1 + 5 + 5 + 3, 1 + 5 + 3, 1 + 5 + 5 + 3, 1 + 5]
-    assert found[0][0].count("&") == 5 + 4
+    tables = tabulars(written(tmp_path)["table.tex"])
+    assert [len(rows) for rows in tables] == [1 + 5 + 5 + 3, 1 + 5 + 3, 1 + 5 + 5 + 3, 1 + 5]
+    assert tables[0][0].count("&") == 5 + 4
 
 
 def test_hostile_names_stay_text_in_latex(tmp_path: Path) -> None:
@@ -240,13 +240,13 @@ def test_hostile_names_stay_text_in_html(tmp_path: Path) -> None:
     assert HOSTILE in entry.text and "script" not in {tag for tag, _ in entry.tags}
 
 
-def test_figures_and_film_are_inside_the_page(tmp_path: Path) -> None:
+def test_figures_and_animation_are_inside_the_page(tmp_path: Path) -> None:
     drawing = '<svg xmlns="http://www.w3.org/2000/svg" width="4" height="4"/>'
-    for name in ("fsd.svg", "fsd-dark.svg", "fsd.png", "film.webp"):
+    for name in ("fsd.svg", "fsd-dark.svg", "fsd.png", "animation.webp"):
         (tmp_path / name).write_text(drawing)
     paths = [tmp_path / name for name in ("fsd.png", "fsd.svg", "fsd-dark.svg")]
-    files = written(tmp_path, figures=paths, animations=[tmp_path / "film.webp"])
-    assert re.findall(r"!\[.*\]\((.*)\)", files["table.md"]) == ["fsd.png", "film.webp"]
+    files = written(tmp_path, figures=paths, animations=[tmp_path / "animation.webp"])
+    assert re.findall(r"!\[.*\]\((.*)\)", files["table.md"]) == ["fsd.png", "animation.webp"]
     page = Page(files["table.html"])
     sources = [attributes["src"] or "" for tag, attributes in page.tags if tag == "img"]
     assert [source.split(";")[0] for source in sources] == ["data:image/svg+xml", "data:image/webp"]
@@ -278,7 +278,7 @@ def test_a_method_that_the_table_does_not_name_is_refused(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"metrics": ("mse_rato",)}, "unknown metric 'mse_rato'; did you mean 'mse_ratio'"),
         ({"leads": ()}, "'fsd' is given by lead, and there are no leads"),
@@ -289,6 +289,6 @@ def test_a_method_that_the_table_does_not_name_is_refused(tmp_path: Path) -> Non
         ({"published": "88"}, "unknown table '88'"),
     ],
 )
-def test_a_table_that_says_nonsense_is_refused(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=said):
+def test_a_table_that_says_nonsense_is_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
         written(tmp_path, **changes)

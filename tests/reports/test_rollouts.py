@@ -1,4 +1,4 @@
-"""Pictures and films of rollouts: each frame in its place, on the truth's scale, the context framed."""
+"""Pictures and animations of rollouts: each frame in its place, on the truth's scale, the context framed."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from rollbench.errors import UserError
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """The figures that were drawn, by their files' stems; no file is written."""
-    kept: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
 
-    def keep(figure: Any, out: Path, name: str, look: Theme, about: str) -> list[Path]:
-        kept[name + look.suffix] = figure
-        return [out / f"{name}{look.suffix}.svg"]
+    def keep(figure: Any, out: Path, name: str, theme: Theme, about: str) -> list[Path]:
+        figures[name + theme.suffix] = figure
+        return [out / f"{name}{theme.suffix}.svg"]
 
     monkeypatch.setattr(module, "save", keep)
-    yield kept
+    yield figures
 
 
 def counting(frames: int, size: int = 6) -> np.ndarray:
     """A video whose frame i is of the brightness 10 i, its first row white."""
-    film = np.zeros((frames, size, size, 3), np.uint8) + 10 * np.arange(frames, dtype=np.uint8)[:, None, None, None]
-    film[:, 0] = 255
-    return film
+    sample = np.zeros((frames, size, size, 3), np.uint8) + 10 * np.arange(frames, dtype=np.uint8)[:, None, None, None]
+    sample[:, 0] = 255
+    return sample
 
 
-def test_a_film_shows_each_field_in_its_place_with_y_upwards_and_the_truths_scale(tmp_path: Path) -> None:
+def test_an_animation_shows_each_field_in_its_place_with_y_upwards_and_the_truths_scale(tmp_path: Path) -> None:
     """Truth: +1 in the upper half, −1 in the lower; the method: 0 at first, then twice the truth (it saturates)."""
     half = np.ones((8, 8))
     half[:4] = -1.0  # row 0 is the lowest y
-    films = {"truth": np.stack([half, half]), "method": np.stack([0 * half, 2 * half])}
-    image = Image.open(rollout_animation(films, tmp_path / "film.webp", frame_seconds=1.5))
+    samples = {"truth": np.stack([half, half]), "method": np.stack([0 * half, 2 * half])}
+    image = Image.open(rollout_animation(samples, tmp_path / "animation.webp", frame_seconds=1.5))
     assert getattr(image, "n_frames", 1) == 2 and image.info["loop"] == 0
     upper, lower = MARGIN + HEAD + PANEL // 4, MARGIN + HEAD + 3 * PANEL // 4
     left, right = MARGIN + PANEL // 2, 2 * MARGIN + PANEL + PANEL // 2
@@ -82,7 +82,7 @@ def test_a_videos_first_row_is_on_top_and_a_flows_lowest_y_is_below(drawn: dict[
     assert label == "horizontal velocity, m/s"
 
 
-def test_a_film_of_a_video_frames_its_context(tmp_path: Path) -> None:
+def test_a_sample_of_a_video_frames_its_context(tmp_path: Path) -> None:
     image = Image.open(rollout_animation({"truth": counting(9)}, tmp_path / "v.webp", kind="video", context=2))
     assert getattr(image, "n_frames", 1) == 9
     for place, framed in ((0, True), (1, True), (2, False)):
@@ -93,38 +93,38 @@ def test_a_film_of_a_video_frames_its_context(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("length", "most"), [(1, 5), (5, 5), (19, 10), (59, 10), (3, 10)])
 def test_frames_are_spread_from_the_first_to_the_last(length: int, most: int) -> None:
-    found = list(evenly(length, most))
-    assert (found[0], found[-1], len(found)) == (0, length - 1, min(length, most))
-    assert len({b - a for a, b in zip(found, found[1:], strict=False)}) <= 2
+    indices = list(evenly(length, most))
+    assert (indices[0], indices[-1], len(indices)) == (0, length - 1, min(length, most))
+    assert len({b - a for a, b in zip(indices, indices[1:], strict=False)}) <= 2
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (0, 8, 8), (2, 3, 8, 8)])
-def test_a_film_of_the_wrong_shape_is_named(shape: tuple[int, ...], tmp_path: Path) -> None:
+def test_a_sample_of_the_wrong_shape_is_named(shape: tuple[int, ...], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="'method' has shape"):
-        rollout_animation({"truth": np.ones((2, 8, 8)), "method": np.ones(shape)}, tmp_path / "film.webp")
+        rollout_animation({"truth": np.ones((2, 8, 8)), "method": np.ones(shape)}, tmp_path / "animation.webp")
 
 
 @pytest.mark.parametrize(
-    ("film", "kind", "said"),
+    ("sample", "kind", "message"),
     [
         (np.zeros((3, 8, 8)), "video", r"video uint8 \[frames, y, x, 3\]"),
         (np.zeros((3, 8, 8, 3)), "video", "video uint8"),
         (np.zeros((3, 8, 8)), "vortcity", "did you mean 'vorticity'"),
     ],
 )
-def test_a_film_of_another_kind_is_named(film: np.ndarray, kind: str, said: str) -> None:
-    with pytest.raises(UserError, match=said):
-        panels({"truth": film}, kind)
+def test_a_sample_of_another_kind_is_named(sample: np.ndarray, kind: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        panels({"truth": sample}, kind)
 
 
-def test_a_context_as_long_as_the_film_leaves_nothing_to_see() -> None:
+def test_a_context_as_long_as_the_clip_leaves_nothing_to_see() -> None:
     with pytest.raises(UserError, match="context = 3: the clips have 3 frames"):
         panels({"truth": np.zeros((3, 8, 8))}, "vorticity", context=3)
 
 
 def test_nothing_to_show_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no clips"):
-        rollout_animation({}, tmp_path / "film.webp")
+        rollout_animation({}, tmp_path / "animation.webp")
     with pytest.raises(UserError, match="no lead lies within"):
         rollout_picture({"truth": np.ones((2, 8, 8))}, (4, 8), tmp_path)
     with pytest.raises(UserError, match="finite"):

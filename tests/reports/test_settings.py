@@ -16,7 +16,7 @@ from reports.model.report import Notes
 from reports.render import render
 from rollbench.config.table import Claim, Table
 from rollbench.errors import UserError
-from tests.reports.test_cells import made  # type: ignore[import-not-found]
+from tests.reports.test_cells import digest_of  # type: ignore[import-not-found]
 from tests.reports.test_render import FILES, Page, tabulars  # type: ignore[import-not-found]
 from tests.support.tables import table_row, table_setting  # type: ignore[import-not-found]
 
@@ -43,8 +43,8 @@ def results(scale: str = "paper", data: str = "real") -> pd.DataFrame:
             "scale": scale, "data": data, "seed": 0, "value": value, "n": 8192, "seconds": 100.0, "device": "cuda",
             "replicates": value * (1 + 0.01 * generator.standard_normal(100)), "commit": "c0ffee" * 6,
             "evaluator": f"fvd@1 {protocol} i3d" if metric == "fvd" else "pixel@1",
-            "data_key": made(setting), "results_key": made(row, setting), "model_key": made(row) if method else None,
-            "rollouts_key": made(row, 1) if method else None, "calls_per_frame": 100 / 11 if method else None,
+            "data_key": digest_of(setting), "results_key": digest_of(row, setting), "model_key": digest_of(row) if method else None,
+            "rollouts_key": digest_of(row, 1) if method else None, "calls_per_frame": 100 / 11 if method else None,
             "calls_per_frame_total": 9.5 if method else None, "parameters": 10**9 if method else None,
         })  # fmt: skip
 
@@ -57,7 +57,7 @@ def results(scale: str = "paper", data: str = "real") -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
-NOTES = {name: Notes(f"Protocol of {name}.", f"Data of {name}.") for name in (FAST, SLOW)}
+NOTES = {name: Notes((f"Protocol of {name}.",), f"Data of {name}.") for name in (FAST, SLOW)}
 
 
 def table3(**changes: Any) -> Table:
@@ -95,7 +95,7 @@ def test_each_setting_and_metric_has_a_block_of_its_own(tmp_path: Path) -> None:
     assert [(b["setting"], b["metric"], b["leads"]) for b in content["blocks"]] == [
         (FAST, "fvd", [None]), (FAST, "mse", [1, 8]), (SLOW, "fvd", [None]),
     ]  # fmt: skip
-    assert [line["row"] for line in content["blocks"][2]["lines"]] == [
+    assert [line["row"] for line in content["blocks"][2]["rows"]] == [
         *(row for row, (home, *_) in ROWS.items() if home == SLOW), "persistence", "real vs real",
     ]  # fmt: skip
     for name in (FAST, SLOW):
@@ -106,13 +106,13 @@ def test_each_setting_and_metric_has_a_block_of_its_own(tmp_path: Path) -> None:
 
 def test_the_papers_value_of_a_whole_clip_stands_beside_ours_with_its_verdict(tmp_path: Path) -> None:
     files = written(tmp_path, results())
-    said = {
+    verdicts = {
         line["row"]: (line["paper"][0], line["verdicts"][0]["verdict"])
         for block in json.loads(files["table.json"])["blocks"]
-        for line in block["lines"]
+        for line in block["rows"]
         if line["verdicts"][0]
     }
-    assert said == {
+    assert verdicts == {
         "Standard Diffusion (5-11), stride 8": (58.1, "reproduced"),
         "Rolling β = 0.1 (5-11)": (39.8, "not reproduced"),
         "Standard Diffusion (15-1)": (1369, "reproduced"),
@@ -127,7 +127,7 @@ def test_the_papers_value_of_a_whole_clip_stands_beside_ours_with_its_verdict(tm
 @pytest.mark.parametrize(("scale", "data"), [("lab", "real"), ("paper", "stand-in")])
 def test_nothing_is_concluded_at_another_scale(scale: str, data: str, tmp_path: Path) -> None:
     content = json.loads(written(tmp_path, results(scale, data))["table.json"])
-    verdicts = [v["verdict"] for block in content["blocks"] for line in block["lines"] for v in line["verdicts"] if v]
+    verdicts = [v["verdict"] for block in content["blocks"] for line in block["rows"] for v in line["verdicts"] if v]
     assert verdicts == ["other scale"] * 5
 
 
@@ -150,7 +150,7 @@ def test_trivial_rows_of_two_settings_are_told_apart_in_the_traces(tmp_path: Pat
     files = written(tmp_path, results())
     for setting in (FAST, SLOW):
         (line,) = [x for x in files["table.md"].splitlines() if x.startswith(f"| `persistence, {setting}` | `0` |")]
-        assert made(setting) in line and made("persistence", setting) in line
+        assert digest_of(setting) in line and digest_of("persistence", setting) in line
     page = Page(files["table.html"])
     identities = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     links = [attributes["href"] or "" for tag, attributes in page.tags if tag == "a"]
@@ -187,4 +187,4 @@ def test_reference_rows_of_table_1_are_other_peoples_methods(tmp_path: Path) -> 
     render(frame, table, tmp_path, command="c", scale_text="s")
     (block,) = json.loads((tmp_path / "table.json").read_text())["blocks"]
     assert len(block["published_rows"]) == len(paper().rows("1")) - 1 == 10
-    assert block["lines"][0]["paper"] == [59.6]
+    assert block["rows"][0]["paper"] == [59.6]

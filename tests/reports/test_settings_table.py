@@ -20,8 +20,8 @@ def ours(table: str, **changes: Any) -> dict[str, Any]:
     return {value.setting: value.value for value in paper().of(table)} | changes
 
 
-def written(folder: Path, table: str, values: dict[str, Any], **words: Any) -> dict[str, str]:
-    page = settings_table(table, values, folder, command="python experiments/table4.py", **words)
+def written(folder: Path, table: str, values: dict[str, Any], **options: Any) -> dict[str, str]:
+    page = settings_table(table, values, folder, command="python experiments/table4.py", **options)
     assert page == folder / "table.html"
     return {name: (folder / name).read_text(encoding="utf-8") for name in FILES}
 

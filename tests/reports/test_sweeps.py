@@ -95,8 +95,8 @@ def test_refusals_name_what_is_wrong(tmp_path: Path) -> None:
 
 
 def test_the_files_are_drawn_in_light_and_dark(tmp_path: Path) -> None:
-    made = sweeps.cost_quality(results(), "fvd", tmp_path, cost="seconds")
-    assert sorted(path.name for path in made) == [
+    paths = sweeps.cost_quality(results(), "fvd", tmp_path, cost="seconds")
+    assert sorted(path.name for path in paths) == [
         "fvd_over_cost-dark.png", "fvd_over_cost-dark.svg", "fvd_over_cost.png", "fvd_over_cost.svg",
     ]  # fmt: skip
-    assert all(path.stat().st_size > 1000 for path in made)
+    assert all(path.stat().st_size > 1000 for path in paths)

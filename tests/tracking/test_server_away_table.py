@@ -64,7 +64,7 @@ def in_the_table(home: Path) -> Numbers:
     return {
         (line["row"], block["metric"], cell["lead"]): (cell["value"], cell["low"], cell["high"])
         for block in report["blocks"]
-        for line in block["lines"]
+        for line in block["rows"]
         for cell in line["cells"]
         if cell is not None
     }

@@ -1,10 +1,10 @@
-"""`rollbench compare RUN …`: recorded runs side by side, first where their parameters differ, then their numbers by lead.
+"""`rollbench compare RUN …`: recorded runs side by side: the parameters that differ, then the numbers by lead.
 
     rollbench compare "MSE (2-4)" "Rolling Diffusion (init noise) (2-4)" --metric fsd
     rollbench compare 9f7c0c1 table8 --json
 
-RUN is a run's id or the beginning of one, the name of a row (the newest run of it), or a table's name or run, which stands for all its
-rows. The numbers are those that MLflow shows, with as many digits as a report prints; --json has all digits.
+RUN is a run's id or a prefix of one, the name of a row (its newest run), or the name or run of a table (all its rows). The numbers are
+those that MLflow shows, with as many digits as a report prints; --json has all digits.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from rollbench.store.artifact import Store
 if TYPE_CHECKING:
     from rollbench.tracking.client import LoggedRun, Tracking
 
-HELP = "set recorded runs beside each other"
-PREFIX = re.compile(r"[0-9a-f]{4,32}")  # of an id: shorter ones would find half of all runs
-# What tells two runs apart beside their parameters.
-TOLD = ("table", "setting", "row", "seed", "scale", "data_kind", "data_key", "commit", "device")
+HELP = "compare recorded runs"
+ID_PREFIX = re.compile(r"[0-9a-f]{4,32}")  # shorter prefixes would match many runs
+# Tags that identify a run, in addition to its parameters.
+IDENTIFYING_TAGS = ("table", "setting", "row", "seed", "scale", "data_kind", "data_key", "commit", "device")
 EVALUATOR, LOW, HIGH = "evaluator.", "_low", "_high"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "runs", nargs="+", metavar="RUN", help="a run's id or its beginning, a row's name, or a table's"
+        "runs", nargs="+", metavar="RUN", help="a run's id or a prefix of it, the name of a row, or the name of a table"
     )
     parser.add_argument(
         "--metric",
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the runs asked for beside each other; 0. Raises UserError where they are not recorded or nothing can be read."""
+    """Print the runs side by side and return 0. Raises UserError for a run that is not recorded or cannot be read."""
     from rollbench.tracking.client import TrackingError, open_tracking, tracking_uri
 
     store = Store(options.storage)
@@ -57,30 +57,34 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"nothing is recorded in {database}; name another --storage, or a server with --tracking-uri")
     try:
         tracking = open_tracking(uri)
-        found = [run for resources_from in options.runs for run in resolve(tracking, resources_from)]
-        once = list({run.run_id: run for run in found}.values())
-        wanted = chosen(once, options.metric)
-        whole = [tracking.read(run.run_id, with_intervals(wanted, run)) for run in once]
+        resolved = [run for reference in options.runs for run in resolve(tracking, reference)]
+        unique_runs = list({run.run_id: run for run in resolved}.values())
+        metrics = chosen(unique_runs, options.metric)
+        loaded_runs = [tracking.read(run.run_id, with_intervals(metrics, run)) for run in unique_runs]
     except TrackingError as error:
         raise UserError(str(error)) from None
-    print(json.dumps(as_json(whole, wanted), indent=1) if options.json else "\n".join(as_text(whole, wanted)))
+    print(
+        json.dumps(as_json(loaded_runs, metrics), indent=1)
+        if options.json
+        else "\n".join(as_text(loaded_runs, metrics))
+    )
     return 0
 
 
-def resolve(tracking: Tracking, resources_from: str) -> list[LoggedRun]:
-    """The runs that a word of the user's stands for."""
+def resolve(tracking: Tracking, reference: str) -> list[LoggedRun]:
+    """The runs that a RUN of the command line stands for."""
     from rollbench.tracking.client import PARENT
 
-    found = _called(tracking, resources_from) or _begun(tracking, resources_from)
-    if not found:
+    run = _by_name(tracking, reference) or _by_id_prefix(tracking, reference)
+    if not run:
         names = {name for run in tracking.search() for name in (run.tags.get("row"), run.tags.get("table")) if name}
-        near = did_you_mean(resources_from, sorted(names)) if names else "nothing is recorded there"
-        raise UserError(f"no run {resources_from!r} at {tracking.place}; {near}")
-    rows = [] if PARENT in found.tags else tracking.rows(found.run_id)
-    return sorted(rows, key=lambda run: (run.tags.get("kind") != "method", run.recorded)) or [found]
+        choice = did_you_mean(reference, sorted(names)) if names else "nothing is recorded there"
+        raise UserError(f"no run {reference!r} at {tracking.place}; {choice}")
+    rows = [] if PARENT in run.tags else tracking.rows(run.run_id)
+    return sorted(rows, key=lambda run: (run.tags.get("kind") != "method", run.recorded)) or [run]
 
 
-def _called(tracking: Tracking, name: str) -> LoggedRun | None:
+def _by_name(tracking: Tracking, name: str) -> LoggedRun | None:
     """The newest run of a row, or of a table."""
     if "'" in name and '"' in name:
         return None  # mlflow's queries have no way to say it
@@ -90,28 +94,28 @@ def _called(tracking: Tracking, name: str) -> LoggedRun | None:
     return next(chain(rows, tables, tracking.search(f"attributes.run_name = {text}")), None)
 
 
-def _begun(tracking: Tracking, start: str) -> LoggedRun | None:
-    """The only run whose id begins so."""
-    if not PREFIX.fullmatch(start):
+def _by_id_prefix(tracking: Tracking, start: str) -> LoggedRun | None:
+    """The only run whose id starts with `start`."""
+    if not ID_PREFIX.fullmatch(start):
         return None
-    found = list(tracking.search(f"attributes.run_id LIKE '{start}%'"))
-    if len(found) > 1:
-        listed = ", ".join(f"{run.run_id} ({run.name})" for run in found[:3])
-        raise UserError(f"{start!r} begins the ids of {len(found)} runs: {listed}; give more of it")
-    return found[0] if found else None
+    runs = list(tracking.search(f"attributes.run_id LIKE '{start}%'"))
+    if len(runs) > 1:
+        listed = ", ".join(f"{run.run_id} ({run.name})" for run in runs[:3])
+        raise UserError(f"{start!r} is a prefix of the ids of {len(runs)} runs: {listed}; give more digits")
+    return runs[0] if runs else None
 
 
-def chosen(runs: Sequence[LoggedRun], resources_from: Sequence[str] | None) -> list[str]:
+def chosen(runs: Sequence[LoggedRun], reference: Sequence[str] | None) -> list[str]:
     """The metrics to show: those asked for, else all results, in the order of names."""
     known = sorted({name for run in runs for name in run.metrics})
-    for name in resources_from or ():
+    for name in reference or ():
         if name not in known:
             raise UserError(f"no metric {name!r} in these runs; {did_you_mean(name, results(runs) or known)}")
-    return list(dict.fromkeys(resources_from)) if resources_from else results(runs)
+    return list(dict.fromkeys(reference)) if reference else results(runs)
 
 
 def results(runs: Iterable[LoggedRun]) -> list[str]:
-    """The metrics that an evaluator made, as against what training or the work itself told."""
+    """The metrics of evaluators, without those of training."""
     return sorted({tag.removeprefix(EVALUATOR) for run in runs for tag in run.tags if tag.startswith(EVALUATOR)})
 
 
@@ -142,12 +146,12 @@ def as_json(runs: Sequence[LoggedRun], metrics: Sequence[str]) -> dict[str, Any]
 
 def number(run: LoggedRun, metric: str, step: int) -> dict[str, float] | None:
     """A run's number, with its interval where it has one."""
-    found = {
-        word: run.metrics[name][step]
-        for word, name in (("value", metric), ("low", metric + LOW), ("high", metric + HIGH))
+    values = {
+        end: run.metrics[name][step]
+        for end, name in (("value", metric), ("low", metric + LOW), ("high", metric + HIGH))
         if step in run.metrics.get(name, {})
     }
-    return found or None
+    return values or None
 
 
 def steps(runs: Iterable[LoggedRun], metric: str) -> list[int]:
@@ -155,55 +159,55 @@ def steps(runs: Iterable[LoggedRun], metric: str) -> list[int]:
 
 
 def differing(runs: Sequence[LoggedRun]) -> list[tuple[str, list[str | None]]]:
-    """What is not the same in all runs: of what tells them apart, and of the parameters of methods (a trivial forecast has few)."""
+    """The identifying tags and the parameters that differ between runs (parameters: of methods, a trivial forecast has few)."""
     evaluators = sorted({tag for run in runs for tag in run.tags if tag.startswith((EVALUATOR, "n."))})
-    params = list(dict.fromkeys(name for run in runs for name in run.params if name not in TOLD))
+    params = list(dict.fromkeys(name for run in runs for name in run.params if name not in IDENTIFYING_TAGS))
     methods = [run for run in runs if run.tags.get("kind") == "method"] or runs
-    told = [(name, [run.tags.get(name) for run in runs]) for name in (*TOLD, *evaluators)]
-    lines = [(name, texts) for name, texts in told if len(set(texts)) > 1]
-    apart = [name for name in params if len({run.params.get(name) for run in methods}) > 1]
-    return lines + [(name, [run.params.get(name) for run in runs]) for name in apart]
+    tags = [(name, [run.tags.get(name) for run in runs]) for name in (*IDENTIFYING_TAGS, *evaluators)]
+    different = [(name, texts) for name, texts in tags if len(set(texts)) > 1]
+    names = [name for name in params if len({run.params.get(name) for run in methods}) > 1]
+    return different + [(name, [run.params.get(name) for run in runs]) for name in names]
 
 
 def as_text(runs: Sequence[LoggedRun], metrics: Sequence[str]) -> list[str]:
-    """One table, a column for each run, under a list that says which is which."""
-    letters = [_letter(place) for place in range(len(runs))]
+    """A legend of the runs, then a table with a column for each run."""
+    letters = [_letter(index) for index in range(len(runs))]
     legend = [
         [letter, run.run_id, f"{run.name}, of {run.tags.get('table', '?')}"]
         for letter, run in zip(letters, runs, strict=True)
     ]
-    lines: list[list[str]] = [["", *letters]]
-    lines += [[name, *(_said(name, text) for text in texts)] for name, texts in differing(runs)]
+    rows: list[list[str]] = [["", *letters]]
+    rows += [[name, *(_shortened(name, text) for text in texts)] for name, texts in differing(runs)]
     for metric in metrics:
-        lines += [[""], [metric]]
+        rows += [[""], [metric]]
         for step in steps(runs, metric):
-            found = [number(run, metric, step) for run in runs]
+            numbers = [number(run, metric, step) for run in runs]
             named = f"lead {step}" if metric in results(runs) else f"step {step}"
-            lines.append([f"  {named if step else 'whole clip'}", *map(_cell, found)])
-    return [*_aligned(legend), "", *_aligned(lines)]
+            rows.append([f"  {named if step else 'whole clip'}", *map(_cell, numbers)])
+    return [*_aligned(legend), "", *_aligned(rows)]
 
 
-def _letter(place: int) -> str:
-    return (_letter(place // 26 - 1) if place >= 26 else "") + chr(ord("A") + place % 26)
+def _letter(index: int) -> str:
+    return (_letter(index // 26 - 1) if index >= 26 else "") + chr(ord("A") + index % 26)
 
 
-def _said(name: str, text: str | None) -> str:
-    """A parameter or tag; of a key or a commit as much as tells it from others."""
+def _shortened(name: str, text: str | None) -> str:
+    """A parameter or tag; a key or a commit in 12 digits."""
     if text is None:
         return "–"
     return re.sub(r"^([0-9a-f]{12})[0-9a-f]+", r"\1", text) if name in ("commit", "data_key") else text
 
 
-def _cell(found: dict[str, float] | None) -> str:
-    if found is None or "value" not in found:
+def _cell(values: dict[str, float] | None) -> str:
+    if values is None or "value" not in values:
         return "–"
-    if "low" not in found or "high" not in found:
-        return numeral(found["value"])
-    value, low, high = bounds(found["value"], found["low"], found["high"])
+    if "low" not in values or "high" not in values:
+        return numeral(values["value"])
+    value, low, high = bounds(values["value"], values["low"], values["high"])
     return f"{value} [{low}, {high}]"
 
 
-def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns as wide as their widest text."""
-    widths = [max(len(line[place]) for line in lines if place < len(line)) for place in range(max(map(len, lines)))]
-    return ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=False)).rstrip() for line in lines]
+    widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(max(map(len, rows)))]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=False)).rstrip() for row in rows]

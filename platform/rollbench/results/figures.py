@@ -1,4 +1,4 @@
-"""The pictures of a table, from finished stages: curves over leads and over parameters, and one test clip rolled out by every row."""
+"""The figures of a table, from finished stages: curves over leads and over parameters, and samples of one test clip by every row."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ from rollbench.pipeline.run_context import RunContext
 from rollbench.store.artifact import Store
 from rollbench.store.tensors import tensor_of
 
-SHOWN = 0  # the test clip in pictures and films: the first, whatever it looks like
-COLUMNS = 8  # frames of a film in a picture, at most
-GIVEN = 5  # context frames in front of a video's strip, at most
-PICTURED = 24  # rows in pictures and films, at most: a film has room for some forty
+CLIP = 0  # index of the test clip in pictures and animations: the first, so that nobody chooses it
+COLUMNS = 8  # largest number of frames in a picture of a flow
+MAX_CONTEXT = 5  # largest number of context frames at the left of a video's strip
+MAX_ROWS = 24  # largest number of rows in pictures and animations
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """The files of pictures and of films."""
+class Pictures:
+    """The files of a report's pictures."""
 
     figures: list[Path]
-    films: list[Path]
+    animations: list[Path]
 
 
-def pictures(stages: Pipeline, results: pd.DataFrame, place: RunContext, figure: Figure | None) -> Drawn:
-    """All pictures of a table; of a figure only what it draws."""
-    found = Drawn(_curves(stages.table, results, place.out) if figure is None else [], [])
+def pictures(stages: Pipeline, results: pd.DataFrame, context: RunContext, figure: Figure | None) -> Pictures:
+    """Draw all pictures of a table, or those of one figure."""
+    drawn = Pictures(_curves(stages.table, results, context.out) if figure is None else [], [])
     for stage in stages.settings:
-        tail = "" if len(stages.settings) == 1 else "-" + _file_name(stage.setting.name)
+        suffix = "" if len(stages.settings) == 1 else "-" + _file_name(stage.setting.name)
         if figure is None or figure.draw == "over leads":
             metrics = stage.setting.metrics if figure is None else (figure.metric,)
             own = results[results["setting"] == stage.setting.name]
-            found.figures.extend(_over_leads(stage, own, metrics, stages.table.published, place.out, tail))
+            drawn.figures.extend(_over_leads(stage, own, metrics, stages.table.published, context.out, suffix))
         if figure is None or figure.draw != "over leads":
-            figures, film = _of_films(stage, place, figure.shows if figure else "vorticity", tail)
-            found.figures.extend(figures)
-            found.films.append(film)
-    return found
+            figures, animation = _rollout_pictures(stage, context, figure.shows if figure else "vorticity", suffix)
+            drawn.figures.extend(figures)
+            drawn.animations.append(animation)
+    return drawn
 
 
 def _over_leads(
-    stage: SettingStages, results: pd.DataFrame, metrics: Sequence[str], published: str, out: Path, tail: str
+    stage: SettingStages, results: pd.DataFrame, metrics: Sequence[str], published: str, out: Path, suffix: str
 ) -> list[Path]:
     setting = stage.setting
     rows = (*(row.name for row in setting.rows), *(entry.name for entry in stage.entries))
@@ -69,32 +69,38 @@ def _over_leads(
             out,
             rows=rows,
             frame_seconds=setting.data.frame_interval,
-            name=f"{metric}_over_leads{tail}",
+            name=f"{metric}_over_leads{suffix}",
         )
     return figures
 
 
-def _of_films(stage: SettingStages, place: RunContext, shows: str, tail: str) -> tuple[list[Path], Path]:
-    """One clip rolled out by every row: a picture (of a video as strips, its last context frames in front), and a film."""
-    setting, name = stage.setting, f"rollouts{tail}"
+def _rollout_pictures(stage: SettingStages, context: RunContext, shows: str, suffix: str) -> tuple[list[Path], Path]:
+    """Samples of one clip by every row, as a picture (of videos: strips that start with the last context frames) and an animation."""
+    setting, name = stage.setting, f"rollouts{suffix}"
     video, seconds = setting.data.kind == "video", setting.data.frame_interval
-    given = min(setting.clean, GIVEN) if video else 0
-    films = _films(stage, place.store, shows, given)
-    cut = f"the first {PICTURED} rows" if len({row.row.name for row in stage.rows}) > PICTURED else ""
-    told = ", ".join(filter(None, (setting.name, cut)))
+    context_frames = min(setting.clean, MAX_CONTEXT) if video else 0
+    samples = _shown_clips(stage, context.store, shows, context_frames)
+    cut = f"the first {MAX_ROWS} rows" if len({row.row.name for row in stage.rows}) > MAX_ROWS else ""
+    setting_label = ", ".join(filter(None, (setting.name, cut)))
     if video:
-        figures = rollout_strip(films, place.out, context=given, setting=told, frame_seconds=seconds, name=name)
+        figures = rollout_strip(
+            samples, context.out, context=context_frames, setting=setting_label, frame_seconds=seconds, name=name
+        )
     else:
         leads = setting.leads or _spread(setting.sampling.horizon)
-        figures = rollout_picture(films, leads, place.out, kind=shows, setting=told, frame_seconds=seconds, name=name)
+        figures = rollout_picture(
+            samples, leads, context.out, kind=shows, setting=setting_label, frame_seconds=seconds, name=name
+        )
     kind = "video" if video else shows
-    film = place.out / f"{name}.webp"
-    rollout_animation(films, film, kind=kind, context=given, setting=told, frame_seconds=seconds)
-    return figures, film
+    animation = context.out / f"{name}.webp"
+    rollout_animation(
+        samples, animation, kind=kind, context=context_frames, setting=setting_label, frame_seconds=seconds
+    )
+    return figures, animation
 
 
 def _curves(table: Table, results: pd.DataFrame, out: Path) -> list[Path]:
-    """The pictures of a search. Its rows may come from several settings: they are told apart by their names."""
+    """The pictures over a parameter or a cost. Row names are unique, so rows of several settings can share one picture."""
     figures: list[Path] = []
     methods = results[results["kind"] == "method"]
     for curve in table.curves:
@@ -126,52 +132,52 @@ def _curves(table: Table, results: pd.DataFrame, out: Path) -> list[Path]:
 
 def _published(table: Table, curve: Curve, lead: int | None) -> dict[str, Published]:
     """The paper's values of a curve's rows, where it prints them."""
-    found = {}
+    values = {}
     for setting in table.settings:
         for row in setting.rows:
-            words = f"{setting.paper_name} {row.method.label}" if setting.paper_name else None
+            label = f"{setting.paper_name} {row.method.label}" if setting.paper_name else None
             known = row.name in {name for name, _, _ in curve.points} and table.published
             value = (
-                paper().get(table.published, row.paper_name or row.name, curve.metric, lead, words) if known else None
+                paper().get(table.published, row.paper_name or row.name, curve.metric, lead, label) if known else None
             )
             if value is not None:
-                found[row.name] = value
-    return found
+                values[row.name] = value
+    return values
 
 
-def _file_name(words: str) -> str:
-    return "-".join("".join(c if c.isalnum() and c.isascii() else " " for c in words).split())
+def _file_name(label: str) -> str:
+    return "-".join("".join(c if c.isalnum() and c.isascii() else " " for c in label).split())
 
 
 def _spread(horizon: int) -> tuple[int, ...]:
-    """Leads that tell a film: doubling, then the last."""
+    """At most COLUMNS leads: powers of two, then the horizon."""
     doubling = [2**i for i in range(horizon.bit_length()) if 2**i < horizon]
     return (*doubling[-COLUMNS + 1 :], horizon)
 
 
-def _films(stage: SettingStages, store: Store, shows: str, given: int) -> Mapping[str, np.ndarray]:
-    """One test clip, as it is drawn: the truth, then the film of each row (or the first PICTURED) by the first seed, each behind the same
-    `given` real frames."""
+def _shown_clips(stage: SettingStages, store: Store, shows: str, context_frames: int) -> Mapping[str, np.ndarray]:
+    """One test clip as it is drawn: the truth, then a sample of each row (at most MAX_ROWS) by the first seed, each after the same
+    `context_frames` real frames."""
     horizon = stage.setting.sampling.horizon
-    (clip,) = read_range(stage.test_data, store, "test", SHOWN, 1).clips
-    past = clip[len(clip) - horizon - given : len(clip) - horizon]
-    pictured = [row for row in stage.rows if row.seed == stage.rows[0].seed][:PICTURED]
-    films = {"truth": clip[-horizon:]} | {row.row.name: _film(row, store) for row in pictured}
-    films |= {entry.name: _film(entry, store) for entry in stage.entries[: PICTURED - len(pictured)]}
+    (clip,) = read_range(stage.test_data, store, "test", CLIP, 1).clips
+    past = clip[len(clip) - horizon - context_frames : len(clip) - horizon]
+    drawn_rows = [row for row in stage.rows if row.seed == stage.rows[0].seed][:MAX_ROWS]
+    samples = {"truth": clip[-horizon:]} | {row.row.name: _sample(row, store) for row in drawn_rows}
+    samples |= {entry.name: _sample(entry, store) for entry in stage.entries[: MAX_ROWS - len(drawn_rows)]}
     return {
-        name: as_drawn(np.ascontiguousarray(np.concatenate([past, film])), stage.setting.data.kind, shows)
-        for name, film in films.items()
+        name: as_drawn(np.ascontiguousarray(np.concatenate([past, sample])), stage.setting.data.kind, shows)
+        for name, sample in samples.items()
     }
 
 
-def as_drawn(film: np.ndarray, kind: str, shows: str) -> np.ndarray:
-    """A film [t, c, y, x] as it is drawn: colours [t, y, x, 3] of a video, vorticity or the first component [t, y, x] of a flow."""
+def as_drawn(sample: np.ndarray, kind: str, shows: str) -> np.ndarray:
+    """A sample [t, c, y, x] as it is drawn: colours [t, y, x, 3] of a video, vorticity or the first component [t, y, x] of a flow."""
     if kind == "video":
-        return np.ascontiguousarray(np.moveaxis(film, 1, -1))
-    return vorticity(film) if kind == "flow" and shows == "vorticity" else film[:, 0]
+        return np.ascontiguousarray(np.moveaxis(sample, 1, -1))
+    return vorticity(sample) if kind == "flow" and shows == "vorticity" else sample[:, 0]
 
 
-def _film(row: RowStages | EntryStages, store: Store) -> np.ndarray:
+def _sample(row: RowStages | EntryStages, store: Store) -> np.ndarray:
     artifact = row.rollouts.artifact(store)
     first = (artifact.manifest() or {})["files"][0]
-    return loaded(tensor_of(artifact.read_table(first), "frames"), row.setting.data.kind == "video")[SHOWN]
+    return loaded(tensor_of(artifact.read_table(first), "frames"), row.setting.data.kind == "video")[CLIP]

@@ -16,7 +16,7 @@ from rollbench.store.artifact import Store
 
 
 def table_results(stages: Pipeline, scale: str, store: Store) -> pd.DataFrame:
-    """All rows that have results, the trivial forecasts and the floors."""
+    """The numbers of all rows that have results, of the trivial forecasts and of the floors."""
     frames = [
         frame
         for setting in stages.settings
@@ -36,7 +36,7 @@ def _done(row: RowStages | EntryStages, store: Store) -> bool:
 def row_results(row: RowStages, stages: SettingStages, table: str, scale: str, store: Store) -> pd.DataFrame:
     """The numbers of one row and seed with their cost and lineage."""
     manifests = {stage.kind: stage.artifact(store).manifest() or {} for stage in row.stages()}
-    sampling, made = row.setting.sampling, {kind: m["made"] for kind, m in manifests.items()}
+    sampling, provenance = row.setting.sampling, {kind: m["made"] for kind, m in manifests.items()}
     plan = row.row.method.plan(sampling.horizon, sampling.calls_of(row.row.method))
     return _read(row.results, store).assign(
         table=table,
@@ -52,9 +52,9 @@ def row_results(row: RowStages, stages: SettingStages, table: str, scale: str, s
         train_steps=row.setting.training.steps,
         train_seconds=manifests["model"]["device_seconds"],
         peak_memory_bytes=manifests["model"]["peak_memory_bytes"],
-        seconds=sum(made[kind]["seconds"] for kind in ("rollouts", "features", "results")),
+        seconds=sum(provenance[kind]["seconds"] for kind in ("rollouts", "features", "results")),
         **_lineage(stages.data, row.model, row.rollouts, row.results),
-        commit=made["results"]["commit"],
+        commit=provenance["results"]["commit"],
         device=manifests["model"]["device"],
     )
 
@@ -85,7 +85,7 @@ def entry_results(entry: EntryStages, stages: SettingStages, table: str, scale: 
 
 
 def data_kind(setting: Setting) -> str:
-    """Where the clips come from, in a word."""
+    """Where the clips come from, one of `reports.model.cells.DATA`."""
     if isinstance(setting.data, Ingested):
         return setting.data.serves
     return "simulated" if setting.stand_in is None else "stand-in"
@@ -94,16 +94,16 @@ def data_kind(setting: Setting) -> str:
 def history(row: RowStages, store: Store) -> list[tuple[str, float, int]]:
     """The training history of a row's model as (metric, value, step)."""
     artifact = row.model.artifact(store)
-    receipt = artifact.file(HISTORY)
-    found = json.loads(artifact.read(receipt).to_pybytes())["history"]
+    entry = artifact.file(HISTORY)
+    entries = json.loads(artifact.read(entry).to_pybytes())["history"]
     return [
-        (f"train_{name}", value, entry["step"]) for entry in found for name, value in entry.items() if name != "step"
+        (f"train_{name}", value, entry["step"]) for entry in entries for name, value in entry.items() if name != "step"
     ]
 
 
 def trivial_results(stages: SettingStages, table: Table, scale: str, store: Store) -> pd.DataFrame:
     """The trivial forecasts and the floor of a setting."""
-    made = (stages.trivial.artifact(store).manifest() or {})["made"]
+    provenance = (stages.trivial.artifact(store).manifest() or {})["made"]
     return _read(stages.trivial, store).assign(
         table=table.name,
         setting=stages.setting.name,
@@ -116,23 +116,23 @@ def trivial_results(stages: SettingStages, table: Table, scale: str, store: Stor
         train_steps=None,
         train_seconds=None,
         peak_memory_bytes=None,
-        seconds=made["seconds"],
+        seconds=provenance["seconds"],
         **_lineage(stages.data, None, None, stages.trivial),
-        commit=made["commit"],
-        device=made["device"],
+        commit=provenance["commit"],
+        device=provenance["device"],
     )
 
 
 def _read(stage: Stage, store: Store) -> pd.DataFrame:
     artifact = stage.artifact(store)
-    receipt = artifact.file(RESULTS)
-    return pa.parquet.read_table(pa.BufferReader(artifact.read(receipt))).to_pandas()
+    entry = artifact.file(RESULTS)
+    return pa.parquet.read_table(pa.BufferReader(artifact.read(entry))).to_pandas()
 
 
-def _lineage(data: Stage, model: Stage | None, clips: Stage | None, results: Stage) -> dict[str, Any]:
+def _lineage(data: Stage, model: Stage | None, rollouts: Stage | None, results: Stage) -> dict[str, Any]:
     return {
         "data_key": data.key,
         "model_key": model.key if model else None,
-        "rollouts_key": clips.key if clips else None,
+        "rollouts_key": rollouts.key if rollouts else None,
         "results_key": results.key,
     }
