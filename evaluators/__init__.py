@@ -5,7 +5,7 @@ Stands alone (numpy, scipy, torch): usable on any two sets of clips, without the
     from evaluators import FVD
     print(FVD("original", clip=16).between("REAL/", "FAKE/").value)
 
-A metric is a file: `fvd` `fsd` `fid` `spectra` `pixel` `lpips`. They share `frechet` (the distance), `moments` (sets that merge),
+A metric is a file: `fvd` `fsd` `fid` `spectra` `pixel` `motion` `lpips`. They share `frechet` (the distance), `moments` (sets that merge),
 `uncertainty` (intervals), `bias` (floor and N-curve) and `scoring` (all of it, from features). Packages that one purpose alone
 needs (av, pyarrow, matplotlib, safetensors, tensorflow_hub) are imported when it is asked for.
 """

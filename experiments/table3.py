@@ -37,7 +37,7 @@ FAST = Setting(
         recompute=True,
     ),
     sampling=Sampling(horizon=19, calls_per_frame="100/11", contexts=8_192, group=32, precision="bf16"),
-    metrics=("fvd", "fvd_debiased", "mse"),
+    metrics=("fvd", "fvd_debiased", "motion_ratio", "detail_ratio", "mse"),
     leads=(1, 2, 4, 8, 16),
     protocol="kinetics-rollout",
     rows=(

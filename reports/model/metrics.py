@@ -58,6 +58,16 @@ METRICS: Mapping[str, MetricText] = {
         "Spread / skill",
         "Spread of the samples over the error of their mean: 1 is reliable, below 1 the samples are too similar.",
     ),
+    "motion_ratio": MetricText(
+        "Motion / real",
+        "Energy of the change from frame to frame over that of the real clips: 1 is right, 0 is a frozen frame, below 1 samples "
+        "fade or blur, above 1 they flicker.",
+    ),
+    "detail_ratio": MetricText(
+        "Detail / real",
+        "Energy of the differences between neighbouring pixels over that of the real clips: 1 is right, below 1 samples fade or "
+        "blur, above 1 they are speckled.",
+    ),
     "fvd": MetricText(
         "FVD",
         "Fréchet video distance in the headline reading of its protocol; lower is better; the floor is the distance "

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evaluators import fsd, pixel
+from evaluators import fsd, motion, pixel
 from experiments.table8 import SETTING
 from rollbench.errors import UserError
 from rollbench.pipeline.measures import (
@@ -16,6 +16,7 @@ from rollbench.pipeline.measures import (
     EvalBatch,
     ForecastError,
     ImageQuality,
+    Motion,
     ReferenceColumns,
     ScoringConfig,
     Spectra,
@@ -85,6 +86,22 @@ def test_a_perfect_film_has_no_error() -> None:
     assert numbers(ForecastError(LEADS), perfect, "mse")["mse", 3] == 0.0
 
 
+def test_motion_is_the_evaluators_own_over_that_of_the_truth() -> None:
+    seen = pixels(samples=2)
+    values = numbers(Motion(LEADS), seen, "motion_ratio", "detail_ratio")
+    last = seen.past[:, 0, -1]
+    for lead in LEADS:
+        moved = [motion.motion(seen.films[:, m], last)[:, lead - 1].mean() for m in range(2)]
+        sharp = [motion.detail(seen.films[:, m])[:, lead - 1].mean() for m in range(2)]
+        real = motion.motion(seen.truth, last)[:, lead - 1].mean(), motion.detail(seen.truth)[:, lead - 1].mean()
+        assert values["motion_ratio", lead] == pytest.approx(np.mean(moved) / real[0])
+        assert values["detail_ratio", lead] == pytest.approx(np.mean(sharp) / real[1])
+    frozen = replace(seen, films=np.repeat(seen.past[:, :, -1:], seen.films.shape[2], axis=2))
+    assert numbers(Motion(LEADS), frozen, "motion_ratio")["motion_ratio", 3] == 0.0
+    real = numbers(Motion(LEADS), replace(seen, films=seen.truth[:, None]), "motion_ratio", "detail_ratio")
+    assert set(real.values()) == {1.0}
+
+
 def test_spectra_take_one_film_of_each_clip() -> None:
     seen = flows(samples=2)
     found = numbers(Spectra(LEADS), seen, "fsd", "fsd_diagonal")
@@ -111,7 +128,7 @@ def test_one_sample_is_scored_by_its_absolute_error() -> None:
     assert numbers(EnsembleScores(LEADS), seen, "crps")["crps", 3] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("measure", [ForecastError(LEADS), ImageQuality(LEADS), EnsembleScores(LEADS)])
+@pytest.mark.parametrize("measure", [ForecastError(LEADS), ImageQuality(LEADS), EnsembleScores(LEADS), Motion(LEADS)])
 def test_reducing_in_parts_is_reducing_at_once(measure: Any) -> None:
     seen = pixels(samples=2)
     whole = measure.reducer(None)(seen)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from evaluators import fsd, pixel, protocols, uncertainty
+from evaluators import fsd, motion, pixel, protocols, uncertainty
 from rollbench.config.table import Setting
 from rollbench.errors import UserError, did_you_mean
 
@@ -199,6 +199,33 @@ class EnsembleScores:
 
 
 @dataclass(frozen=True)
+class Motion:
+    """Energies of a video at each lead over those of the real clips, averaged over samples; 1 is right, see `evaluators.motion`.
+    motion_ratio: of the change from the frame before. detail_ratio: of the differences between neighbouring pixels."""
+
+    leads: tuple[int, ...]
+    METRICS: ClassVar[tuple[str, ...]] = ("motion_ratio", "detail_ratio")
+
+    def reducer(self, weights: str | None = None, device: str | None = None) -> Callable[[EvalBatch], Columns]:
+        def reduce(seen: EvalBatch) -> Columns:
+            k, m, _, *frame = seen.films.shape
+            at = [lead - 1 for lead in self.leads]
+            frames, before = seen.films.reshape(k * m, -1, *frame), np.broadcast_to(seen.past[:, :, -1], (k, m, *frame))
+            energies = motion.motion(frames, before.reshape(k * m, *frame))[:, at], motion.detail(frames[:, at])
+            return {name: e.reshape(k, m, -1).mean(1) for name, e in zip(("motion", "detail"), energies, strict=True)}
+
+        return reduce
+
+    def numbers(self, fake: Columns, sides: ReferenceColumns, how: ScoringConfig) -> Iterator[dict[str, Any]]:
+        draws = uncertainty.resamples(len(fake["motion"]), how.resamples, seed=0)
+        for metric in (metric for metric in self.METRICS if metric in how.metrics):
+            ours, real = (columns[metric.removesuffix("_ratio")] for columns in (fake, sides.truth))
+            for k, lead in enumerate(self.leads):
+                value, ratios = ours[:, k].mean() / real[:, k].mean(), ours[draws, k].mean(1) / real[draws, k].mean(1)
+                yield number(metric, lead, value, ratios, motion.VERSION, len(ours))
+
+
+@dataclass(frozen=True)
 class VideoDistance:
     """FVD of clips of `frames` frames, of which the first `context` are real, resized as `resize` says, seen by `extractor`."""
 
@@ -263,7 +290,7 @@ def measures_of(setting: Setting) -> tuple[Measure, ...]:
     offered: list[Measure] = [
         ForecastError(leads),
         EnsembleScores(leads),
-        *((ImageQuality(leads),) if video else (Spectra(leads),)),
+        *((ImageQuality(leads), Motion(leads)) if video else (Spectra(leads),)),
     ]
     if video and setting.protocol:
         protocol = protocols.named(setting.protocol)
