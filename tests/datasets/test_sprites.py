@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rollbench.datasets.base import Generated
-from rollbench.datasets.drawing import GREY, LOOKS, SHAPES, _distance, draw
+from rollbench.datasets.drawing import GROUNDS, LOOKS, SHAPES, _distance, draw
 from rollbench.datasets.sprites import CHANCES, RADIUS, SHRINKING, Sprites, World
 from rollbench.errors import UserError
 
@@ -57,18 +57,20 @@ def test_a_longer_film_begins_like_a_shorter_one() -> None:
 PLAIN = replace(SMALL, size=32, looks="plain", stride=8)
 
 
-def test_plain_looks_move_as_full_ones_and_are_one_colour_on_grey() -> None:
+@pytest.mark.parametrize("looks", GROUNDS)
+def test_plain_looks_move_as_full_ones_and_are_pure_colours_on_one(looks: str) -> None:
     """Of a pixel inside a shape each channel is 0 or 255, so that clipping to the pixel range removes its grain."""
-    frames = PLAIN.simulate(range(6)).frames
-    low, high = GREY
+    frames = replace(PLAIN, looks=looks).simulate(range(6)).frames
+    low, high = GROUNDS[looks]
     for clip in frames.swapaxes(1, 2).reshape(6, 3, -1):
         colours, counts = np.unique(clip, axis=1, return_counts=True)
         ground = colours[:, counts.argmax()]
         assert ((ground >= low) & (ground <= high)).all() and counts.max() > 0.6 * counts.sum(), "one colour a clip"
-        pure = np.isin(colours, (0, 255)).all(0)
+        pure = np.isin(colours, (0, 255)).all(0) & (colours != ground[:, None]).any(0)
         assert 0.03 < counts[pure].sum() / counts.sum() < 0.3
         assert counts.max() + counts[pure].sum() > 0.85 * counts.sum(), "the others are edges"
     assert PLAIN.describe() == "32×32 frames of 4 moving plain sprites, stride 8"
+    assert replace(PLAIN, looks="black").describe() == "32×32 frames of 4 moving plain sprites on black, stride 8"
     assert np.array_equal(
         replace(PLAIN, looks="full").simulate([2]).frames, replace(SMALL, size=32, stride=8).simulate([2]).frames
     )
@@ -76,7 +78,7 @@ def test_plain_looks_move_as_full_ones_and_are_one_colour_on_grey() -> None:
         np.abs(np.diff(replace(PLAIN, looks=looks).simulate([0]).frames.astype(int), axis=1)).mean((0, 2, 3, 4))
         for looks in LOOKS
     ]
-    assert np.corrcoef(changes)[0, 1] > 0.5, "the same shapes move at the same moments"
+    assert np.corrcoef(changes).min() > 0.5, "the same shapes move at the same moments"
 
 
 @pytest.mark.parametrize("stride", [3, 8])

@@ -53,7 +53,7 @@ def blurred(clips: np.ndarray) -> np.ndarray:
     """A mean over 3 x 3 pixels."""
     padded = np.pad(clips, ((0, 0),) * 3 + ((1, 1),) * 2, "edge")
     h, w = clips.shape[-2:]
-    return sum(padded[..., i : i + h, j : j + w] for i in range(3) for j in range(3)) / 9
+    return np.mean([padded[..., i : i + h, j : j + w] for i in range(3) for j in range(3)], axis=0)
 
 
 def faulty(clips: np.ndarray, fault: str, strength: float) -> np.ndarray:

@@ -98,8 +98,8 @@ def test_motion_is_the_evaluators_own_over_that_of_the_truth() -> None:
         assert values["detail_ratio", lead] == pytest.approx(np.mean(sharp) / real[1])
     frozen = replace(seen, films=np.repeat(seen.past[:, :, -1:], seen.films.shape[2], axis=2))
     assert numbers(Motion(LEADS), frozen, "motion_ratio")["motion_ratio", 3] == 0.0
-    real = numbers(Motion(LEADS), replace(seen, films=seen.truth[:, None]), "motion_ratio", "detail_ratio")
-    assert set(real.values()) == {1.0}
+    perfect = numbers(Motion(LEADS), replace(seen, films=seen.truth[:, None]), "motion_ratio", "detail_ratio")
+    assert set(perfect.values()) == {1.0}
 
 
 def test_spectra_take_one_film_of_each_clip() -> None:

@@ -96,6 +96,8 @@ _CAPS: dict[str, tuple[Any, ...]] = {  #         smoke  laptop     lab
     "train_clips":   (  32,    384,  4_096),
     "contexts":      (  16,    128,    512),
     "video_clips":   (  12,     48,    512),
+    "sprites":       (   3,      3, NO_CAP),
+    "looks":         ("black", "black", ""),
     "micro_batch":   (   6,      8,     64),
     "horizon":       (   8,     24,     48),
     "calls":         (   2,      4,     16),
@@ -118,7 +120,19 @@ _FLOW: dict[str, tuple[Any, ...]] = {  #          smoke              laptop     
     "step_frames":   (            128,                160,                  640),
     "sampler":       (    "multistep",        "multistep",                   ""),
 }
-_VIDEO: dict[str, tuple[Any, ...]] = _FLOW | {"sampler": ("", "", "")}
+_VIDEO: dict[str, tuple[Any, ...]] = _FLOW | {
+    "widths":        (       (16, 16),      (32, 64, 128), (256, 256, 256, 256)),
+    "blocks":        (         (1, 1),          (1, 1, 2),         (3, 3, 3, 3)),
+    "grid":          (              8,                 16,                   64),
+    "dropout":       (            0.0,                0.0,                  1.0),
+    "shift":         (           True,               True,                False),
+    "context":       (       "frames",           "frames",                   ""),
+    "steps":         (             12,              1_300,               50_000),
+    "step_frames":   (            128,                 64,                  640),
+    "optimiser":     (         "muon",             "muon",                   ""),
+    "sampler":       (             "",                 "",                   ""),
+    "clip":          (           True,               True,                False),
+}
 # fmt: on
 
 
@@ -239,10 +253,12 @@ def _distinct(settings: Sequence[Setting]) -> tuple[Setting, ...]:
 
 
 def default_rows(table: Table, caps: Scale) -> tuple[str, ...]:
-    """The rows a scale runs unless told otherwise: of each setting those of lowest priority number, in the table's own order."""
+    """The rows that a scale runs by default: of each setting those of lowest priority number, in the table's own order.
+
+    A table of one or two settings compares rows within each, so it has at least two of each; a longer one compares settings.
+    """
+    count = max(2 if len(table.settings) < 3 else 1, caps.rows // len(table.settings))
     chosen = {
-        row.name
-        for setting in table.settings
-        for row in sorted(setting.rows, key=lambda row: row.priority)[: max(1, caps.rows // len(table.settings))]
+        row.name for setting in table.settings for row in sorted(setting.rows, key=lambda row: row.priority)[:count]
     }
     return tuple(row.name for row in table.rows if row.name in chosen)

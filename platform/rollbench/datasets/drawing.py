@@ -2,8 +2,9 @@
 
 full    a panning ground of two colours and waves; on it six kinds of shapes with light, shadow and patterns
 plain   a still grey ground, tinted a little; on it triangles, squares and discs, each of one of six pure colours
+black   the same shapes on black
 
-A pure colour has channels of 0 and 255 alone, so that a prediction clipped to the pixel range has no grain inside a shape.
+A pure colour has channels of 0 and 255 alone, so that a prediction clipped to the pixel range has no grain inside a shape, nor on black.
 Everything is a function of places in the unit square, taken at the middles of pixels: a coarse picture shows what a fine one shows.
 Edges are antialiased by signed distance: a pixel is covered by 1/2 − distance in pixels, between 0 and 1.
 """
@@ -27,10 +28,10 @@ SHAPES = (
     (6, 2.0, 0.1, 1.0),
     (5, 2.8, 0.15, 1.0),
 )
-LOOKS = ("full", "plain")
 PLAIN_SHAPES = (SHAPES[0][:2] + (0.0, 1.0), SHAPES[3][:2] + (0.0, 1.0), SHAPES[0])  # triangle, square, disc
 PURE = ((1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1))  # colours of plain shapes, of 255
-GREY = (110, 145)  # of the plain ground, each channel's range
+GROUNDS = {"plain": (110, 145), "black": (0, 0)}  # of a ground of one colour, each channel's range
+LOOKS = ("full", *GROUNDS)
 PATTERNS = 3  # of a shape: none, stripes, checks
 WAVES = 4  # of the ground
 GROUND = (WAVES + 2, 4)  # the shape of the chances that make a ground
@@ -50,9 +51,9 @@ class Ground:
         dark, bright = 70 + 40 * looks[2], 150 + 50 * looks[3]
         self.colors = _color(looks[0], 0.45, dark), _color(looks[0] + 0.3 * looks[1], 0.45, bright)
 
-    def plain(self, size: int) -> Array:
-        """The plain ground: float32 [3, size, size], from 0 to 255."""
-        low, high = GREY
+    def plain(self, looks: str, size: int) -> Array:
+        """The ground of one colour that `looks` has: float32 [3, size, size], from 0 to 255."""
+        low, high = GROUNDS[looks]
         return np.broadcast_to((low + (high - low) * self.tint)[:, None, None], (3, size, size)).astype(np.float32)
 
     def drawn(self, time: float, size: int) -> Array:

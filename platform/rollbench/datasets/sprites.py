@@ -37,7 +37,7 @@ EVENT, FATE, VELOCITY, SPIN, PLACE, LOOKS, ANGLE, CHANCES = 0, 1, slice(2, 4), 4
 class Sprites:
     """size: pixels of a side. stride: ticks from one frame to the next. fps: ticks a second. sprites: shapes in the world.
     layers: those of one layer collide, those of a nearer one hide those behind. speed: typical, sides per second. events: random
-    ones, per second and shape. looks: "full" or "plain", see `datasets.drawing`."""
+    ones, per second and shape. looks: "full", "plain" or "black", see `datasets.drawing`."""
 
     size: int = 64
     stride: int = 1
@@ -48,7 +48,7 @@ class Sprites:
     events: float = 0.4
     fps: float = 25.0
     seed: int = 0
-    looks: Literal["full", "plain"] = "full"
+    looks: Literal["full", "plain", "black"] = "full"
 
     kind: ClassVar[str] = "video"
 
@@ -82,8 +82,8 @@ class Sprites:
         return (3, self.size, self.size)
 
     def describe(self) -> str:
-        plainly = "plain " if self.looks == "plain" else ""
-        return f"{self.size}×{self.size} frames of {self.sprites} moving {plainly}sprites, stride {self.stride}"
+        look = {"full": "sprites", "plain": "plain sprites", "black": "plain sprites on black"}[self.looks]
+        return f"{self.size}×{self.size} frames of {self.sprites} moving {look}, stride {self.stride}"
 
     def capped(self, *, grid: int, frame_grid: int, frames: int, least: int) -> Sprites:
         """At most `frame_grid` pixels a side, and no more frames than are needed."""
@@ -103,8 +103,8 @@ class Sprites:
 
     def _image(self, ground: Ground, shapes: Array, time: float) -> Array:
         """One frame [3, size, size] at `time`, s."""
-        plain = self.looks == "plain"
-        image = ground.plain(self.size) if plain else ground.drawn(time, self.size)
+        plain = self.looks != "full"
+        image = ground.plain(self.looks, self.size) if plain else ground.drawn(time, self.size)
         for shape in shapes:
             (draw_plain if plain else draw)(image, shape)
         return image
