@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from reports.search import RaceText, race_report
+from rollbench.config.source import sources
 from rollbench.config.table import Figure
 from rollbench.engine import cluster, nodes
 from rollbench.engine.actor_pool import ActorPool
@@ -39,6 +40,7 @@ def reproduce(
     Finished stages stay whatever happens afterwards. Raises RuntimeError where a row failed, after the others are done.
     """
     start = time.monotonic()
+    cluster.carry(sources(stages.table))
     with Recorder(stages, place, mlflow, progress.line) as recorder:
         pending = missing(stages.stages(), place.store)
         check_ingested(pending and stages.shared(), place.store)
@@ -106,6 +108,7 @@ def _make(
 
 def search(stages: SearchPipeline, place: RunContext, mlflow: str, *, resources: Resources, progress: Progress) -> Path:
     """Race the candidates, finish and score the winner beside the table's rows, and report both; returns the table's page."""
+    cluster.carry(sources(stages.table))
     trials = race(stages, place.store, resources, progress)
     best = winner(trials)
     row = stages.candidates[best].row.row

@@ -80,7 +80,7 @@ def _with(setting: Setting, sides: ReferenceColumns, serves: Serves = "real") ->
 def _check_frames(setting: Setting, train: Mapping[str, Any]) -> None:
     """Refuse frames that the setting's network cannot take, and channels that cannot be scaled."""
     _, rows, columns = train["frame_shape"]
-    if not setting.network.fits(rows, columns):
+    if hasattr(setting.network, "fits") and not setting.network.fits(rows, columns):
         grids, side = setting.network.grids(rows, columns), 2 ** (len(setting.network.channels) - 1)
         crop = f"crop or resample them, for instance to {rows // side * side}x{columns // side * side}"
         advice = (

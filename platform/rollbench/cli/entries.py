@@ -22,6 +22,7 @@ from rollbench.cli.errors import Parser, argv, run_guarded
 from rollbench.cli.experiment import plan, run_context
 from rollbench.cli.options import add_options
 from rollbench.config.overrides import as_user_error
+from rollbench.config.search import Search
 from rollbench.config.table import Figure, Table
 from rollbench.errors import UserError, did_you_mean
 
@@ -36,8 +37,10 @@ HELPS = {
 }
 
 
-def main(command: str, name: str, arguments: Sequence[str] | None = None) -> int:
-    """One of the three commands for the experiment `name`."""
+def main(
+    command: str, name: str, arguments: Sequence[str] | None = None, experiment: Table | Figure | Search | None = None
+) -> int:
+    """One of the three commands for the experiment `name` of this project, or for one of a user's own file."""
     arguments = argv(arguments)
     parser = Parser(prog=f"rollbench {command} {name}", description=HELPS[command])
     add = parser.add_argument
@@ -69,7 +72,7 @@ def main(command: str, name: str, arguments: Sequence[str] | None = None) -> int
         "entries": _entries,
     }
     typed = redacted_command(command, name, arguments)
-    return run_guarded(lambda: run[command](_table(name), options, typed))
+    return run_guarded(lambda: run[command](_table(name, experiment), options, typed))
 
 
 def redacted_command(command: str, name: str, arguments: Sequence[str]) -> str:
@@ -78,9 +81,10 @@ def redacted_command(command: str, name: str, arguments: Sequence[str]) -> str:
     return redact(shlex.join(["rollbench", command, name, *arguments]))
 
 
-def _table(name: str) -> Table:
-    module = importlib.import_module(f"experiments.{name}")
-    experiment = getattr(module, "TABLE", None) or getattr(module, "FIGURE", None)
+def _table(name: str, experiment: Table | Figure | Search | None) -> Table:
+    if experiment is None:
+        module = importlib.import_module(f"experiments.{name}")
+        experiment = getattr(module, "TABLE", None) or getattr(module, "FIGURE", None)
     if isinstance(experiment, Figure):
         return experiment.table
     if not isinstance(experiment, Table):
@@ -103,6 +107,7 @@ def _planned(table: Table, options: argparse.Namespace) -> tuple[Pipeline, dict[
 
 def _make_data(pipeline: Pipeline, options: argparse.Namespace, store: Store, command: str, name: str) -> None:
     """Make the data stages that are missing."""
+    from rollbench.config.source import sources
     from rollbench.engine import cluster, nodes
     from rollbench.engine.run_stage import run_stage
     from rollbench.engine.simulate import ingest
@@ -117,6 +122,7 @@ def _make_data(pipeline: Pipeline, options: argparse.Namespace, store: Store, co
     run_context(name, options, store, {}, command)  # checks the storage
     clear_stale(pending, store)
     progress = Progress()
+    cluster.carry(sources(pipeline.table))
     with cluster.cluster():
         nodes.check_shared(store)
         for stage in data:

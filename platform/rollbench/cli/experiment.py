@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import re
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,10 +39,13 @@ NOT_SET = {
 OF_A_SEARCH = ("trials", "rungs", "reduction", "share", "proxy", "seed")  # fields that --set finds in the search itself
 
 
-def run(experiment: Table | Figure | Search, arguments: Sequence[str] | None = None) -> int:
-    """The `main` of an experiment: its table, figure or search, with the options of the command line."""
+def run(experiment: Table | Figure | Search, arguments: Sequence[str] | None = None, script: str = "") -> int:
+    """The `main` of an experiment: its table, figure or search, with the options of the command line.
+
+    script: the file that holds it, by default the one that Python runs, else that of this project.
+    """
     arguments = argv(arguments)
-    script = f"experiments/{experiment.name}.py"
+    script = script or _running(experiment) or f"experiments/{experiment.name}.py"
     parser = Parser(prog=script, description=experiment.title)
     add_options(parser)
     options = parser.parse_args(arguments)
@@ -48,6 +53,17 @@ def run(experiment: Table | Figure | Search, arguments: Sequence[str] | None = N
     if isinstance(experiment, Search):
         return run_guarded(lambda: _search(experiment, options, command))
     return run_guarded(lambda: _run(experiment, options, command))
+
+
+def _running(experiment: Table | Figure | Search) -> str:
+    """The path of the file that Python runs, if it holds the experiment and lies outside of this project."""
+    module = sys.modules["__main__"]
+    path = getattr(module, "__file__", None)
+    if path is None or not any(value is experiment for value in vars(module).values()):
+        return ""
+    spec = importlib.util.find_spec(f"experiments.{Path(path).stem}")
+    ours = spec is not None and spec.origin is not None and Path(spec.origin).samefile(path)
+    return "" if ours else sys.argv[0]
 
 
 def print_settings(

@@ -8,6 +8,7 @@
     rollbench compare RUN RUN                              show recorded runs side by side
     rollbench track                                        send pending results to a tracking server
     rollbench fvd REAL/ FAKE/                              score two folders of videos
+    rollbench new mytable.py --from table8                 write an experiment of your own; `reproduce mytable.py` runs it
     rollbench contexts table8 --out contexts/              write the contexts of a table for a model that is trained elsewhere
     rollbench enter table8 --samples mine/ --name Mine     score its samples as a row of that table
     rollbench entries table8                               list or remove entries
@@ -23,12 +24,19 @@ from collections.abc import Sequence
 from importlib import metadata
 from types import ModuleType
 
-from rollbench.cli import compare, entries, ingest, inspect, track
+from rollbench.cli import compare, entries, ingest, inspect, own_file, track
+from rollbench.cli import experiment as experiment_cli
 from rollbench.cli.errors import Parser, argv, fail, run_guarded
 from rollbench.errors import UserError, did_you_mean
 from rollbench.store.provenance import commit
 
-COMMANDS: dict[str, ModuleType] = {"ingest": ingest, "inspect": inspect, "compare": compare, "track": track}
+COMMANDS: dict[str, ModuleType] = {
+    "ingest": ingest,
+    "inspect": inspect,
+    "compare": compare,
+    "track": track,
+    "new": own_file,
+}
 EXPERIMENTS = (
     "table1", "table2", "table3", "table4", "table5", "table6", "table7", "table8", "table9", "table10",
     "figure3", "figure4", "figure5", "figure6", "figure7", "figure8",
@@ -87,11 +95,22 @@ def _version() -> str:
 def _with_experiment(command: str, name: str, rest: Sequence[str]) -> int:
     if not name:
         return fail(UserError(f"{command} needs the name of an experiment; {did_you_mean(name, EXPERIMENTS)}"))
+    if name.endswith(".py"):
+        return run_guarded(lambda: _of_file(command, name, list(rest)))
     if name not in EXPERIMENTS:
         return fail(UserError(f"unknown experiment {name!r}; {did_you_mean(name, EXPERIMENTS)}"))
     if command != "reproduce":
         return entries.main(command, name, rest)
     return int(importlib.import_module(f"experiments.{name}").main(rest))
+
+
+def _of_file(command: str, name: str, rest: list[str]) -> int:
+    verbose = "--verbose" in rest
+    _, experiment = own_file.load(name, verbose)
+    rest = [argument for argument in rest if argument != "--verbose"]
+    if command != "reproduce":
+        return entries.main(command, name, rest, experiment)
+    return experiment_cli.run(experiment, rest, script=name)
 
 
 if __name__ == "__main__":

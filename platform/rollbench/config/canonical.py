@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
+from rollbench.config.source import source_of
+
 KEY_LENGTH = 20  # hex digits of a key: 80 bits, no accidental collision, and short enough for a folder's name
 
 
 def canonical(value: Any) -> str:
     """`value` as JSON in exactly one way: sorted keys, no spaces, a dataclass with its name under "is".
 
+    A class that is not of this project has its module in that name, and a digest of its source under "source".
     Raises TypeError for what has no exact JSON form (so that a key never depends on a `repr`) and ValueError for a number
     that is not finite.
     """
@@ -31,7 +34,10 @@ def to_plain(value: Any) -> Any:
         fields = {
             f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.metadata.get("keyed", True)
         }
-        return {"is": type(value).__name__, **fields}
+        source = source_of(type(value))
+        if source is None:
+            return {"is": type(value).__name__, **fields}
+        return {"is": source.name, "source": source.digest, **fields}
     if isinstance(value, Fraction):
         return f"{value.numerator}/{value.denominator}"
     if isinstance(value, (list, tuple)):

@@ -207,6 +207,7 @@ def _capped(setting: Setting, caps: Scale) -> Setting:
         stand_in=stand_in,
         test_data=test_data,
         network=_network(setting.network, recipe),
+        rows=tuple(replace(row, network=row.network and _network(row.network, recipe)) for row in setting.rows),
         training=replace(
             t,
             steps=min(t.steps, recipe.steps),
@@ -225,6 +226,9 @@ def _capped(setting: Setting, caps: Scale) -> Setting:
 
 
 def _network(size: Any, recipe: Recipe) -> Any:
+    """The network's configuration at this scale. One that is not of this project knows its own sizes, and stays as it is."""
+    if not hasattr(size, "capped"):
+        return size
     small = size.capped(recipe.widths, recipe.blocks, recipe.grid)
     return replace(
         small,

@@ -25,6 +25,7 @@ class Row:
     method: Any
     priority: int
     paper_name: str = ""
+    network: Any = None  # of this row alone; None: that of the setting
 
 
 @dataclass(frozen=True)

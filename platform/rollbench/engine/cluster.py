@@ -9,12 +9,14 @@ import logging
 import os
 import signal
 import socket
+import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rollbench.config.source import Source
 from rollbench.errors import UserError
 from rollbench.pipeline.cpus import processors
 from rollbench.store import node_cache
@@ -154,6 +156,17 @@ def _starting() -> dict[str, Any]:
         "include_dashboard": False,
         "_temp_dir": _short_temporary_folder(),
     }
+
+
+def carry(sources: Mapping[str, Source]) -> None:
+    """Send classes that are not part of this project to workers by value: nothing of a user's file need be on a node's disk."""
+    import ray.cloudpickle
+
+    files = {file for source in sources.values() for file in source.files}
+    for module in list(sys.modules.values()):
+        path = getattr(module, "__file__", None)
+        if path and module.__name__ != "__main__" and str(Path(path).resolve()) in files:
+            ray.cloudpickle.register_pickle_by_value(module)
 
 
 def _rooms() -> list[Path]:

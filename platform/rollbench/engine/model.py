@@ -10,7 +10,6 @@ import safetensors.torch
 import torch
 
 from rollbench.diffusion.denoiser import Denoiser
-from rollbench.models.uvit import UViT
 from rollbench.pipeline.graph import Model
 from rollbench.store.artifact import Artifact, Store
 
@@ -27,7 +26,8 @@ def build_denoiser(model: Model, *, recompute: bool = False) -> Denoiser:
     method, shape = model.method, model.data.data.frame_shape
     with torch.random.fork_rng():
         torch.manual_seed(model.seed)
-        network = UViT(model.network, shape, method.clean, method.generated, recompute)
+        options = {"recompute": True} if recompute else {}  # a network that cannot compute again need not know the word
+        network = model.network.build(shape, method.clean, method.generated, **options)
     return Denoiser(network, parametrisation=method.parametrisation)
 
 

@@ -74,6 +74,12 @@ class UViTSize:
         if self.grid < coarsest or self.grid % coarsest:
             raise ValueError(f"grid {self.grid}: must be halved for each further level; choose {coarsest * 2}")
 
+    def build(
+        self, frame_shape: tuple[int, int, int], clean: int, generated: int, *, recompute: bool = False
+    ) -> "UViT":
+        """The network for windows of clean + generated frames of frame_shape (channels, y, x). recompute: see `UViT`."""
+        return UViT(self, frame_shape, clean, generated, recompute)
+
     def fits(self, rows: int, columns: int) -> bool:
         """Whether frames of this size can be cut into patches, and their grid halved for each further level."""
         patch = rows // self.grid

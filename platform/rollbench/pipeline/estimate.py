@@ -6,8 +6,9 @@ look at. Time on this device comes from a short calibration; that on GPUs assume
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -15,8 +16,9 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from rollbench.config.source import source_of
+from rollbench.errors import UserError
 from rollbench.models.layers import Block
-from rollbench.models.uvit import UViT
 from rollbench.pipeline.cpus import processors
 from rollbench.pipeline.graph import Data, Pipeline, RowStages, Stage
 from rollbench.pipeline.pending import missing
@@ -47,10 +49,14 @@ class ModelCost:
 
 @cache
 def model_cost(size: Any, frame_shape: tuple[int, int, int], clean: int, generated: int) -> ModelCost:
-    """The cost of a network of this `size` on windows [1, clean + generated, c, y, x] with frame_shape (c, y, x), read off one forward
-    pass on the meta device in float32: FLOPs (a multiplication and an addition are two) and bytes."""
-    with torch.device("meta"):
-        network = UViT(size, frame_shape, clean, generated)
+    """The cost of the network that `size` builds on windows [1, clean + generated, c, y, x] with frame_shape (c, y, x).
+
+    It is read off one forward pass on the meta device in float32: FLOPs (a multiplication and an addition are two) and bytes.
+    Raises UserError for a network that cannot be built, or does not return what it is given in shape.
+    """
+    where = f"for {clean} + {generated} frames of {frame_shape} (channels, y, x)"
+    with torch.device("meta"), _network_errors(size, f"cannot be built {where}"):
+        network = size.build(frame_shape, clean, generated)
         z, logsnr = torch.empty(1, clean + generated, *frame_shape), torch.zeros(1, clean + generated)
     blocks = [module for module in network.modules() if isinstance(module, Block)]
     kept: dict[int, int] = {}
@@ -66,8 +72,13 @@ def model_cost(size: Any, frame_shape: tuple[int, int, int], clean: int, generat
         block.register_forward_hook(
             lambda _, given, __: within.append((given[0].nbytes, sum(kept.values()) - before.pop()))
         )
-    with FlopCounterMode(display=False) as counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t)
+    with FlopCounterMode(display=False) as counter, hooks, _network_errors(size, f"fails {where}"):
         output = network(z, logsnr)
+    if output.shape != z.shape:
+        raise UserError(
+            f"network {type(size).__name__} returns {tuple(output.shape)} {where}; it returns a window like {tuple(z.shape)}"
+        )
     held = sum(kept.values())
     del output
     parameters = _count(network)
@@ -78,8 +89,19 @@ def model_cost(size: Any, frame_shape: tuple[int, int, int], clean: int, generat
         float(counter.get_total_flops()),
         held,
         gathered=parameters - sum(sizes[:-2]),
-        spared=held - sum(inside) + sum(given for given, _ in within) + max(inside),
+        spared=held - sum(inside) + sum(given for given, _ in within) + max(inside, default=0),
     )
+
+
+@contextlib.contextmanager
+def _network_errors(size: Any, verb: str) -> Iterator[None]:
+    """Whatever a network that is not of this project raises, as one line."""
+    try:
+        yield
+    except Exception as error:
+        if source_of(type(size)) is None:
+            raise
+        raise UserError(f"network {type(size).__name__} {verb}: {type(error).__name__}: {error}") from None
 
 
 def _count(module: torch.nn.Module) -> int:
@@ -106,7 +128,7 @@ def row_cost(row: RowStages, workers: int = 1) -> RowCost:
     plan's network calls for each of contexts x samples films. workers: training processes, over which memory is shared."""
     method, training, sampling = row.row.method, row.setting.training, row.setting.sampling
     shape = row.setting.data.frame_shape
-    cost = model_cost(row.setting.network, shape, method.clean, method.generated)
+    cost = model_cost(row.model.network, shape, method.clean, method.generated)
     plan = method.plan(sampling.horizon, sampling.calls_of(method))
     films = sampling.contexts * sampling.samples
     return RowCost(

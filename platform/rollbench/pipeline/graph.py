@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from rollbench.config.canonical import key, to_plain
 from rollbench.config.sampling import Sampling
+from rollbench.config.source import sources
 from rollbench.config.table import Row, Setting, Table
 from rollbench.pipeline.measures import Measure, ScoringConfig, measures_of
 from rollbench.store.artifact import Artifact, Store
@@ -246,6 +247,7 @@ def build_pipeline(
     table: Table, names: Sequence[str], entries: Callable[[SettingStages], tuple[EntryStages, ...]] = lambda _: ()
 ) -> Pipeline:
     """The graph of the rows called `names`, one branch for each of the table's seeds, and of the entries of each setting."""
+    sources(table)  # refuses two classes of one name
     settings = (_setting(table, setting, set(names)) for setting in table.settings)
     entered = (replace(setting, entries=entries(setting)) for setting in settings)
     return Pipeline(table, tuple(setting for setting in entered if setting.rows or setting.entries))
@@ -276,7 +278,7 @@ def _setting(table: Table, setting: Setting, names: set[str]) -> SettingStages:
 def _row(setting: Setting, row: Row, seed: int, data: Data, reference: Reference, scoring: ScoringConfig) -> RowStages:
     trained, title, test_data = row.method.trained_as, f"{row.name}, seed {seed}", reference.test_data
     model_title = f"{type(trained).__name__} {trained.label}, seed {seed}"
-    model = Model(data, setting.network, setting.training, trained, seed, title=model_title)
+    model = Model(data, row.network or setting.network, setting.training, trained, seed, title=model_title)
     rollouts = Rollouts(model, test_data, row.method, setting.sampling, seed, title=title)
     features = Features(rollouts, test_data, reference.measures, setting.sampling.horizon, title=title)
     results = Results(reference, scoring, features, title=title)

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
+from rollbench.config.source import sources
 from rollbench.config.table import Setting, Table
 from rollbench.datasets.ingested import Ingested
 from rollbench.pipeline.graph import HISTORY, RESULTS, EntryStages, Pipeline, RowStages, SettingStages, Stage
@@ -54,7 +55,7 @@ def row_results(row: RowStages, stages: SettingStages, table: str, scale: str, s
         peak_memory_bytes=manifests["model"]["peak_memory_bytes"],
         seconds=sum(provenance[kind]["seconds"] for kind in ("rollouts", "features", "results")),
         **_lineage(stages.data, row.model, row.rollouts, row.results),
-        commit=provenance["results"]["commit"],
+        commit=_commit(provenance["results"]["commit"], row.row.method, row.model.network, row.model.data.data),
         device=manifests["model"]["device"],
     )
 
@@ -127,6 +128,11 @@ def _read(stage: Stage, store: Store) -> pd.DataFrame:
     artifact = stage.artifact(store)
     entry = artifact.file(RESULTS)
     return pa.parquet.read_table(pa.BufferReader(artifact.read(entry))).to_pandas()
+
+
+def _commit(commit: str, *values: Any) -> str:
+    """The commit of this project, and file and digest of each class that is not part of it."""
+    return ", ".join([commit, *sorted({f"{source.file} {source.digest}" for source in sources(*values).values()})])
 
 
 def _lineage(data: Stage, model: Stage | None, rollouts: Stage | None, results: Stage) -> dict[str, Any]:

@@ -66,7 +66,8 @@ def row_record(row: RowStages, stages: SettingStages, table: Record, store: Stor
 
     numbers = row_results(row, stages, table.tags["table"], table.tags["scale"], store)
     first = numbers.iloc[0]
-    made_from = {"method": to_plain(row.row.method), "seed": row.seed, **_shared(row.setting)}
+    own = {"method": row.row.method, "network": row.model.network}
+    made_from = {**_shared(row.setting), **to_plain(own), "seed": row.seed}
     costs = {name: first[name].item() for name in COSTS}
     return _record(
         table,
