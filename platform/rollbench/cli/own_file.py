@@ -23,6 +23,7 @@ from rollbench.config.table import Figure, Table
 from rollbench.errors import UserError, did_you_mean
 
 HELP = "write an experiment file of your own, from one of this project"
+TABLES = ("table1", "table2", "table3", "table8", "table9", "table10", "efficiency", "robustness", "sweep_cond_gen")
 NAMES = ("TABLE", "FIGURE", "SEARCH")  # the variable that holds an experiment
 HEADER = '''"""An experiment of your own, from experiments/{origin}.py.
 
@@ -54,13 +55,9 @@ def run(options: argparse.Namespace) -> int:
 
 def starter(origin: str, file: str) -> str:
     """The text of a file with the table of experiments/ORIGIN.py under a name of its own."""
-    names = sorted(
-        path.stem for path in Path(inspect.getfile(importlib.import_module("experiments"))).parent.glob("*.py")
-    )
-    tables = [name for name in names if re.fullmatch(r"table\d+|efficiency|robustness|sweep_\w+", name)]
-    module = importlib.import_module(f"experiments.{origin}") if origin in tables else None
-    if module is None or not isinstance(getattr(module, "TABLE", None), Table):
-        raise UserError(f"--from {origin!r} is not a table with rows; {did_you_mean(origin, tables)}")
+    module = importlib.import_module(f"experiments.{origin}") if origin in TABLES else None
+    if module is None:
+        raise UserError(f"--from {origin!r} is not a table with rows; {did_you_mean(origin, TABLES)}")
     text = inspect.getsource(module)
     text = re.sub(r'\A""".*?"""\n', HEADER.format(origin=origin, file=file), text, flags=re.S)
     text = re.sub(r'if __name__ == "__main__":\n    import _path.*\n\n', "", text)
