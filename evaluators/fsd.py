@@ -21,6 +21,7 @@ import numpy as np
 from evaluators import frechet, uncertainty
 
 VERSION = "fsd@1"
+INCREMENTS_VERSION = "fsd-increments@1"
 
 
 def modes(y: int, x: int) -> np.ndarray:
@@ -40,6 +41,21 @@ def features(frames: Any) -> np.ndarray:
         )
     u = np.asarray(velocity[..., 0, :, :], dtype=np.float64)
     return np.abs(np.fft.rfft2(u, norm="ortho"))[..., modes(*u.shape[-2:])]
+
+
+def increment_features(frames: Any, previous: Any) -> np.ndarray:
+    """[..., d] amplitudes of the change of the horizontal velocity from `previous` to `frames`, both [..., c, y, x].
+
+    FSD at one lead sees single frames only: a frozen frame has a true spectrum and scores well. Its increments are 0, and those of
+    frames in a wrong order are too large. For stationary Gaussian fields of spectrum S and correlation rho between successive frames
+
+        FSD of increments = sum_k (sqrt(2 (1 - rho_1) S_k) - sqrt(2 (1 - rho_2) S_k))^2.
+
+    Amplitudes have no sign, so increments do not distinguish a sequence from its reverse; the step from the context to the first
+    frame does.
+    """
+    after, before = (np.asarray(x)[..., :1, :, :].astype(np.float64) for x in (frames, previous))
+    return features(after - before)
 
 
 def distance(real: Any, fake: Any, *, diagonal: bool = False) -> float:

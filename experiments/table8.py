@@ -32,7 +32,7 @@ SETTING = Setting(
     training=Training(steps=100_000, batch=256, micro_batch=16, learning_rate=1e-4, warmup=1_000, precision="bf16"),
     # Films in float32: a spectrum spans decades, and bf16 rounds each cell to three digits.
     sampling=Sampling(horizon=48, calls_per_frame=32, contexts=1_024, group=64),
-    metrics=("fsd", "mse", "mse_ratio"),
+    metrics=("fsd", "fsd_increments", "mse", "mse_ratio"),
     leads=(1, 2, 4, 8, 12, 24, 48),
     rows=(
         Row("MSE (2-1)", Regression(2, 1), priority=1),

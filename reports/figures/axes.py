@@ -15,7 +15,7 @@ from reports.model.cells import Cell
 from reports.model.metrics import METRICS
 
 WIDTH, HEIGHT = 6.4, 4.4  # inches; at this size the text of the page and of the figure have one size
-LOGARITHMIC = ("fsd", "fsd_diagonal", "fvd", "fvd_mean")
+LOGARITHMIC = ("fsd", "fsd_diagonal", "fsd_increments", "fvd", "fvd_mean")
 DASHES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (4, 2, 1, 2)))  # of the baselines
 
 

@@ -136,6 +136,11 @@ def paired(left: Cell, right: Cell) -> Floats:
     return left.replicates - right.replicates
 
 
+def is_below(left: Cell, right: Cell) -> bool:
+    """Whether the whole interval of the paired difference left − right lies below 0."""
+    return interval(left.value - right.value, paired(left, right))[1] < 0
+
+
 def relation(claim: Claim) -> str:
     """The claim as a formula: "FSD: MSE (2-1) > 2 × Rolling (2-8)"."""
     factor = "" if claim.factor == 1 or not isinstance(claim.right, str) else f"{claim.factor:g} × "

@@ -13,8 +13,9 @@ class MetricText:
     label: str
     reference: str  # the meaning of its value, in a sentence
     lowest_is_best: bool = (
-        False  # the best rows are bold; a sample of the true law has not the lowest MSE, so MSE has no best
+        False  # whether the best rows are bold; MSE has no best: a mean scores lower than a true sample
     )
+    motion: bool = False  # whether it depends on the change between frames, so that a frozen frame scores badly
     whole: bool = False  # one value for a clip, not one for each lead
     positive: bool = True  # never below 0 with a spread that grows with it: its interval is computed on the logarithm
 
@@ -31,6 +32,13 @@ METRICS: Mapping[str, MetricText] = {
         "Fréchet spectral distance with diagonal covariances: less biased for few clips, blind to correlations between "
         "wavenumbers; lower is better.",
         lowest_is_best=True,
+    ),
+    "fsd_increments": MetricText(
+        "FSD of increments",
+        "Fréchet spectral distance of the change of the horizontal velocity from the frame before; lower is better. FSD scores "
+        "single frames and does not see whether they move; here a frozen frame scores badly.",
+        lowest_is_best=True,
+        motion=True,
     ),
     "mse": MetricText(
         "MSE",
@@ -73,12 +81,14 @@ METRICS: Mapping[str, MetricText] = {
         "Fréchet video distance in the headline reading of its protocol; lower is better; the floor is the distance "
         "between two sets of real clips.",
         lowest_is_best=True,
+        motion=True,
         whole=True,
     ),
     "fvd_mean": MetricText(
         "FVD, mean over samples",
         "The mean of one Fréchet video distance for each sample of the clips; lower is better.",
         lowest_is_best=True,
+        motion=True,
         whole=True,
     ),
     "fvd_debiased": MetricText(
@@ -86,6 +96,7 @@ METRICS: Mapping[str, MetricText] = {
         "Fréchet video distance extrapolated to infinitely many clips, without the bias of a finite number. It may "
         "fall below 0.",
         lowest_is_best=True,
+        motion=True,
         whole=True,
         positive=False,
     ),

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from evaluators.uncertainty import interval
 from reports.model import claims
 from reports.model.cells import COMPETING, Cell, Cells
-from reports.model.claims import ClaimVerdict, paired
+from reports.model.claims import ClaimVerdict, is_below
 from reports.model.metrics import METRICS, MetricText
 from reports.model.published import Paper, Published
 from reports.model.verdict import Verdict, judge
@@ -253,12 +252,16 @@ def _setting_of(settings: Iterable[Setting], published: Published) -> Setting | 
 
 
 def _best(cell: Cell, cells: Cells) -> bool:
-    """Whether a method is the best of its column, or the interval of its paired difference to the best contains 0."""
-    if cell.kind not in COMPETING or not METRICS[cell.metric].lowest_is_best:
+    """Whether a cell is bold. A method: the lowest of its column, or not distinguishable from it. A baseline: the lowest, if no method
+    is below it."""
+    if cell.kind == "floor" or not METRICS[cell.metric].lowest_is_best:
         return False
-    rivals = [c for c in cells.values() if c.kind in COMPETING and (c.metric, c.lead) == (cell.metric, cell.lead)]
-    best = min(rivals, key=lambda c: c.value)
-    if cell is best or len(rivals) < 2:
-        return cell is best and len(rivals) > 1
-    low, _ = interval(cell.value - best.value, paired(cell, best))
-    return low <= 0
+    column = [c for c in cells.values() if (c.metric, c.lead) == (cell.metric, cell.lead)]
+    methods = [c for c in column if c.kind in COMPETING]
+    lowest = min(
+        (c for c in column if (c.kind in COMPETING) == (cell.kind in COMPETING) and c.kind != "floor"),
+        key=lambda c: c.value,
+    )
+    if cell.kind == "baseline":
+        return cell is lowest and bool(methods) and not any(is_below(method, cell) for method in methods)
+    return len(methods) > 1 and (cell is lowest or not is_below(lowest, cell))

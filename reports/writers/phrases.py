@@ -10,8 +10,8 @@ from typing import Any
 
 from reports.format import bounds, count, duration, memory, numeral
 from reports.model import verdict
-from reports.model.cells import COMPETING
-from reports.model.claims import AtLead, ClaimVerdict
+from reports.model.cells import COMPETING, Cell
+from reports.model.claims import AtLead, ClaimVerdict, is_below
 from reports.model.metrics import METRICS
 from reports.model.report import Block, Report, TableRow
 from rollbench.config.table import Claim
@@ -61,12 +61,18 @@ def unique_name(report: Report, setting: str, row: str) -> str:
 
 
 def headline(report: Report) -> list[str]:
-    """The result in a sentence for each setting: the best of its first metric at the last lead, and the floor."""
-    first = {block.setting.name: block for block in reversed(report.blocks) if block.text.lowest_is_best}
-    return [_best(report, first[name]) for name in (s.name for s in report.table.settings) if name in first]
+    """The result in sentences: for each setting the first metric that has a best row, and the first that sees motion."""
+    sentences = []
+    for _, blocks in report.sections:
+        ranked = {block.metric: block for block in blocks if block.text.lowest_is_best}
+        seeing = [metric for metric, block in ranked.items() if block.text.motion]
+        chosen = dict.fromkeys((*list(ranked)[:1], *seeing[:1]))
+        sentences += [_best(report, ranked[metric]) for metric in chosen]
+    return [sentence for sentence in sentences if sentence]
 
 
 def _best(report: Report, block: Block) -> str:
+    """The best row at the last lead, the best trivial forecast, and the floor."""
     last = [(row, cell) for row in block.rows if (cell := row.cells[-1]) is not None]
     methods = sorted((cell.value, row.name, cell) for row, cell in last if row.kind in COMPETING)
     if not methods:
@@ -75,12 +81,23 @@ def _best(report: Report, block: Block) -> str:
     value, low, high = bounds(cell.value, cell.low, cell.high)
     lead, time = column_header(block, block.leads[-1])
     at = "" if block.leads[-1] is None else f" {lead} ({time})" if time else f" {lead}"
-    ties = [row.name for row, _ in last if row.best[-1] and row.name != best]
+    ties = [row.name for row, _ in last if row.best[-1] and row.kind in COMPETING and row.name != best]
     lowest = f"the lowest of {len(methods)} is " if len(methods) > 1 else ""
     parts = [f"{heading(report, block)}{at}: {lowest}{best}, {value} [{low}, {high}]"]
     parts += [f"not distinguishable from {', '.join(ties)}"] * bool(ties)
+    parts += _trivial([cell for _, _, cell in methods], [cell for row, cell in last if row.kind == "baseline"])
     parts += [f"the floor is {numeral(cell.value)}" for row, cell in last if row.kind == "floor"]
     return "; ".join(parts) + "."
+
+
+def _trivial(methods: list[Cell], baselines: list[Cell]) -> list[str]:
+    """The best trivial forecast, and how many methods beat it (by the interval of the paired difference)."""
+    if not baselines:
+        return []
+    best = min(baselines, key=lambda cell: cell.value)
+    count = sum(is_below(method, best) for method in methods)
+    beaten = f"{count} of {len(methods)} methods beat it" if count else "no method beats it"
+    return [f"the best trivial forecast is {best.row}, {numeral(best.value)}: {beaten}"]
 
 
 def verdict_counts(report: Report) -> dict[str, int]:
@@ -147,7 +164,8 @@ def legend(report: Report) -> list[str]:
     ]
     if any(block.text.lowest_is_best for block in report.blocks):
         parts.append(
-            "Bold: the best method of its column, and every method whose paired interval to the best contains 0."
+            "Bold: the best method of its column, and every method whose paired interval to the best contains 0. A trivial "
+            "forecast is bold where no method is better, by the interval of the paired difference."
         )
     if report.published:
         first = report.published[0]

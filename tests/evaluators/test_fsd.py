@@ -80,3 +80,35 @@ def test_bootstrap_draws_pairs_and_shares_resamples():
     np.testing.assert_allclose(fsd.bootstrap(real, fake.copy(), draws) - replicas, 0, atol=1e-12)
     with pytest.raises(ValueError, match="64 real and 63"):
         fsd.bootstrap(real, fake[:-1], draws)
+
+
+def sequences(n, frames, rho, spectrum, seed):
+    """Stationary Gaussian sequences u [n, frames, 1, y, x] with correlation rho between successive frames."""
+    u = [fields(n, spectrum, seed)]
+    for k in range(1, frames):
+        u.append(rho * u[-1] + np.sqrt(1 - rho**2) * fields(n, spectrum, 100 * seed + k))
+    return np.stack(u, 1)
+
+
+def test_increments_have_the_closed_form():
+    spectrum = 1 / (1 + wavenumber(8, 8) / 4) ** 2
+    slow, fast = sequences(10_000, 2, 0.9, spectrum, 1), sequences(10_000, 2, 0.6, spectrum, 2)
+    a, b = (fsd.increment_features(u[:, 1], u[:, 0]) for u in (slow, fast))
+    assert fsd.distance(a, b) == pytest.approx(closed_form(0.2 * spectrum, 0.8 * spectrum), rel=0.015)
+
+
+@pytest.mark.parametrize("planted", ["frozen", "shuffled", "reversed"])
+def test_increments_see_the_motion_that_single_frames_do_not_show(planted):
+    """FSD of single frames passes each planted fault: every frame is a real one."""
+    spectrum = 1 / (1 + wavenumber(8, 8) / 4) ** 2
+    u, truth, other = (sequences(400, 9, 0.95, spectrum, seed) for seed in (3, 4, 5))
+    later = u[:, 1:]
+    order = {"frozen": [0] * 8, "shuffled": [3, 6, 1, 4, 7, 2, 5, 0], "reversed": range(7, -1, -1)}[planted]
+    fake = np.concatenate([u[:, :1], u[:, :1].repeat(8, 1) if planted == "frozen" else later[:, list(order)]], axis=1)
+    single = [fsd.distance(*(fsd.features(x[:, k]) for x in (truth, y))) for y in (fake, other) for k in range(1, 9)]
+    assert max(single[:8]) < 1.4 * max(single[8:])
+    first = [fsd.distance(*(fsd.increment_features(x[:, 1], x[:, 0]) for x in (truth, y))) for y in (fake, other)]
+    assert first[0] > 5 * first[1]
+    if planted != "reversed":  # the amplitude of an increment has no sign
+        third = [fsd.distance(*(fsd.increment_features(x[:, 3], x[:, 2]) for x in (truth, y))) for y in (fake, other)]
+        assert third[0] > 5 * third[1]

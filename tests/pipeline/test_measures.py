@@ -11,15 +11,14 @@ import pytest
 from evaluators import fsd, motion, pixel
 from experiments.table8 import SETTING
 from rollbench.errors import UserError
+from rollbench.pipeline.measure import EvalBatch, ReferenceColumns, ScoringConfig
 from rollbench.pipeline.measures import (
     EnsembleScores,
-    EvalBatch,
     ForecastError,
     ImageQuality,
     Motion,
-    ReferenceColumns,
-    ScoringConfig,
     Spectra,
+    SpectraOfIncrements,
     VideoDistance,
     measures_of,
     protocol_of,
@@ -111,6 +110,18 @@ def test_spectra_take_one_film_of_each_clip() -> None:
         assert found["fsd_diagonal", lead] == pytest.approx(fsd.distance(real, fake, diagonal=True))
 
 
+def test_increments_begin_at_the_last_context_frame_and_a_frozen_frame_fails() -> None:
+    seen = flows(samples=2, clips=300)
+    found = numbers(SpectraOfIncrements(LEADS), seen, "fsd_increments")
+    for lead in LEADS:
+        real, fake = (np.concatenate([seen.past[:, 0, -1:], x], axis=1) for x in (seen.truth, seen.films[:, 0]))
+        a, b = (fsd.features(x[:, lead] - x[:, lead - 1]) for x in (real, fake))
+        assert found["fsd_increments", lead] == pytest.approx(fsd.distance(a, b))
+    last = np.broadcast_to(seen.past[:, :, -1:], seen.films.shape)
+    frozen = numbers(SpectraOfIncrements(LEADS), replace(seen, films=last), "fsd_increments")
+    assert all(frozen["fsd_increments", lead] > 4 * found["fsd_increments", lead] for lead in LEADS)
+
+
 def test_ensembles_against_the_definitions() -> None:
     seen = flows(samples=4)
     found = numbers(EnsembleScores(LEADS), seen, "crps", "spread_skill")
@@ -167,7 +178,7 @@ def test_a_protocol_at_other_sizes_says_so() -> None:
 
 
 def test_measures_are_those_that_the_metrics_ask_for() -> None:
-    assert [type(m) for m in measures_of(SETTING)] == [ForecastError, Spectra]
+    assert [type(m) for m in measures_of(SETTING)] == [ForecastError, Spectra, SpectraOfIncrements]
     with pytest.raises(UserError, match="metric 'fvd' is not one of a flow; did you mean 'fsd'"):
         measures_of(replace(SETTING, metrics=("fvd",)))
     with pytest.raises(UserError, match="no leads are given"):
@@ -176,7 +187,7 @@ def test_measures_are_those_that_the_metrics_ask_for() -> None:
 
 def test_stored_and_printed_intervals_take_the_same_metrics_on_the_logarithm() -> None:
     from reports.model.metrics import METRICS
-    from rollbench.pipeline.measures import _ANY_SIGN
+    from rollbench.pipeline.measure import _ANY_SIGN
 
     assert set(_ANY_SIGN) == {name for name, metric in METRICS.items() if not metric.positive}
 

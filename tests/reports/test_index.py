@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from reports.figures.rollouts import rollout_picture
 from reports.index import WIDTH, index
 from reports.model.published import paper
 from reports.settings_table import settings_table
+from tests.reports.test_cells import results  # type: ignore[import-not-found]
 from tests.reports.test_render import Page, written  # type: ignore[import-not-found]
 from tests.reports.test_settings import results as settings_results  # type: ignore[import-not-found]
 from tests.reports.test_settings import written as settings_written  # type: ignore[import-not-found]
@@ -50,7 +52,19 @@ def test_a_headline_names_the_lead_and_the_rows_that_tie_with_the_best(tmp_path:
     written(tmp_path / "table8", leads=(1, 2))
     text = Page(index(tmp_path).read_text(encoding="utf-8")).text
     assert "FSD @2 (3 s): the lowest of 5 is Rolling Diffusion (init noise) (2-4), " in text
-    assert "; not distinguishable from Standard Diffusion (2-4); the floor is " in text
+    assert "; not distinguishable from Standard Diffusion (2-4); the best trivial forecast is persistence, 9." in text
+    assert ": no method beats it; the floor is " in text
+
+
+def test_a_headline_counts_the_methods_that_beat_the_best_trivial_forecast(tmp_path: Path) -> None:
+    """By paired intervals; persistence at four times its value lies above three methods."""
+    frame = results()
+    fails = (frame["row"] == "persistence") & (frame["metric"] == "fsd")
+    for column in ("value", "low", "high", "replicates"):
+        frame.loc[fails, column] = frame.loc[fails, column] * 4
+    text = written(tmp_path / "table8", frame, leads=(1, 2))["table.md"]
+    assert re.search(r"the best trivial forecast is persistence, 3\d\.\d: 3 of 5 methods beat it; the floor is", text)
+    assert "**3" not in text, "a trivial forecast that is beaten is not bold"
 
 
 def test_a_card_has_a_small_picture_in_light_and_in_dark(tmp_path: Path) -> None:

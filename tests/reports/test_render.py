@@ -183,7 +183,8 @@ def test_the_best_are_those_that_the_paired_interval_cannot_tell_apart(tmp_path:
         (line["row"], cell["lead"]) for line in content["blocks"][0]["rows"] for cell in line["cells"] if cell["best"]
     }
     standard, rolling = "Standard Diffusion (2-4)", "Rolling Diffusion (init noise) (2-4)"
-    assert best == {(standard, lead) for lead in LEADS} | {(rolling, lead) for lead in (1, 2, 4)}
+    bold_methods = {(standard, lead) for lead in LEADS} | {(rolling, lead) for lead in (1, 2, 4)}
+    assert best == bold_methods | {("persistence", lead) for lead in LEADS}, "no method is below persistence"
     assert not any(cell["best"] for block in content["blocks"][1:] for line in block["rows"] for cell in line["cells"])
 
 

@@ -16,11 +16,13 @@ from experiments.table3 import TABLE as VIDEO
 from experiments.table8 import TABLE as FLOW
 from reports.model.cells import Cell
 from reports.model.claims import decide
+from reports.model.metrics import METRICS
 from reports.model.seeds import pool
 from rollbench.config.scale import at_scale, scale
 from rollbench.config.table import Claim, Setting
-from rollbench.pipeline.measures import EvalBatch, ReferenceColumns, ScoringConfig, measures_of
-from rollbench.results.protocol import protocol_text
+from rollbench.pipeline.measure import EvalBatch, ReferenceColumns, ScoringConfig
+from rollbench.pipeline.measures import measures_of
+from rollbench.results.protocol import PARAGRAPHS, protocol_text
 
 N, HORIZON, LEADS, R = 40, 4, (1, 3), 60
 RNG = np.random.default_rng(5)
@@ -116,7 +118,7 @@ def check(number: dict[str, Any], value: float, replicates: np.ndarray, log: boo
 def test_fsd() -> None:
     """8 x 8 frames have 34 features, fewer than clips; the words hold for every grid."""
     seen, here = batch(1, 8, 2, False), setting(FLOW)
-    found = numbers(here, seen, "fsd", "fsd_diagonal")
+    found = numbers(here, seen, "fsd", "fsd_diagonal", "fsd_increments")
     for lead in LEADS:
         a, b = vectors(seen.truth[:, lead - 1, 0]), vectors(seen.films[:, 0, lead - 1, 0])
         assert a.shape == (N, 34)
@@ -124,6 +126,10 @@ def test_fsd() -> None:
         spread = (a.std(0, ddof=1) - b.std(0, ddof=1)) ** 2
         expected = ((a.mean(0) - b.mean(0)) ** 2 + spread).sum()
         assert found["fsd_diagonal", lead]["value"] == pytest.approx(expected)
+        u0 = seen.past[:, 0, -1, 0]
+        true, sampled = (np.concatenate([u0[:, None], f], 1) for f in (seen.truth[:, :, 0], seen.films[:, 0, :, 0]))
+        a, b = (vectors(u[:, lead] - u[:, lead - 1]) for u in (true, sampled))
+        check(found["fsd_increments", lead], frechet(a, b), frechet_replicates(a, b), rel=1e-6)
 
 
 def test_fsd_below_full_rank_is_the_sum_of_singular_values() -> None:
@@ -182,8 +188,25 @@ def test_ssim() -> None:
     check(found, values.mean(), values[DRAWS].mean(1), log=False)
 
 
+def test_energies_of_motion_and_detail() -> None:
+    seen = batch(2, 16, 3, True)
+    found = numbers(setting(VIDEO, samples=2), seen, "motion_ratio", "detail_ratio")
+
+    def energies(x: np.ndarray, lead: int) -> tuple[np.ndarray, np.ndarray]:
+        x = np.concatenate([np.broadcast_to(seen.past[:, :, -1:], (N, x.shape[1], 1, *x.shape[3:])), x], axis=2) * 1.0
+        motion = ((x[:, :, lead] - x[:, :, lead - 1]) ** 2).mean((1, 2, 3, 4))
+        down, right = (np.diff(x[:, :, lead], axis=axis) ** 2 for axis in (-2, -1))
+        return motion, (down.mean((1, 2, 3, 4)) + right.mean((1, 2, 3, 4))) / 2
+
+    for lead in LEADS:
+        sampled, true = energies(seen.films, lead), energies(seen.truth[:, None], lead)
+        for metric, a, b in zip(("motion_ratio", "detail_ratio"), sampled, true, strict=True):
+            check(found[metric, lead], a.mean() / b.mean(), a[DRAWS].mean(1) / b[DRAWS].mean(1))
+
+
 def test_fvd_of_given_logits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The network is stubbed: `tests/evaluators` compares it with TF-Hub's. The distance, readings and replicates are the words'."""
+    import evaluators.fvd  # noqa: F401  # which imports the network that is replaced below
 
     class Logits:
         def __init__(self, *_: Any) -> None:
@@ -266,6 +289,7 @@ def _grid(side: int) -> Any:
 
 
 def test_every_metric_has_words_and_only_those_asked_for() -> None:
+    assert set(METRICS) == set().union(*(names for names, _ in PARAGRAPHS))
     flow = " ".join(protocol_text(setting(FLOW, metrics=("fsd",)), R))
     assert "FSD at lead k" in flow and "FVD" not in flow and "CRPS" not in flow and "default_rng(0)" in flow
     video = " ".join(protocol_text(setting(VIDEO, metrics=("fvd", "mse", "ssim", "crps")), R))

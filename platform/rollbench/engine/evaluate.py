@@ -24,7 +24,7 @@ from rollbench.engine.rollout import groups
 from rollbench.engine.run_stage import StageOutput, write_missing
 from rollbench.pipeline.frames import clips_of, is_video, loaded, read_range
 from rollbench.pipeline.graph import Data, Features, Reference
-from rollbench.pipeline.measures import EvalBatch
+from rollbench.pipeline.measure import EvalBatch
 from rollbench.progress import Progress
 from rollbench.store.artifact import Artifact, Store
 from rollbench.store.tensors import tensor_column, tensor_of

@@ -12,7 +12,7 @@ import pyarrow.parquet
 from rollbench.engine.evaluate import TRIVIAL
 from rollbench.engine.run_stage import StageOutput
 from rollbench.pipeline.graph import RESULTS, Reference, Results, Stage
-from rollbench.pipeline.measures import Columns, ReferenceColumns
+from rollbench.pipeline.measure import Columns, ReferenceColumns
 from rollbench.store.artifact import Store
 from rollbench.store.lease import check_node_sees
 from rollbench.store.tensors import tensor_of

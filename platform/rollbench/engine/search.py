@@ -31,7 +31,8 @@ from rollbench.engine.train import TrainingSegment, train
 from rollbench.engine.trials import TrialCallback, TrialProgress, failure, run_trials
 from rollbench.pipeline.frames import check_ingested
 from rollbench.pipeline.graph import HISTORY
-from rollbench.pipeline.measures import EnsembleScores, EvalBatch, number
+from rollbench.pipeline.measure import EvalBatch, number
+from rollbench.pipeline.measures import EnsembleScores
 from rollbench.pipeline.pending import clear_stale, missing
 from rollbench.pipeline.search_graph import Rung, SearchPipeline
 from rollbench.progress import Progress

@@ -18,7 +18,8 @@ from rollbench.config.canonical import key, to_plain
 from rollbench.config.sampling import Sampling
 from rollbench.config.source import sources
 from rollbench.config.table import Row, Setting, Table
-from rollbench.pipeline.measures import Measure, ScoringConfig, measures_of
+from rollbench.pipeline.measure import Measure, ScoringConfig
+from rollbench.pipeline.measures import measures_of
 from rollbench.store.artifact import Artifact, Store
 
 HISTORY, RESULTS = "history.json", "results.parquet"  # files of a model, of results

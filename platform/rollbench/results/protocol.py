@@ -63,6 +63,14 @@ def _fsd(setting: Setting) -> str:
     )
 
 
+def _increments(setting: Setting) -> str:
+    return (
+        'FSD of increments at lead k: the same distance between vectors |rfft2(uₖ − uₖ₋₁, norm="ortho")| of the change from the frame '
+        "before, with the same features and the same unit; u₀ is the last context frame (of the floor: that of its own clip). FSD "
+        "scores single frames, so a frozen true frame passes it; it fails this one."
+    )
+
+
 def _diagonal(setting: Setting) -> str:
     return "FSD, diagonal: of the same vectors, |m₁ − m₂|² + Σ (s₁ − s₂)², s the standard deviation of each feature (divided by n − 1)."
 
@@ -86,6 +94,14 @@ def _ensemble(setting: Setting) -> str:
         f"CRPS at lead k: with the m samples f of a cell and its true value x, mean |f − x| − Σ |fᵢ − fⱼ| / (m (m − 1)) over the pairs "
         f"i < j (fair in m; of one sample |f − x|), the mean over clips, channels and cells, {_unit(setting)}. Spread / skill: the root "
         "of (1 + 1/m) times the mean variance of the samples (divided by m − 1) over the MSE of their mean."
+    )
+
+
+def _energies(setting: Setting) -> str:
+    return (
+        "Motion / real at lead k: the mean of (xₖ − xₖ₋₁)² over clips, samples, channels and pixels, divided by the same mean of the true "
+        "clips; x₀ is the last context frame. Detail / real: the same with the squared differences of neighbouring pixels, the average of "
+        "the mean over vertical and the mean over horizontal neighbours."
     )
 
 
@@ -141,11 +157,13 @@ def _unit(setting: Setting, squared: str = "") -> str:
 
 
 PARAGRAPHS: tuple[tuple[frozenset[str], Callable[[Setting], str]], ...] = (
-    (frozenset({"fsd", "fsd_diagonal"}), _fsd),
+    (frozenset({"fsd", "fsd_diagonal", "fsd_increments"}), _fsd),
+    (frozenset({"fsd_increments"}), _increments),
     (frozenset({"fsd_diagonal"}), _diagonal),
     (frozenset({"mse", "mse_ratio"}), _mse),
     (frozenset({"psnr", "ssim"}), _images),
     (frozenset({"crps", "spread_skill"}), _ensemble),
+    (frozenset({"motion_ratio", "detail_ratio"}), _energies),
     (frozenset({"fvd", "fvd_mean", "fvd_debiased"}), _fvd),
 )
-FRECHET_METRICS = frozenset({"fsd", "fvd", "fvd_mean", "fvd_debiased"})
+FRECHET_METRICS = frozenset({"fsd", "fsd_increments", "fvd", "fvd_mean", "fvd_debiased"})
