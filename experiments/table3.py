@@ -2,7 +2,7 @@
 
     python experiments/table3.py --scale laptop
 
-Sizes are the paper's (Table 6; 100 network calls per 11 frames, 8,192 films). Ours, where it is silent: every row is scored on the same
+Sizes are the paper's (Table 6; 100 network calls per 11 frames, 8,192 samples). Ours, where it is silent: every row is scored on the same
 frames, 5 real ones and those that follow, whatever its own context; the batch; the init phase, rescaled as in the rows of Table 10 that
 carry these values.
 """
@@ -46,7 +46,7 @@ FAST = Setting(
     ),
 )  # fmt: skip
 
-# The longest context is 15 frames: a clip has those, and the 59 that are made after it.
+# The longest context is 15 frames: a clip has those, and the 59 that are generated after it.
 SLOW = replace(
     FAST,
     name="stride 1, 64 frames",

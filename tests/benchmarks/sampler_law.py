@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 
 from rollbench import Rolling, Standard
-from rollbench.diffusion.exact import Autoregression, divergence, film_law
+from rollbench.diffusion.exact import Autoregression, divergence, rollout_law
 from rollbench.diffusion.step import SAMPLERS
 
 CALLS = (1, 2, 4, 8, 16, 32)
@@ -22,11 +22,11 @@ def main() -> None:
     parser.add_argument("--horizon", type=int, default=24)
     horizon = parser.parse_args().horizon
     process = Autoregression.scalar(0.9)
-    truth, context = process.film(1, horizon), process.covariance(1)
+    truth, context = process.forecast_law(1, horizon), process.covariance(1)
     print("calls per frame".ljust(24), *(f"{calls:>9}" for calls in CALLS))
     for method in (Rolling(1, 4), Standard(1, 4)):
         for name in SAMPLERS:
-            laws = (film_law(process, method, horizon, calls, name) for calls in CALLS)
+            laws = (rollout_law(process, method, horizon, calls, name) for calls in CALLS)
             errors = (divergence(law, truth, context) / horizon for law in laws)
             print(f"{type(method).__name__} {method.label} {name}".ljust(24), *(f"{error:9.5f}" for error in errors))
 

@@ -14,7 +14,7 @@ import torch
 from evaluators import fsd
 from rollbench.datasets.base import Generated
 from rollbench.datasets.gaussian import Gaussian
-from rollbench.diffusion.exact import Autoregression, film_law
+from rollbench.diffusion.exact import Autoregression, rollout_law
 from rollbench.diffusion.process import alpha_sigma
 from rollbench.diffusion.rollout import rollout
 from rollbench.errors import UserError
@@ -160,9 +160,9 @@ def expected(data: Gaussian, method: Method, members: int = 1, calls: int = CALL
         coefficients = torch.tensor([r] if data.order == 1 else [2 * r, -r * r], dtype=torch.float64)[:, None, None]
         one = torch.ones(1, 1, dtype=torch.float64)
         process = Autoregression(coefficients, s / unit**2 * one / Autoregression(coefficients, one).covariance(1))
-        film, truth = film_law(process, method, HORIZON, calls), process.film(method.clean, HORIZON)
-        assert torch.allclose(film.gain, truth.gain, atol=1e-6), "the context says what it says"
-        return (truth.covariance + film.covariance / members).diagonal().numpy()
+        law, truth = rollout_law(process, method, HORIZON, calls), process.forecast_law(method.clean, HORIZON)
+        assert torch.allclose(law.gain, truth.gain, atol=1e-6), "the context says what it says"
+        return (truth.covariance + law.covariance / members).diagonal().numpy()
 
     modes = np.array(
         [[of(float(r), float(s)) for r, s in zip(*row, strict=True)] for row in zip(data.persistence(), S, strict=True)]
@@ -170,10 +170,10 @@ def expected(data: Gaussian, method: Method, members: int = 1, calls: int = CALL
     return data.mean_over_modes(modes.transpose(2, 0, 1))
 
 
-def measured(data: Gaussian, method: Method, films: int) -> tuple[np.ndarray, np.ndarray]:
+def measured(data: Gaussian, method: Method, samples: int) -> tuple[np.ndarray, np.ndarray]:
     """The same of films rolled out from contexts of the data set, and its standard error."""
     unit, clean = data.speed, method.clean
-    frames = replace(data, frames=clean + HORIZON).simulate(range(films)).frames.astype(np.float64) / unit
+    frames = replace(data, frames=clean + HORIZON).simulate(range(samples)).frames.astype(np.float64) / unit
 
     def denoiser(z: torch.Tensor, logsnr: torch.Tensor) -> torch.Tensor:
         alpha, sigma = (each.numpy() for each in alpha_sigma(logsnr[0].double()))
@@ -181,7 +181,7 @@ def measured(data: Gaussian, method: Method, films: int) -> tuple[np.ndarray, np
 
     made = rollout(denoiser, method, torch.from_numpy(frames[:, :clean]), HORIZON, CALLS).numpy()
     errors = np.square(made - frames[:, clean:]).mean((2, 3, 4))
-    return errors.mean(0), errors.std(0) / np.sqrt(films)
+    return errors.mean(0), errors.std(0) / np.sqrt(samples)
 
 
 @pytest.mark.parametrize(("order", "name"), [(1, "rolling"), (2, "block"), (2, "rolling"), (2, "rescaled")])

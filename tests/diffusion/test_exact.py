@@ -13,7 +13,7 @@ import torch
 
 from rollbench import CosineSchedule, DiffusionForcing, Ensemble, Regression, Rolling, Standard
 from rollbench.diffusion import exact
-from rollbench.diffusion.exact import Autoregression, ExactDenoiser, Law, divergence, film_law
+from rollbench.diffusion.exact import Autoregression, ExactDenoiser, Law, divergence, rollout_law
 from rollbench.diffusion.plan import Step
 from rollbench.diffusion.process import add_noise, alpha_sigma
 from rollbench.diffusion.step import SAMPLERS, Coefficients, Multistep
@@ -94,9 +94,9 @@ def test_the_mean_is_exact_at_any_number_of_steps_if_the_context_covers_the_orde
     name: str, sampler: str, calls: Fraction
 ) -> None:
     process = PROCESSES[name]
-    truth = process.film(process.order, 14)
+    truth = process.forecast_law(process.order, 14)
     for method in [*samplers_with(process.order), Ensemble(Rolling(process.order, 6), members=4)]:
-        law = film_law(process, method, 14, calls, sampler)
+        law = rollout_law(process, method, 14, calls, sampler)
         assert (law.gain - truth.gain).abs().max() < 1e-10, method
 
 
@@ -105,9 +105,9 @@ def test_the_mean_is_exact_at_any_number_of_steps_if_the_context_covers_the_orde
 def test_the_covariance_error_falls_like_one_over_k(name: str, sampler: str) -> None:
     process, frames = PROCESSES[name], 6
     n = process.order
-    truth = process.film(n, frames)
+    truth = process.forecast_law(n, frames)
     for method in (Rolling(n, 3), Rolling(n, 3, init="rescaled"), Standard(n, 3), DiffusionForcing(n, 3)):
-        coarse, fine = (covariance_error(film_law(process, method, frames, k, sampler), truth) for k in (32, 64))
+        coarse, fine = (covariance_error(rollout_law(process, method, frames, k, sampler), truth) for k in (32, 64))
         assert fine < 0.06
         assert 1.8 < coarse / fine < 2.05
 
@@ -118,10 +118,10 @@ def test_the_covariance_error_of_the_multistep_falls_faster(name: str) -> None:
     less error than DDIM at 32."""
     process, frames = PROCESSES[name], 6
     n = process.order
-    truth = process.film(n, frames)
+    truth = process.forecast_law(n, frames)
 
     def error(method: Method, calls: int, sampler: str) -> float:
-        return covariance_error(film_law(process, method, frames, calls, sampler), truth)
+        return covariance_error(rollout_law(process, method, frames, calls, sampler), truth)
 
     for method in (Rolling(n, 3), Rolling(n, 3, init="rescaled"), Standard(n, 3)):
         assert error(method, 64, "multistep") < error(method, 16, "multistep") / 5
@@ -140,8 +140,8 @@ KL = [
 
 @pytest.mark.parametrize("method, calls, expected", KL)
 def test_the_divergence_per_frame_has_its_known_value(method: Method, calls: int, expected: float) -> None:
-    """KL(films ‖ truth) of AR(1), φ = 0.9, n = 1, over 24 frames at equal calls per frame."""
-    law, truth = film_law(AR1, method, 24, calls), AR1.film(1, 24)
+    """KL(samples ‖ truth) of AR(1), φ = 0.9, n = 1, over 24 frames at equal calls per frame."""
+    law, truth = rollout_law(AR1, method, 24, calls), AR1.forecast_law(1, 24)
     assert divergence(law, truth, AR1.covariance(1)) / 24 == pytest.approx(expected, abs=5e-6)
 
 
@@ -153,37 +153,37 @@ def lag_one(law: Law) -> float:
 def test_without_clean_frames_rolling_loses_the_frame_it_emits() -> None:
     """n = 0: lag-1 correlation 0.847 instead of 0.9, and more steps do not help; one clean frame mends it."""
     for calls in (48, 96):
-        assert lag_one(film_law(AR1, Rolling(0, 6), 12, calls)) == pytest.approx(0.847, abs=0.0015)
-    law = film_law(AR1, Rolling(1, 6), 12, 64)
+        assert lag_one(rollout_law(AR1, Rolling(0, 6), 12, calls)) == pytest.approx(0.847, abs=0.0015)
+    law = rollout_law(AR1, Rolling(1, 6), 12, 64)
     stationary = law.covariance + law.gain @ AR1.covariance(1) @ law.gain.T
     assert lag_one(Law(law.gain, stationary)) == pytest.approx(0.9, abs=0.002)
 
 
 def test_a_context_below_the_order_is_biased_and_rolling_less_than_block() -> None:
-    truth, context = AR2.film(1, 24), AR2.covariance(1)
+    truth, context = AR2.forecast_law(1, 24), AR2.covariance(1)
 
     def biases(n: int) -> list[float]:
-        true = AR2.film(n, 24)
-        laws = [film_law(AR2, method, 24, 64) for method in (Rolling(n, 6), Standard(n, 6), Standard(n, 1))]
+        true = AR2.forecast_law(n, 24)
+        laws = [rollout_law(AR2, method, 24, 64) for method in (Rolling(n, 6), Standard(n, 6), Standard(n, 1))]
         return [float((law.covariance - true.covariance).norm() / true.covariance.norm()) for law in laws]
 
     rolling, block, single = biases(1)
     assert 0.05 < rolling < block < single
     assert max(biases(2)[:2]) < 0.02, "with n = 2 the same steps leave only their own error"
     divergences = [
-        divergence(film_law(AR2, method, 24, 64), truth, context) for method in (Rolling(1, 6), Standard(1, 6))
+        divergence(rollout_law(AR2, method, 24, 64), truth, context) for method in (Rolling(1, 6), Standard(1, 6))
     ]
     assert divergences[0] < divergences[1] / 2
 
 
 def test_a_regression_makes_the_conditional_mean_and_no_spread() -> None:
     for process in PROCESSES.values():
-        law, truth = film_law(process, Regression(process.order, 4), 12), process.film(process.order, 12)
+        law, truth = rollout_law(process, Regression(process.order, 4), 12), process.forecast_law(process.order, 12)
         assert (law.gain - truth.gain).abs().max() < 1e-12 and law.covariance.abs().max() < 1e-12
 
 
 def test_an_ensemble_keeps_the_mean_and_divides_the_covariance() -> None:
-    one, ten = film_law(VAR, Rolling(1, 4), 8, 6), film_law(VAR, Ensemble(Rolling(1, 4), members=10), 8, 6)
+    one, ten = rollout_law(VAR, Rolling(1, 4), 8, 6), rollout_law(VAR, Ensemble(Rolling(1, 4), members=10), 8, 6)
     assert torch.equal(ten.gain, one.gain) and torch.allclose(ten.covariance * 10, one.covariance)
 
 
@@ -225,7 +225,7 @@ MISTAKES = [times_one_slot_late, times_one_slot_early, first_call_after_an_emiss
 
 @cache
 def right() -> Law:
-    return film_law(AR1, Rolling(1, 6), 24, 4)
+    return rollout_law(AR1, Rolling(1, 6), 24, 4)
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
@@ -233,7 +233,7 @@ def test_mistakes_in_hand_off_or_times_move_the_covariance_well_beyond_two_per_c
     mistake: Callable[[Step, bool], Iterator[Step]],
 ) -> None:
     """So a sampled law that agrees within 2 % has made none of them."""
-    law = film_law(AR1, Mistaken(Rolling(1, 6), mistake), 24, 4)  # type: ignore[arg-type]
+    law = rollout_law(AR1, Mistaken(Rolling(1, 6), mistake), 24, 4)  # type: ignore[arg-type]
     assert covariance_error(law, right()) > 0.06
 
 
@@ -250,8 +250,8 @@ class SecondOrderFromTheStart(Multistep):
 def test_mistakes_in_the_history_of_the_multistep_move_the_covariance(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last predictions not shifted with the window; second order where there is none. Right and wrong differ by over 6 %."""
     method = Rolling(1, 3)
-    right = film_law(AR1, method, 12, 2, "multistep")
-    assert covariance_error(film_law(AR1, method, 12, 2, SecondOrderFromTheStart()), right) > 0.06
+    right = rollout_law(AR1, method, 12, 2, "multistep")
+    assert covariance_error(rollout_law(AR1, method, 12, 2, SecondOrderFromTheStart()), right) > 0.06
 
     def unshifted(
         gain: torch.Tensor, covariance: torch.Tensor, out: int, clean: int, width: int, size: int, fresh: float
@@ -265,11 +265,11 @@ def test_mistakes_in_the_history_of_the_multistep_move_the_covariance(monkeypatc
         return select @ gain, entering
 
     monkeypatch.setattr(exact, "_emit", unshifted)
-    assert covariance_error(film_law(AR1, method, 12, 2, "multistep"), right) > 0.06
+    assert covariance_error(rollout_law(AR1, method, 12, 2, "multistep"), right) > 0.06
 
 
 def test_mistakes_in_the_sampler_or_its_schedule_move_the_covariance() -> None:
-    ddim = film_law(AR1, Rolling(1, 6), 24, 4, "ddim")
-    shifted = film_law(AR1, Rolling(1, 6), 24, 4, schedule=CosineSchedule(shift=-1.386))
+    ddim = rollout_law(AR1, Rolling(1, 6), 24, 4, "ddim")
+    shifted = rollout_law(AR1, Rolling(1, 6), 24, 4, schedule=CosineSchedule(shift=-1.386))
     assert covariance_error(ddim, right()) > 0.06
     assert covariance_error(shifted, right()) > 0.06

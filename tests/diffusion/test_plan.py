@@ -89,7 +89,7 @@ def test_equal_total_calls_are_met_from_below(method: Method, horizon: int, more
 
 
 @pytest.mark.parametrize("method", [Standard(5, 11), Rolling(5, 11, init="clip"), Ensemble(Rolling(2, 4), 3)])
-def test_a_film_costs_what_the_accounting_says(method: Method) -> None:
+def test_a_sample_costs_what_the_accounting_says(method: Method) -> None:
     steady, total = (Sampling(horizon=19, calls_per_frame="100/11", accounting=a) for a in ("steady", "total"))
     assert steady.calls_of(method) == Fraction(100, 11)
     budget = 172 * method.members  # 19 · 100 / 11, rounded down

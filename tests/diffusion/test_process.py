@@ -253,7 +253,7 @@ def test_a_denoiser_is_finite_at_the_hard_end_points_and_clips_on_request(parame
 
 
 def test_a_denoiser_refuses_what_it_does_not_know() -> None:
-    with pytest.raises(ValueError, match="parametrisation='u' is none of v, eps, x"):
+    with pytest.raises(ValueError, match="parametrisation='u' is not one of v, eps, x"):
         Denoiser(Constant(0.0), parametrisation="u")
     with pytest.raises(ValueError, match="clip=0 must be positive"):
         Denoiser(Constant(0.0), clip=0)

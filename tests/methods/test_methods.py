@@ -156,10 +156,10 @@ REFUSED: list[tuple[Callable[[], Method], str]] = [
     (lambda: Rolling(2, 8, beta=-0.1), "beta=-0.1"),
     (lambda: Rolling(2, 8, beta=math.nan), "beta=nan"),
     (lambda: Rolling(2, 8, init="rescaled", beta=0), "could never slide; use beta > 0 .* or init='clip'"),
-    (lambda: Rolling(2, 8, init="clipped"), "init='clipped' is none of clip, rescaled"),  # type: ignore[arg-type]
+    (lambda: Rolling(2, 8, init="clipped"), "init='clipped' is not one of clip, rescaled"),  # type: ignore[arg-type]
     (lambda: Rolling(2, 8, init_calls=0), "init_calls=0: the init phase needs at least 1 call"),
-    (lambda: Standard(2, 8, weighting="snr"), "weighting='snr' is none of v, eps, x"),  # type: ignore[arg-type]
-    (lambda: Standard(2, 8, parametrisation="u"), "parametrisation='u' is none of"),  # type: ignore[arg-type]
+    (lambda: Standard(2, 8, weighting="snr"), "weighting='snr' is not one of v, eps, x"),  # type: ignore[arg-type]
+    (lambda: Standard(2, 8, parametrisation="u"), "parametrisation='u' is not one of"),  # type: ignore[arg-type]
     (lambda: DiffusionForcing(2, 8, delay=9), r"delay=9: a whole number from 0 .* to 8"),
     (lambda: Ensemble(Standard(2, 8), members=0), "members=0"),
     (lambda: Ensemble(Ensemble(Standard(2, 8), members=2), members=3), "members=6"),

@@ -268,7 +268,7 @@ def test_a_compiled_network_gives_the_same_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         ({"channels": (8, 16)}, "one entry per level"),
         ({"kinds": ("conv", "conv", "window")}, "'window'"),
@@ -279,13 +279,13 @@ def test_a_compiled_network_gives_the_same_numbers() -> None:
         ({"grid": 6}, "grid 6: .* choose 8"),
     ],
 )
-def test_an_impossible_size_is_refused(change: dict[str, object], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_an_impossible_size_is_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         replace(SMALL, **change)
 
 
 @pytest.mark.parametrize(
-    ("frame", "clean", "generated", "words"),
+    ("frame", "clean", "generated", "message"),
     [
         ((2, 12, 12), 2, 3, "frame 12x12"),
         ((2, 4, 4), 2, 3, "frame 4x4"),
@@ -295,7 +295,7 @@ def test_an_impossible_size_is_refused(change: dict[str, object], words: str) ->
     ],
 )
 def test_frames_and_windows_that_do_not_fit_are_refused(
-    frame: tuple[int, int, int], clean: int, generated: int, words: str
+    frame: tuple[int, int, int], clean: int, generated: int, message: str
 ) -> None:
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=message):
         UViT(SMALL, frame, clean, generated)

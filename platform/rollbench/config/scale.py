@@ -1,13 +1,13 @@
 """A scale is a row of caps: a table at a scale is the table with every size field at most the cap.
 
-The paper's scale caps nothing. Nothing that makes a number asks for a scale's name, so a small run takes the same path as a large one;
-a verdict alone does (`reports/model/verdict.py`), because the paper's values are compared with numbers of its own sizes only.
+The paper's scale caps nothing. Nothing that computes a number looks at a scale's name, so a small run takes the same path as a large one;
+only a verdict does (`reports/model/verdict.py`), because the paper's values are compared with numbers of its own sizes only.
 The learning rate has a floor instead: 1e-4 belongs to a network of 1,024 channels and 100,000 steps; small networks and short runs
-learn better with larger steps (at the laptop's size the loss on held-out clips falls up to about 5e-3). A `Recipe` holds what small
-networks and short runs do otherwise than the paper, for flows and for videos.
+learn better with larger steps (at the laptop's size the loss on held-out clips falls up to about 5e-3). A `Recipe` holds the choices in
+which small networks and short runs differ from the paper, one for flows and one for videos.
 
-Memory is spared where it is short. To share a model out among workers and to compute activations again costs time and changes no
-result; networks under a cap on their width fit as they are, so a scale with such a cap does neither, whatever the table asks for.
+Sharding a model and recomputing activations save memory, cost time and change no result. Networks under a cap on their width fit in memory
+as they are, so a scale with such a cap does neither, whatever the table asks for.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ class Scale:
     video_clips: int = NO_CAP  # clips in the test split of a video: each costs a pass through I3D, for every row
     sprites: int = NO_CAP  # shapes in the world of sprites
     micro_batch: int = NO_CAP  # windows per forward pass
-    horizon: int = NO_CAP  # frames per film
+    horizon: int = NO_CAP  # generated frames per sample
     calls: int = NO_CAP  # network calls per emitted frame
-    group: int = NO_CAP  # films per network call
-    samples: int = NO_CAP  # films per context
+    group: int = NO_CAP  # samples per network call
+    samples: int = NO_CAP  # samples per context
     resamples: int = NO_CAP  # bootstrap draws
     rows: int = NO_CAP  # rows of a setting run unless --rows names them
     seeds: int = NO_CAP  # training seeds per row
@@ -147,7 +147,7 @@ SCALES = {
 
 
 def scale(name: str) -> Scale:
-    """The named scale; BadInput with the nearest name otherwise."""
+    """The named scale. Raises UserError with the nearest name."""
     if name not in SCALES:
         raise UserError(f"unknown scale {name!r}; {did_you_mean(name, SCALES)}")
     return SCALES[name]
@@ -164,7 +164,7 @@ def at_scale(table: Table, caps: Scale) -> Table:
 
 
 def search_at_scale(search: Search, caps: Scale) -> Search:
-    """`search` with fewer candidates and smaller films to tell them apart; its table is capped as any other."""
+    """`search` with fewer candidates and smaller rollouts to compare them; its table is capped as any other."""
     video = search.setting.data.kind == "video"
     return replace(search, trials=min(search.trials, caps.trials), proxy=_sampling(search.proxy, caps, video))
 
@@ -247,13 +247,13 @@ def _drawn(data: Any, caps: Scale) -> Any:
 
 def _distinct(settings: Sequence[Setting]) -> tuple[Setting, ...]:
     """Each setting once, whatever it and its rows are called."""
-    found: dict[str, Setting] = {}
+    distinct: dict[str, Setting] = {}
     for setting in settings:
         nameless = replace(
             setting, name="", rows=tuple(replace(row, name="", paper_name="", priority=0) for row in setting.rows)
         )
-        found.setdefault(canonical(nameless), setting)
-    return tuple(found.values())
+        distinct.setdefault(canonical(nameless), setting)
+    return tuple(distinct.values())
 
 
 def default_rows(table: Table, caps: Scale) -> tuple[str, ...]:

@@ -21,13 +21,13 @@ from torch import Tensor
 
 from rollbench.diffusion.plan import Step, last_predicted
 from rollbench.diffusion.process import alpha_sigma
-from rollbench.diffusion.rollout import PlansFilms, named
+from rollbench.diffusion.rollout import RolloutMethod, named
 from rollbench.diffusion.schedule import CosineSchedule
 from rollbench.diffusion.step import Sampler
 
 
 class Law(NamedTuple):
-    """The law of a film given its context, N(gain · context, covariance), frames and variables flattened; float64."""
+    """The law of a sample given its context, N(gain · context, covariance), frames and variables flattened; float64."""
 
     gain: Tensor
     covariance: Tensor
@@ -87,16 +87,16 @@ class Autoregression:
         i = torch.arange(frames)
         return by_lag[i[:, None] - i + frames - 1].transpose(1, 2).reshape(frames * d, frames * d)
 
-    def film(self, clean: int, horizon: int) -> Law:
+    def forecast_law(self, clean: int, horizon: int) -> Law:
         """The true law of `horizon` frames given the `clean` ones before them."""
         C, c = self.covariance(clean + horizon), clean * self.variables
         gain = torch.linalg.solve(C[:c, :c], C[:c, c:]).T
         return Law(gain, C[c:, c:] - gain @ C[:c, c:])
 
-    def sample(self, films: int, frames: int, generator: torch.Generator, shape: tuple[int, ...] = ()) -> Tensor:
-        """Stationary paths [films, frames, d, *shape], independent at each place of `shape`; float64."""
+    def sample(self, samples: int, frames: int, generator: torch.Generator, shape: tuple[int, ...] = ()) -> Tensor:
+        """Stationary paths [samples, frames, d, *shape], independent at each place of `shape`; float64."""
         C = self.covariance(frames)
-        draws = torch.randn(films, len(C), *shape, generator=generator, dtype=torch.float64)
+        draws = torch.randn(samples, len(C), *shape, generator=generator, dtype=torch.float64)
         return torch.einsum("ij,bj...->bi...", torch.linalg.cholesky(C), draws).unflatten(1, (frames, self.variables))
 
 
@@ -121,15 +121,15 @@ class ExactDenoiser:
         return torch.linalg.solve(noisy, alpha[:, None] * C).T
 
 
-def film_law(
+def rollout_law(
     process: Autoregression,
-    method: PlansFilms,
+    method: RolloutMethod,
     horizon: int,
     calls_per_frame: float | Fraction | None = None,
     sampler: str | Sampler = "ancestral",
     schedule: CosineSchedule | None = None,
 ) -> Law:
-    """The exact law of the films that `rollout` makes with the exact denoiser.
+    """The exact law of the samples that `rollout` generates with the exact denoiser.
 
     The state is (frames emitted so far, window, last prediction of the window); its mean (as a gain on the context) and
     covariance are propagated.
@@ -138,22 +138,22 @@ def film_law(
     plan = method.plan(horizon, calls_per_frame)
     d, n, W, out = process.variables, plan.clean, plan.clean + plan.generated, 0
     pairs = list(zip(plan.steps, last_predicted(plan.steps), strict=True))
-    moves = {pair: _move(process, *pair, schedule, sampler) for pair in set(pairs)}
+    maps = {pair: _move(process, *pair, schedule, sampler) for pair in set(pairs)}
     fresh = method.noise_scale**2
     gain = torch.eye(2 * W * d, n * d, dtype=torch.float64)
     entered = torch.arange(2 * W * d)
     covariance = torch.diag(fresh * ((entered >= n * d) & (entered < W * d)).double())
     for pair in pairs:
-        linear, stirred = moves[pair]
-        move = torch.block_diag(torch.eye(out * d, dtype=torch.float64), linear)
-        gain, covariance = move @ gain, move @ covariance @ move.T
+        linear, noise = maps[pair]
+        step_map = torch.block_diag(torch.eye(out * d, dtype=torch.float64), linear)
+        gain, covariance = step_map @ gain, step_map @ covariance @ step_map.T
         window = slice(out * d, (out + W) * d)
-        covariance[window, window] += stirred
+        covariance[window, window] += noise
         if emit := pair[0].emit:
             gain, covariance = _emit(gain, covariance, out * d, n * d, W * d, emit * d, fresh)
             out += emit
-    film = slice(0, horizon * d)
-    return Law(gain[film], covariance[film, film] / method.members)
+    frames = slice(0, horizon * d)
+    return Law(gain[frames], covariance[frames, frames] / method.members)
 
 
 def _move(
@@ -177,8 +177,8 @@ def _emit(
     window = [*range(out), *range(out + clean, out + clean + size), *range(out + size, predicted)]
     last = range(predicted + size, len(gain))
     source = torch.tensor([*window, *[-1] * size, *last, *[-1] * size])
-    kept = source >= 0
-    selected = torch.eye(len(gain), dtype=torch.float64)[source.clamp(min=0)] * kept[:, None]
+    from_state = source >= 0
+    selected = torch.eye(len(gain), dtype=torch.float64)[source.clamp(min=0)] * from_state[:, None]
     entering = torch.zeros(len(source), dtype=torch.float64)
     entering[len(window) : len(window) + size] = fresh
     return selected @ gain, selected @ covariance @ selected.T + torch.diag(entering)

@@ -3,7 +3,7 @@
 This is the single contract of all methods. The window holds `clean` finished frames and `generated` ones that start
 as noise. A step takes the frames from times t to times s; if it emits m frames, those are the slots clean .. clean
 + m - 1, the window then moves on by m, and m frames of fresh noise (time 1) enter at its end. A sampler needs to
-know nothing else, any plan can be checked (`check`, done for every plan that is made), and what it costs is read
+know nothing else, any plan can be checked (`check`, done for every plan that is built), and its cost is read
 off it. Times are Fractions: exact, so a frame is clean or noise when its time says so.
 """
 
@@ -32,18 +32,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """How `horizon` frames are made, and its cost in network calls.
+    """How `horizon` frames are generated, and its cost in network calls."""
 
-    startup: calls that are paid once, before the steady rhythm (rolling pays them to fill its window).
-    members: films that are made for one result (an ensemble); each costs all steps.
-    """
-
-    clean: int
-    generated: int
-    horizon: int
+    clean: int  # finished frames in the window
+    generated: int  # noisy frames in the window
+    horizon: int  # frames of the result
     steps: tuple[Step, ...]
-    startup: Fraction = CLEAN
-    members: int = 1
+    startup: Fraction = (
+        CLEAN  # calls that are paid once, before the steady rhythm (rolling pays them to fill its window)
+    )
+    members: int = 1  # samples that are averaged to one result (an ensemble); each costs all steps
 
     def __post_init__(self) -> None:
         check(self)
@@ -70,7 +68,7 @@ class Plan:
 
     @property
     def steps_per_frame(self) -> Fraction:
-        """Denoising steps that one emitted frame has seen, on average over the film."""
+        """Denoising steps that one emitted frame has seen, on average over the sample."""
         seen, window = Fraction(0), [0] * (self.clean + self.generated)
         for step in self.steps:
             window = [count + (s < t) for count, t, s in zip(window, step.t, step.s, strict=True)]
@@ -89,7 +87,7 @@ def check(plan: Plan) -> None:
         raise ValueError(f"horizon={plan.horizon}: a plan makes at least one frame; use horizon=1 or more")
     if n < 0 or B < 1 or plan.members < 1:
         raise ValueError(f"clean={n}, generated={B}, members={plan.members}: need clean >= 0, the others >= 1")
-    now, left = (CLEAN,) * n + (NOISE,) * B, plan.horizon
+    now, remaining = (CLEAN,) * n + (NOISE,) * B, plan.horizon
     for i, step in enumerate(plan.steps):
         if step.t != now:
             raise ValueError(f"step {i} is not continuous: it starts at {_text(step.t)}, the window is at {_text(now)}")
@@ -101,11 +99,11 @@ def check(plan: Plan) -> None:
             raise ValueError(
                 f"step {i} emits {step.emit} frames of {_text(step.s[n:])}: they must leave clean (time 0)"
             )
-        if left <= 0:
+        if remaining <= 0:
             raise ValueError(f"step {i} comes after all {plan.horizon} frames are out: drop it")
-        now, left = step.s[step.emit :] + (NOISE,) * step.emit, left - step.emit
-    if left > 0:
-        raise ValueError(f"the steps emit {plan.emitted} frames of {plan.horizon}: add steps for {left} more")
+        now, remaining = step.s[step.emit :] + (NOISE,) * step.emit, remaining - step.emit
+    if remaining > 0:
+        raise ValueError(f"the steps emit {plan.emitted} frames of {plan.horizon}: add steps for {remaining} more")
 
 
 def _text(times: Times) -> str:
@@ -163,6 +161,6 @@ def in_blocks(
             f"calls_per_frame={calls_per_frame} is {calls} calls for a block of {generated} frames, and each block "
             f"needs at least one: use calls_per_frame=Fraction(1, {generated}) or more"
         )
-    made = cache(block)
-    steps = tuple(step for each in spread(calls, -(-horizon // generated)) for step in made(each))
+    cached_block = cache(block)
+    steps = tuple(step for each in spread(calls, -(-horizon // generated)) for step in cached_block(each))
     return Plan(clean, generated, horizon, steps)

@@ -24,7 +24,7 @@ def alpha_sigma(logsnr: Tensor) -> tuple[Tensor, Tensor]:
     """Signal and noise scale, each of logsnr's shape and dtype; alpha^2 + sigma^2 = 1.
 
     Computed in float64: in float32 a value's last digit would depend on its place in the batch (vector and scalar
-    code of one function differ), and with it a film on the films made beside it.
+    code of one function differ), and with it a sample on the others of its batch.
     """
     wide = logsnr.double()
     return torch.sigmoid(wide).sqrt().to(logsnr.dtype), torch.sigmoid(-wide).sqrt().to(logsnr.dtype)
@@ -47,7 +47,7 @@ def add_noise(x: Tensor, logsnr: Tensor, eps: Tensor) -> Tensor:
 
 
 def target(x: Tensor, eps: Tensor, logsnr: Tensor, parametrisation: Parametrisation) -> Tensor:
-    """What a perfect network would predict for frames x noised with eps."""
+    """The prediction of a perfect network for frames x noised with eps."""
     if parametrisation == "x":
         return x
     if parametrisation == "eps":
@@ -66,4 +66,4 @@ def clean_frames(prediction: Tensor, z: Tensor, logsnr: Tensor, parametrisation:
 
 def check_parametrisation(value: str, name: str = "parametrisation") -> None:
     if value not in PARAMETRISATIONS:
-        raise ValueError(f"{name}={value!r} is none of {', '.join(PARAMETRISATIONS)}; the default is 'v'")
+        raise ValueError(f"{name}={value!r} is not one of {', '.join(PARAMETRISATIONS)}; the default is 'v'")

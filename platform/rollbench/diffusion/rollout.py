@@ -1,11 +1,11 @@
-"""Roll out films: follow a method's plan with a denoiser.
+"""Rollouts: follow a method's plan with a denoiser.
 
 The loop is a network call and one affine update a step; the log-SNRs and coefficients of each distinct step are
 computed once per plan, in float64 from exact times.
 
-Each film draws its noise from a generator of its own, seeded by (seed, clip id, sample), so a film does not depend
-on the batch it is made in, on the order of clips or on the number of workers, as far as the denoiser treats its
-batch entries alike. Films are made on the context's device; generators of different kinds of device draw different
+Each sample draws its noise from its own generator, seeded by (seed, clip id, sample), so a sample does not depend
+on its batch, on the order of clips or on the number of workers, as far as the denoiser treats its
+batch entries alike. Samples are generated on the context's device; generators of different kinds of device draw different
 numbers.
 """
 
@@ -28,8 +28,8 @@ from rollbench.diffusion.step import SAMPLERS, Coefficients, Sampler, step
 DenoiserLike = Callable[[Tensor, Tensor], Tensor]  # (z [b, w, ...], logsnr [b, w]) -> x̂ of z's shape
 
 
-class PlansFilms(Protocol):
-    """What a rollout asks of a method; see `rollbench.methods`."""
+class RolloutMethod(Protocol):
+    """What a rollout needs of a method; see `rollbench.methods`."""
 
     @property
     def clean(self) -> int: ...
@@ -42,7 +42,7 @@ class PlansFilms(Protocol):
 
 def rollout(
     denoiser: DenoiserLike,
-    method: PlansFilms,
+    method: RolloutMethod,
     context: Tensor,
     horizon: int,
     calls_per_frame: float | Fraction | None = None,
@@ -57,7 +57,7 @@ def rollout(
     """The next `horizon` frames [b, horizon, ...] after each context [b, clean, ...].
 
     calls_per_frame: network calls per emitted frame (a regression needs none). ids: names of the clips ("0", "1",
-    .. if not given). sample: which of many films of the same clip. sampler: a value of `diffusion.step` or a name in its
+    .. if not given). sample: which of many samples of the same clip. sampler: a value of `diffusion.step` or a name in its
     SAMPLERS. schedule: if not given, the denoiser's own or the default one. progress: called with (calls done, calls in all) after each
     network call.
 
@@ -75,13 +75,13 @@ def rollout(
         if progress:
             progress(next(done), plan.calls)
 
-    # One member after the other: a network call carries as many films as there are contexts, whatever the method.
-    films = []
+    # One member after the other: a network call carries as many samples as there are contexts, whatever the method.
+    samples = []
     with torch.no_grad(), evaluating(denoiser):
         for member in range(sample * method.members, (sample + 1) * method.members):
-            noise = FilmNoise([(seed, name, member) for name in ids], context, method.noise_scale)
-            films.append(_follow(plan, moves, denoiser, context, noise, on_call))
-    return torch.stack(films).mean(0) if len(films) > 1 else films[0]
+            noise = SampleNoise([(seed, name, member) for name in ids], context, method.noise_scale)
+            samples.append(_follow(plan, moves, denoiser, context, noise, on_call))
+    return torch.stack(samples).mean(0) if len(samples) > 1 else samples[0]
 
 
 def _follow(
@@ -89,11 +89,11 @@ def _follow(
     moves: list[Move],
     denoiser: DenoiserLike,
     context: Tensor,
-    noise: FilmNoise,
+    noise: SampleNoise,
     on_call: Callable[[], None],
 ) -> Tensor:
     n, done = plan.clean, 0
-    films = context.new_empty(len(context), plan.emitted, *context.shape[2:])
+    samples = context.new_empty(len(context), plan.emitted, *context.shape[2:])
     window = torch.cat([context, noise.fresh(plan.generated)], 1)
     before = torch.zeros_like(window[:, n:])  # the last prediction of each generated frame
     for now, move in zip(plan.steps, moves, strict=True):
@@ -102,16 +102,16 @@ def _follow(
         window = torch.cat([window[:, :n], step(window[:, n:], x_hat, before, eps, move.by)], 1)
         before = x_hat
         if now.emit:
-            films[:, done : done + now.emit] = window[:, n : n + now.emit]
+            samples[:, done : done + now.emit] = window[:, n : n + now.emit]
             done += now.emit
             window = torch.cat([window[:, now.emit :], noise.fresh(now.emit)], 1)
             before = torch.cat([x_hat[:, now.emit :], torch.zeros_like(x_hat[:, : now.emit])], 1)
         on_call()
-    return films[:, : plan.horizon]
+    return samples[:, : plan.horizon]
 
 
 class Move(NamedTuple):
-    """One step made ready: log-SNR [w], coefficients of the generated frames, and which of these it stirs."""
+    """One prepared step: log-SNR [w], coefficients of the generated frames, and the slots that get noise."""
 
     logsnr: Tensor
     by: Coefficients
@@ -128,8 +128,8 @@ def _moves(plan: Plan, schedule: CosineSchedule, sampler: Sampler, like: Tensor)
     spans = [_span(row) for row in (by[3] > 0).tolist()]
     shaped = [c[(...,) + (None,) * (like.ndim - 2)].to(like.device, like.dtype) for c in by]
     moves = map(Move, logsnr_t.to(like.device, like.dtype), map(Coefficients, *shaped), spans)
-    made = dict(zip(distinct, moves, strict=True))
-    return [made[pair] for pair in pairs]
+    prepared = dict(zip(distinct, moves, strict=True))
+    return [prepared[pair] for pair in pairs]
 
 
 def _span(marked: list[bool]) -> slice | None:
@@ -138,22 +138,22 @@ def _span(marked: list[bool]) -> slice | None:
     return slice(slots[0], slots[-1] + 1) if slots else None
 
 
-class FilmNoise:
-    """Standard normal frames, each film's from its own generator.
+class SampleNoise:
+    """Standard normal frames, each sample's from its own generator.
 
-    names: (seed, clip id, sample) of each film. like: gives device, dtype and the shape [b, w, ...] of frames.
+    names: (seed, clip id, sample) of each sample. like: gives device, dtype and the shape [b, w, ...] of frames.
     start: the scale of fresh frames (0 for a regression, whose window starts from zeros).
     """
 
     def __init__(self, names: Sequence[tuple[int, str, int]], like: Tensor, start: float = 1.0) -> None:
-        self.generators = [torch.Generator(like.device).manual_seed(film_seed(*name)) for name in names]
+        self.generators = [torch.Generator(like.device).manual_seed(sample_seed(*name)) for name in names]
         self.like, self.start = like, start
 
     def draw(self, frames: int) -> Tensor:
-        """[films, frames, ...]: one call of each film's generator."""
+        """[samples, frames, ...]: one call of each sample's generator."""
         out = self.like.new_empty(len(self.generators), frames, *self.like.shape[2:])
-        for film, generator in zip(out, self.generators, strict=True):
-            film.normal_(generator=generator)
+        for frames_of_sample, generator in zip(out, self.generators, strict=True):
+            frames_of_sample.normal_(generator=generator)
         return out
 
     def fresh(self, frames: int) -> Tensor:
@@ -161,7 +161,7 @@ class FilmNoise:
         return self.draw(frames) if self.start == 1 else self.start * self.draw(frames)
 
     def step_noise(self, generated: int, stirred: slice) -> Tensor:
-        """Noise for the generated frames that a step stirs, zero for the others."""
+        """Noise for the slots that a step adds noise to, zero for the others."""
         drawn = self.draw(stirred.stop - stirred.start)
         if stirred == slice(0, generated):
             return drawn
@@ -170,10 +170,10 @@ class FilmNoise:
         return out
 
 
-def film_seed(seed: int, name: str, sample: int) -> int:
-    """The seed of one film's generator, 63 bits of a hash.
+def sample_seed(seed: int, name: str, sample: int) -> int:
+    """The seed of one sample's generator, 63 bits of a hash.
 
-    A CPU generator keeps 32 of them: among 10,000 films the chance that any two share their noise is 1 %.
+    A CPU generator keeps 32 of them: among 10,000 samples the chance that any two share their noise is 1 %.
     """
     digest = hashlib.sha256(f"{seed}/{sample}/{name}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
@@ -197,7 +197,7 @@ def named(sampler: str | Sampler) -> Sampler:
     if isinstance(sampler, Sampler):
         return sampler
     if sampler not in SAMPLERS:
-        raise ValueError(f"sampler={sampler!r} is none of {', '.join(SAMPLERS)}; the default is 'ancestral'")
+        raise ValueError(f"sampler={sampler!r} is not one of {', '.join(SAMPLERS)}; the default is 'ancestral'")
     return SAMPLERS[sampler]
 
 
@@ -213,5 +213,5 @@ def _check(context: Tensor, plan: Plan, ids: Sequence[str]) -> None:
     if len(ids) != len(context) or len(set(ids)) != len(ids):
         raise ValueError(
             f"{len(ids)} ids ({len(set(ids))} distinct) for {len(context)} clips: each clip needs its own id, since "
-            "equal ids draw equal noise; for more films of one clip use sample="
+            "equal ids draw equal noise; for more samples of one clip use sample="
         )

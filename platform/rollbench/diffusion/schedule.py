@@ -1,4 +1,4 @@
-"""The noise schedule: how much of a frame is left at local time t.
+"""The noise schedule: how much of a frame remains at local time t.
 
     logsnr(t) = -2 log tan(a + t (b - a)) + shift,    a = atan(exp(-lmax / 2)),  b = atan(exp(-lmin / 2))
 
@@ -44,7 +44,7 @@ class CosineSchedule:
     def logsnr(self, t: Tensor) -> Tensor:
         """Log-SNR at local times t in [0, 1], of t's shape and dtype.
 
-        tan is written as sin / cos, and the cosine as the sine of what is left to pi/2: float32 keeps its digits at
+        tan is written as sin / cos, and the cosine as the sine of the distance to pi/2: float32 keeps its digits at
         both ends.
         """
         a, beyond, span = self._angles
@@ -52,7 +52,7 @@ class CosineSchedule:
         return value.masked_fill(t <= 0, math.inf).masked_fill(t >= 1, -math.inf)
 
     def at(self, times: Sequence[Sequence[Fraction | None]]) -> Tensor:
-        """Log-SNR [steps, w] at the exact local times of many steps, in float64; NaN where there is none."""
+        """Log-SNR [steps, w] at the exact local times of many steps, in float64; NaN for None."""
         exact = [[math.nan if t is None else float(t) for t in row] for row in times]
         return self.logsnr(torch.tensor(exact, dtype=torch.float64))
 
@@ -62,5 +62,5 @@ class CosineSchedule:
         return ((torch.atan(torch.exp((self.shift - logsnr) / 2)) - a) / span).clamp(0, 1)
 
     def clamp(self, logsnr: Tensor) -> Tensor:
-        """The log-SNR that a network is told: within the schedule's own range, finite at the hard end points."""
+        """The log-SNR that a network receives: within the schedule's own range, finite at the hard end points."""
         return logsnr.clamp(self.logsnr_min + self.shift, self.logsnr_max + self.shift)

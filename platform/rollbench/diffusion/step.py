@@ -95,7 +95,7 @@ class Multistep(Sampler):
 
 
 def _moving(logsnr_t: Tensor, logsnr_s: Tensor, *factors: Tensor) -> Coefficients:
-    """The coefficients, with a frame whose time stands still left as it is."""
+    """The coefficients, with a frame whose time stands still unchanged."""
     still = logsnr_t == logsnr_s
     return Coefficients(*(c.masked_fill(still, float(i == 0)) for i, c in enumerate(factors)))
 

@@ -1,4 +1,4 @@
-"""What a method of generating films says of itself: how its model is trained, and in which steps a film is made.
+"""The contract of a method: how its model is trained, and in which steps a sample is generated.
 
 A method is a frozen value of plain fields; one file is one method. It conditions on `clean` frames and denoises
 `generated` frames together; "(2-8)" is clean = 2, generated = 8.
@@ -20,17 +20,17 @@ from rollbench.diffusion.process import Parametrisation, check_parametrisation
 
 
 class Method(ABC):
-    """The contract. parametrisation: what the network predicts."""
+    """The contract of all methods."""
 
-    clean: int
-    generated: int
-    parametrisation: Parametrisation
-    members: int = 1  # films that are averaged to one
+    clean: int  # context frames in the window
+    generated: int  # frames that are generated together
+    parametrisation: Parametrisation  # what the network predicts
+    members: int = 1  # samples that are averaged to one
     noise_scale: float = 1.0  # of the frames that enter the window; 0: they start as zeros
 
     @abstractmethod
     def plan(self, horizon: int, calls_per_frame: float | Fraction | None) -> Plan:
-        """The steps that make `horizon` frames at `calls_per_frame` network calls each, never more than asked."""
+        """The steps that generate `horizon` frames at `calls_per_frame` network calls each, never more than asked."""
 
     @abstractmethod
     def loss(self, denoiser: Denoiser, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -52,9 +52,9 @@ class Method(ABC):
         return self
 
     def calls_per_frame_for(self, horizon: int, calls: int) -> Fraction:
-        """The calls_per_frame at which a film of `horizon` frames costs at most `calls` in all, the startup included.
+        """The calls_per_frame at which a sample of `horizon` frames costs at most `calls` in all, the startup included.
 
-        A plan's cost is affine in calls_per_frame but for rounding down, so two plans tell it.
+        A plan's cost is affine in calls_per_frame but for rounding down, so two plans determine it.
         """
         one, two = self.plan(horizon, 1).calls, self.plan(horizon, 2).calls
         k = 1 + Fraction(calls - one, two - one) if two > one else Fraction(calls >= one)
@@ -65,15 +65,12 @@ class Method(ABC):
 
 @dataclass(frozen=True)
 class DiffusionMethod(Method):
-    """A method that trains a denoiser: it adds the local times that a window is trained at (`times`) and the plan.
+    """A method that trains a denoiser: it adds the local times that a window is trained at (`times`) and the plan."""
 
-    weighting: of the loss, see `rollbench.diffusion.weight`. parametrisation: what the network predicts.
-    """
-
-    clean: int
-    generated: int
-    weighting: Parametrisation = field(default="v", kw_only=True)
-    parametrisation: Parametrisation = field(default="v", kw_only=True)
+    clean: int  # context frames in the window
+    generated: int  # frames that are denoised together
+    weighting: Parametrisation = field(default="v", kw_only=True)  # of the loss, see `rollbench.diffusion.weight`
+    parametrisation: Parametrisation = field(default="v", kw_only=True)  # what the network predicts
 
     def __post_init__(self) -> None:
         check_window(self.clean, self.generated)

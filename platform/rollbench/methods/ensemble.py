@@ -1,6 +1,6 @@
-"""An ensemble: the mean, in data space, of several films of one method, each from noise of its own.
+"""An ensemble: the mean, in data space, of several samples of one method, each from its own noise.
 
-Member j of sample s is the film s · members + j of the inner method. Each member costs calls_per_frame, and the plan
+Member j of sample s is the sample s · members + j of the inner method. Each member costs calls_per_frame, and the plan
 counts them all.
 """
 
@@ -20,7 +20,7 @@ from rollbench.methods.base import Method
 
 @dataclass(frozen=True)
 class Ensemble(Method):
-    """`members` films of the method `of`, averaged; it is trained as `of`."""
+    """The mean of `members` samples of the method `of`; it is trained as `of`."""
 
     of: Method
     members: int = 10

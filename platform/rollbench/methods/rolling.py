@@ -45,7 +45,7 @@ class Rolling(DiffusionMethod):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.init not in INIT:
-            raise ValueError(f"init={self.init!r} is none of {', '.join(INIT)}; the default is 'clip'")
+            raise ValueError(f"init={self.init!r} is not one of {', '.join(INIT)}; the default is 'clip'")
         if not 0 <= self.beta <= 1:
             raise ValueError(f"beta={self.beta}: it is P(linear), a probability in [0, 1]; the default is 0.5")
         if self.init == "rescaled" and self.beta == 0:

@@ -1,4 +1,4 @@
-"""The exponential moving average of the weights, e <- d e + (1 - d) w after every step; films are made with e.
+"""The exponential moving average of the weights, e <- d e + (1 - d) w after every step; samples are generated with e.
 
 The paper's d = 0.9999 over its 100,000 steps is 1 - 10/steps: a memory of a tenth of the run. A shorter run keeps that
 proportion, a longer one the paper's figure.

@@ -3,7 +3,7 @@
 Feature maps are [b, w, y, x, c] with the channels last: a 2-D convolution sees [b*w, c, y, x] in the `channels_last`
 memory format and a transformer sees tokens, both as views of the same memory.
 
-Every block is residual and is told the noise of each frame by FiLM,
+Every block is residual and conditioned on the noise of each frame by FiLM,
 
     h <- h + F((1 + scale) * norm(h) + shift),        (scale, shift) = A silu(embedding of that frame's log-SNR),
 
@@ -117,7 +117,7 @@ class Conv(nn.Module):
 class Block(nn.Module):
     """A residual block (h [b, w, y, x, c], embedding [b, w, e]) -> the same shape as h.
 
-    With `recompute` its inner activations are computed again in the backward pass instead of being kept.
+    With `recompute` its inner activations are computed again in the backward pass instead of being stored.
     """
 
     recompute = False

@@ -1,4 +1,4 @@
-"""How exactly a network computes: weights, losses and films are float32 throughout, what lies between need not be."""
+"""The precision that a network computes in. Weights, losses and samples are always float32."""
 
 from __future__ import annotations
 

@@ -32,24 +32,18 @@ KINDS = ("conv", "axial", "full")
 
 @dataclass(frozen=True)
 class UViTSize:
-    """Everything that fixes a U-ViT but the frames it sees. One entry per level; the last level is the middle.
+    """The size of a U-ViT, whatever frames it sees. Tuples have one entry per level, finest first; the last level is the middle."""
 
-    grid: rows of the finest level; a frame of more rows is cut into patches of rows/grid.
-    head_dim: width of an attention head; a level that is narrower has one head of its own width.
-    context: "channels" joins the clean frames to every generated frame as channels; "frames" makes them tokens.
-    shift: convolutional blocks see channels of the frames before and after (see `layers.shifted`).
-    """
-
-    channels: tuple[int, ...]
-    blocks: tuple[int, ...]
-    kinds: tuple[str, ...]
-    dropout: tuple[float, ...]
-    head_dim: int = 128
-    embedding: int = 1024
-    grid: int = 64
-    periodic: bool = False
-    context: Literal["channels", "frames"] = "channels"
-    shift: bool = False
+    channels: tuple[int, ...]  # width
+    blocks: tuple[int, ...]  # residual blocks, on the way down and again on the way up
+    kinds: tuple[str, ...]  # of the blocks, from KINDS
+    dropout: tuple[float, ...]  # rate
+    head_dim: int = 128  # width of an attention head; a narrower level has one head of its own width
+    embedding: int = 1024  # width of the embedding of the log-SNR
+    grid: int = 64  # rows of the finest level; a frame of more rows is cut into patches of rows / grid
+    periodic: bool = False  # convolutions wrap around the border instead of padding with zeros
+    context: Literal["channels", "frames"] = "channels"  # clean frames are channels of every generated frame, or tokens
+    shift: bool = False  # convolutional blocks see channels of the frames before and after, see `layers.shifted`
 
     def __post_init__(self) -> None:
         lengths = {len(self.channels), len(self.blocks), len(self.kinds), len(self.dropout)}
@@ -95,14 +89,14 @@ class UViTSize:
         """The elementwise minimum with these caps, of which those of levels stand finest first and () is none: of more levels than
         caps the finest and the middle one are kept. The embedding is at most twice as wide as the level before the middle."""
         count, caps = len(self.channels), len(widths) or len(self.channels)
-        kept = [*range(min(caps, count) - 1), count - 1]
-        widths, blocks = (each[: len(kept) - 1] + each[-1:] or (2**62,) * len(kept) for each in (widths, blocks))
+        levels = [*range(min(caps, count) - 1), count - 1]
+        widths, blocks = (each[: len(levels) - 1] + each[-1:] or (2**62,) * len(levels) for each in (widths, blocks))
         return replace(
             self,
-            channels=tuple(min(self.channels[i], cap) for i, cap in zip(kept, widths, strict=True)),
-            blocks=tuple(min(self.blocks[i], cap) for i, cap in zip(kept, blocks, strict=True)),
-            kinds=tuple(self.kinds[i] for i in kept),
-            dropout=tuple(self.dropout[i] for i in kept),
+            channels=tuple(min(self.channels[i], cap) for i, cap in zip(levels, widths, strict=True)),
+            blocks=tuple(min(self.blocks[i], cap) for i, cap in zip(levels, blocks, strict=True)),
+            kinds=tuple(self.kinds[i] for i in levels),
+            dropout=tuple(self.dropout[i] for i in levels),
             embedding=min(self.embedding, 2 * widths[-2:][0]),
             grid=min(self.grid, grid),
         )
