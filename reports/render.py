@@ -1,4 +1,5 @@
-"""The entry: writes table.md, table.tex, table.html, table.json and results.parquet into `out/<table>/`.
+"""The entry: writes table.md, table.tex, table.html, table.json and results.parquet into `out/<table>/`, and removes files of an
+earlier report there.
 
 The same results give the same bytes: no output contains a time or a machine.
 """
@@ -15,10 +16,12 @@ from reports.model.cells import COLUMNS, cells, checked
 from reports.model.published import paper
 from reports.model.report import Notes, arrange
 from reports.writers.html import page
-from reports.writers.json_record import RESULTS, TABLE, record
+from reports.writers.json_record import RESULTS, TABLE, listed_files, record
 from reports.writers.latex import latex
 from reports.writers.markdown import markdown
 from rollbench.config.table import Table
+
+BESIDE = ("search.*", "race_over_*")  # files of a search's page, written before
 
 
 def _plain(path: Path) -> bool:
@@ -56,10 +59,15 @@ def render(
         "table.md": markdown(report, [path for path in pictures if _plain(path)]),
         "table.tex": latex(report),
         "table.html": page(report, figures, animations),
-        TABLE: record(report, tidy, pictures),
     }
     out.mkdir(parents=True, exist_ok=True)
+    earlier = listed_files(out)
     for name, text in written.items():
         (out / name).write_text(text, encoding="utf-8", newline="\n")
     (out / RESULTS).write_bytes(tidy)
+    beside = [path for pattern in BESIDE for path in out.glob(pattern)]
+    files = [*(out / name for name in written), out / RESULTS, *pictures, *beside]
+    (out / TABLE).write_text(record(report, files, pictures), encoding="utf-8", newline="\n")
+    for name in earlier - {path.name for path in (*files, out / TABLE)}:
+        (out / name).unlink(missing_ok=True)
     return out / "table.html"

@@ -48,11 +48,12 @@ def reproduce(
         clear_stale(pending, place.store)
         if pending:
             _make(stages, set(pending), place.store, resources, progress, recorder.record)
-        from rollbench.results.frame import table_results
+        from rollbench.results.frame import table_results, with_finished_rows
         from rollbench.results.report import report
 
-        results = table_results(stages, place.scale, place.store)
-        page = report(stages, results, place, tracking=recorder.finish(), figure=figure)
+        shown = with_finished_rows(stages, place.store, figure.rows if figure else ())
+        results = table_results(shown, place.scale, place.store)
+        page = report(shown, results, place, tracking=recorder.finish(shown), figure=figure)
         recorder.keep()
     progress.line(f"{stages.table.name}: done in {duration(time.monotonic() - start)}; the report is {page}")
     return page

@@ -1,14 +1,13 @@
 """The report as JSON: every number with all its digits, its keys, its texts, and a checksum.
 
-`table.json` holds the sha256 of its own content and of `results.parquet` beside it. `load` and `load_results` refuse a
-file that was edited by hand.
+`table.json` holds the sha256 of its own content and of every other file of the report. `load` and `load_results` refuse a file that
+was edited by hand; `verify` checks them all.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,12 +23,12 @@ from rollbench.config.table import Setting
 from rollbench.errors import UserError
 
 TABLE, RESULTS = "table.json", "results.parquet"
-VERSION = 2  # of the record: 2 renamed "printed" to "paper_name" and a block's "lines" to "rows"
+VERSION = 2  # of the record: 2 renamed "printed" to "paper_name" and a block's "lines" to "rows", and lists "files"
 
 
-def record(report: Report, results: bytes, pictures: Sequence[Path] = ()) -> str:
-    """The whole report as JSON text. results: the bytes of results.parquet, which holds the replicates. pictures: the
-    files of its figures and animations.
+def record(report: Report, files: Sequence[Path], pictures: Sequence[Path] = ()) -> str:
+    """The whole report as JSON text. files: all other files of the report, written before; one is results.parquet, which holds the
+    replicates. pictures: its figures and animations among them.
     """
     table = report.table
     content = {
@@ -52,7 +51,7 @@ def record(report: Report, results: bytes, pictures: Sequence[Path] = ()) -> str
         "rule": RULE,
         "config": report.config,
         "pictures": [path.name for path in pictures],
-        "results": {"file": RESULTS, "sha256": hashlib.sha256(results).hexdigest()},
+        "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)},
     }
     return with_checksum(content)
 
@@ -90,14 +89,41 @@ def load(path: Path) -> dict[str, Any]:
 
 def load_results(folder: Path) -> pd.DataFrame:
     """The tidy results behind a report. Raises UserError if they were changed."""
-    wanted = load(folder)["results"]
-    path = folder / wanted["file"]
-    content = path.read_bytes() if path.is_file() else b""
-    if hashlib.sha256(content).hexdigest() != wanted["sha256"]:
-        raise UserError(
-            f"{path} is missing or was changed, its checksum does not match {TABLE}; run the table's command again"
-        )
-    return pd.read_parquet(io.BytesIO(content))
+    if why := _changed(folder, RESULTS, load(folder).get("files", {}).get(RESULTS, "")):
+        raise UserError(f"{folder / RESULTS} {why}; run the table's command again")
+    return pd.read_parquet(folder / RESULTS)
+
+
+def verify(folder: Path) -> list[str]:
+    """What is wrong with the files of a report, a line for each; empty if nothing is. Raises UserError without a readable record."""
+    files = load(folder).get("files")
+    if files is None:
+        raise UserError(f"{folder / TABLE} lists no files, an earlier version wrote it; run the table's command again")
+    return [f"{folder / name} {why}" for name, sha256 in files.items() if (why := _changed(folder, name, sha256))]
+
+
+def listed_files(folder: Path) -> set[str]:
+    """The names of the files that an earlier report in this folder lists; none if its record cannot be read."""
+    try:
+        content = json.loads((folder / TABLE).read_text(encoding="utf-8"))
+        names = {*content.get("files", ()), *content.get("pictures", ())}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return set()
+    return {
+        name for name in names if isinstance(name, str) and name == Path(name).name and name not in ("", "..", TABLE)
+    }
+
+
+def _changed(folder: Path, name: str, sha256: str) -> str:
+    """Why a file is not the one that was written, "" if it is."""
+    path = folder / name
+    if name != Path(name).name or not path.is_file():
+        return "is missing"
+    return (
+        ""
+        if hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+        else f"was changed: its sha256 does not match {TABLE}"
+    )
 
 
 def _setting(report: Report, setting: Setting) -> dict[str, Any]:

@@ -82,9 +82,14 @@ def enter(samples: str, name: str, *more: str) -> int:
     return main(["enter", "table8", *SMALL, "--samples", samples, "--name", name, *more])
 
 
+def report_folder() -> Path:
+    (record,) = Path("out").glob("table8-*/table.json")
+    return record.parent
+
+
 def lines(metric: str) -> dict[str, dict[str, Any]]:
     """The rows of a block of the report, by name."""
-    report = json.loads(Path("out/table8/table.json").read_text())
+    report = json.loads((report_folder() / "table.json").read_text())
     (block,) = (block for block in report["blocks"] if block["metric"] == metric)
     return {line["row"]: line for line in block["rows"]}
 
@@ -135,9 +140,9 @@ def test_an_entry_stands_beside_the_rows_and_scores_like_them(home: Path) -> Non
     # The table itself shows entries from then on, marked, and a row that is run stands above them.
     assert run(TABLE, [*SMALL, "--set", "training.steps=2", "--rows", "MSE (2-1)"]) == 0
     assert list(lines("fsd"))[:3] == ["MSE (2-1)", "Frozen", "Oracle"]
-    page = Path("out/table8/table.html").read_text()
+    page = (report_folder() / "table.html").read_text()
     assert "Frozen (entered)" in page and "as stated by their authors" in page
-    assert "Frozen (entered)" in Path("out/table8/table.tex").read_text()
+    assert "Frozen (entered)" in (report_folder() / "table.tex").read_text()
 
 
 def test_the_example_of_the_documents_becomes_a_row(home: Path, root: Path) -> None:
@@ -274,7 +279,7 @@ def test_an_entry_is_data_only(home: Path, capsys: pytest.CaptureFixture[str]) -
     assert enter(save(**content), "<script>alert(1)</script>", "--url", "javascript:alert(1)") == 2
     assert "--url" in capsys.readouterr().err
     assert enter(save(**content), "<b>bold</b>") == 0
-    assert "<b>bold</b>" not in Path("out/table8/table.html").read_text()
+    assert "<b>bold</b>" not in (report_folder() / "table.html").read_text()
 
 
 def test_a_file_that_unpacks_to_more_than_expected_is_refused_before_it_is_read(

@@ -170,7 +170,7 @@ def test_a_search_that_was_killed_goes_on_and_computes_nothing_twice(tmp_path: P
     winner's model is, to the bit, what a training without a race gives."""
     from rollbench.cli.experiment import run
 
-    words = [*WORDS, "--storage", str(tmp_path / "store"), "--out", str(tmp_path / "out")]
+    words = [*WORDS, "--name", "tiny", "--storage", str(tmp_path / "store"), "--out", str(tmp_path / "out")]
     rooms = [str(root / room) for room in ("platform", ".")]
     driver = subprocess.Popen(
         [sys.executable, "-c", DRIVER, *rooms, *words], stderr=subprocess.DEVNULL, start_new_session=True

@@ -36,7 +36,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(home: Path, name: str, *more: str) -> dict[str, Any]:
     arguments = ["--scale", "smoke", "--storage", str(home / "store"), "--out", str(home / "out")]
-    assert main(["reproduce", name, *arguments, *more]) == 0
+    named = [] if name in SETTINGS else ["--name", name]
+    assert main(["reproduce", name, *arguments, *named, *more]) == 0
     return dict(json.loads((home / "out" / name / "table.json").read_text()))
 
 

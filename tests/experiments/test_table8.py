@@ -21,7 +21,7 @@ from tests.faults.processes import kill_when
 
 ROWS = ("MSE (2-1)", "Rolling Diffusion (init noise) (2-4)")
 TINY = ["--scale", "smoke", "--set", "training.steps=4", "--set", "train_clips=16", "--set", "sampling.group=8"]
-COMMON = [*TINY, "--rows", *ROWS]
+COMMON = [*TINY, "--name", "table8", "--rows", *ROWS]
 
 
 @pytest.fixture(scope="module", autouse=True)

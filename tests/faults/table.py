@@ -28,7 +28,7 @@ class Small:
     def command(self, storage: str, out: str, *more: str, script: str = "") -> list[str]:
         """python experiments/NAME.py …"""
         changes = [word for change in self.changes for word in ("--set", change)]
-        where = ["--storage", storage, "--out", out]
+        where = ["--storage", storage, "--out", out, "--name", self.name]
         return [
             script or f"experiments/{self.name}.py",
             "--scale",

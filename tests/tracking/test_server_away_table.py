@@ -51,6 +51,8 @@ def start(root: Path, home: Path, address: str) -> subprocess.Popen[str]:
         sys.executable,
         root / "experiments/table8.py",
         *TINY,
+        "--name",
+        "table8",
         "--storage",
         home / "store",
         "--out",

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rollbench.cli.options import add_options, add_out, scale_label
+from rollbench.cli.options import add_name, add_options, add_out, scale_label
 from rollbench.config.overrides import as_user_error, assignment, leaves, with_field
 from rollbench.config.search import Search
 from rollbench.config.table import Figure, Table
@@ -48,6 +48,7 @@ def run(experiment: Table | Figure | Search, arguments: Sequence[str] | None = N
     script = script or _running(experiment) or f"experiments/{experiment.name}.py"
     parser = Parser(prog=script, description=experiment.title)
     add_options(parser)
+    add_name(parser)
     options = parser.parse_args(arguments)
     command = shlex.join(["python", script, *arguments])
     if isinstance(experiment, Search):
@@ -142,6 +143,7 @@ def run_context(
     name: str, options: argparse.Namespace, store: Store, needed: dict[Stage, int], command: str
 ) -> dict[str, Any]:
     """Keyword arguments of a run. Raises UserError if the storage has no room for the missing part of the bytes `needed`."""
+    from rollbench.cli.naming import report_name
     from rollbench.pipeline.run_context import RunContext, check_storage
     from rollbench.progress import Progress
     from rollbench.tracking.client import tracking_uri
@@ -149,7 +151,7 @@ def run_context(
     check_storage(store, needed)
     out = absolute(options.out)
     return {
-        "place": RunContext(store, Path(out) / name, scale_label(options), redact(command)),
+        "place": RunContext(store, Path(out) / report_name(name, options), scale_label(options), redact(command)),
         "mlflow": tracking_uri(options.tracking_uri, store, out),
         "resources": resources_from(options),
         "progress": Progress(),
@@ -171,6 +173,7 @@ def plan(
     also: paths that --set accepts beside the fields of the table.
     """
     from rollbench.cli.data_source import resolve_data
+    from rollbench.cli.naming import on_its_data, report_name
     from rollbench.config.scale import at_scale, default_rows, scale
     from rollbench.pipeline.estimate import stage_bytes
     from rollbench.pipeline.graph import build_pipeline
@@ -179,7 +182,7 @@ def plan(
     table = experiment.table if isinstance(experiment, Figure) else experiment
     caps = scale(options.scale)
     if not options.dry_run:
-        check_out(options.out, experiment.name)
+        check_out(options.out, report_name(experiment.name, options))
     if options.groups_per_call < 1:
         raise UserError(f"--groups-per-call {options.groups_per_call} is below 1; the smallest is 1")
     workers = resources_from(options).max_workers
@@ -199,7 +202,9 @@ def plan(
         from rollbench.pipeline.entries import entries_of
 
         stages = build_pipeline(
-            resolve_data(requested, table, source, store), names, lambda setting: entries_of(setting, store)
+            on_its_data(resolve_data(requested, table, source, store), options),
+            names,
+            lambda setting: entries_of(setting, store),
         )
     return stages, stage_bytes(stages)
 

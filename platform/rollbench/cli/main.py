@@ -6,6 +6,7 @@
     rollbench ingest kinetics600 --source DIR              turn videos, records or fields into verified shards
     rollbench inspect KEY                                  show an artifact and what it was computed from
     rollbench compare RUN RUN                              show recorded runs side by side
+    rollbench verify out/table8                            check every file of a report
     rollbench track                                        send pending results to a tracking server
     rollbench fvd REAL/ FAKE/                              score two folders of videos
     rollbench new mytable.py --from table8                 write an experiment of your own; `reproduce mytable.py` runs it
@@ -24,7 +25,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from types import ModuleType
 
-from rollbench.cli import compare, entries, ingest, inspect, own_file, track
+from rollbench.cli import compare, entries, ingest, inspect, own_file, track, verify
 from rollbench.cli import experiment as experiment_cli
 from rollbench.cli.errors import Parser, argv, fail, run_guarded
 from rollbench.errors import UserError, did_you_mean
@@ -34,6 +35,7 @@ COMMANDS: dict[str, ModuleType] = {
     "ingest": ingest,
     "inspect": inspect,
     "compare": compare,
+    "verify": verify,
     "track": track,
     "new": own_file,
 }

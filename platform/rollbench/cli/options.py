@@ -84,6 +84,15 @@ def add_options(parser: argparse.ArgumentParser, out: str = "where reports go") 
     add("--dry-run", action="store_true", help="print the plan and its cost, and run nothing")
 
 
+def add_name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--name",
+        dest="report_name",
+        metavar="NAME",
+        help="name of the table and of its folder in --out (default: the experiment with its scale, data and --set)",
+    )
+
+
 def scale_label(options: argparse.Namespace) -> str:
     """The scale with the changes of --set: a number at paper scale with a changed field is not at the paper's sizes."""
     return ", ".join([options.scale, *(change for change in options.set if assignment(change)[0] not in UNSTATED)])

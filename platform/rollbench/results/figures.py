@@ -14,11 +14,13 @@ from reports.figures.rollouts import rollout_animation, rollout_picture, rollout
 from reports.figures.sweeps import COSTS, cost_quality, over_parameter
 from reports.model.metrics import METRICS
 from reports.model.published import Published, paper
+from reports.model.verdict import OTHER_DATA
 from rollbench.config.table import Curve, Figure, Table
 from rollbench.physics.frames import vorticity
 from rollbench.pipeline.frames import loaded, read_range
 from rollbench.pipeline.graph import EntryStages, Pipeline, RowStages, SettingStages
 from rollbench.pipeline.run_context import RunContext
+from rollbench.results.frame import data_kind
 from rollbench.store.artifact import Store
 from rollbench.store.tensors import tensor_of
 
@@ -61,7 +63,8 @@ def _over_leads(
     for metric in metrics:
         if METRICS[metric].whole or len(setting.leads) < 2:
             continue
-        theirs = [p for p in paper().of(published, metric) if p.row in rows] if published else []
+        comparable = published and data_kind(setting) not in OTHER_DATA
+        theirs = [p for p in paper().of(published, metric) if p.row in rows] if comparable else []
         figures += over_leads(
             results,
             metric,
@@ -136,7 +139,11 @@ def _published(table: Table, curve: Curve, lead: int | None) -> dict[str, Publis
     for setting in table.settings:
         for row in setting.rows:
             label = f"{setting.paper_name} {row.method.label}" if setting.paper_name else None
-            known = row.name in {name for name, _, _ in curve.points} and table.published
+            known = (
+                row.name in {name for name, _, _ in curve.points}
+                and table.published
+                and data_kind(setting) not in OTHER_DATA
+            )
             value = (
                 paper().get(table.published, row.paper_name or row.name, curve.metric, lead, label) if known else None
             )

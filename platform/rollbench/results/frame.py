@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -12,7 +14,17 @@ import pyarrow.parquet
 from rollbench.config.source import sources
 from rollbench.config.table import Setting, Table
 from rollbench.datasets.ingested import Ingested
-from rollbench.pipeline.graph import HISTORY, RESULTS, EntryStages, Pipeline, RowStages, SettingStages, Stage
+from rollbench.pipeline.graph import (
+    HISTORY,
+    RESULTS,
+    EntryStages,
+    Pipeline,
+    RowStages,
+    SettingStages,
+    Stage,
+    build_pipeline,
+)
+from rollbench.pipeline.pending import missing
 from rollbench.store.artifact import Store
 
 
@@ -28,6 +40,19 @@ def table_results(stages: Pipeline, scale: str, store: Store) -> pd.DataFrame:
         )
     ]
     return pd.concat(frames, ignore_index=True)
+
+
+def with_finished_rows(stages: Pipeline, store: Store, names: Sequence[str] = ()) -> Pipeline:
+    """The pipeline with every row of its table (or of `names`) that is finished and undamaged in storage, whichever run computed it."""
+    table, requested = stages.table, {setting.trivial.key: setting for setting in stages.settings}
+    settings = []
+    for setting in build_pipeline(table, names or [row.name for row in table.rows]).settings:
+        ours = requested.get(setting.trivial.key)
+        computed = {row.results.key for row in ours.rows} if ours else set()
+        rows = tuple(row for row in setting.rows if row.results.key in computed or not missing(row.stages(), store))
+        if ours or (rows and not missing((setting.data, setting.test_data, setting.reference, setting.trivial), store)):
+            settings.append(replace(setting, rows=rows, entries=ours.entries if ours else ()))
+    return Pipeline(table, tuple(settings))
 
 
 def _done(row: RowStages | EntryStages, store: Store) -> bool:

@@ -12,7 +12,7 @@ from reports.index import index
 from reports.model.report import Notes
 from reports.render import render
 from rollbench.config.canonical import to_plain
-from rollbench.config.table import Figure, Setting
+from rollbench.config.table import Figure, Setting, Table
 from rollbench.pipeline.graph import Pipeline
 from rollbench.pipeline.run_context import RunContext
 from rollbench.results.figures import pictures
@@ -27,7 +27,7 @@ def report(
     table, drawn = stages.table, pictures(stages, results, context, figure)
     page = render(
         results,
-        replace(table, name=figure.name, title=figure.title) if figure else table,
+        _of_figure(table, figure) if figure else table,
         context.out,
         figures=drawn.figures,
         animations=drawn.animations,
@@ -39,6 +39,12 @@ def report(
     )
     index(context.out.parent)
     return page
+
+
+def _of_figure(table: Table, figure: Figure) -> Table:
+    """The table with the title of a figure of the paper; on the user's own data that of the table stays."""
+    own = any(data_kind(setting) == "own" for setting in table.settings)
+    return replace(table, name=figure.name, title=table.title if own else figure.title)
 
 
 def _notes(setting: Setting, resamples: int) -> Notes:

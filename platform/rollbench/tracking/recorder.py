@@ -150,9 +150,12 @@ class Recorder:
         (setting,) = (s for s in self.stages.settings if s.setting == row.setting)
         self._add(row_record(row, setting, self.table, self.place.store), row.row.name, row.seed)
 
-    def finish(self) -> dict[str, Any]:
-        """Record what is left when all rows are done: the rows that were done before, the trivial forecasts, the floor. Where the
-        numbers are recorded, for the report."""
+    def finish(self, shown: Pipeline | None = None) -> dict[str, Any]:
+        """Record the rows that were finished before, the trivial forecasts and the floor; returns where the numbers are recorded.
+
+        shown: the rows of the report, if they are more than those of this run.
+        """
+        self.stages = shown or self.stages
         for row in self.stages.rows:
             self.record(row)
         for setting in self.stages.settings:
