@@ -77,15 +77,20 @@ def _covers(folder: Path, content: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _small(path: Path) -> str:
-    with Image.open(path) as image:
-        small = image.convert("RGB")
-        small.thumbnail((WIDTH, WIDTH))
-        sink = io.BytesIO()
-        small.save(sink, format="WEBP", quality=80)
+    """A picture as a small data URI, "" for a file that is not a picture."""
+    try:
+        with Image.open(path) as image:
+            small = image.convert("RGB")
+    except OSError:
+        return ""
+    small.thumbnail((WIDTH, WIDTH))
+    sink = io.BytesIO()
+    small.save(sink, format="WEBP", quality=80)
     return f"data:image/webp;base64,{base64.b64encode(sink.getvalue()).decode()}"
 
 
 def _natural(folder: str) -> tuple[str, int, str]:
-    """table2 before table10."""
-    digits = "".join(c for c in folder if c.isdigit())
-    return folder.rstrip("0123456789"), int(digits or 0), folder
+    """table2 before table10, and table8 before table8-smoke."""
+    experiment = folder.partition("-")[0]
+    digits = experiment[len(experiment.rstrip("0123456789")) :]
+    return experiment.rstrip("0123456789"), int(digits or 0), folder

@@ -8,6 +8,7 @@ settings that the paper does not state are below.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -81,8 +82,9 @@ def settings_table(
         "table.md": _markdown(sheet),
         "table.tex": _latex(sheet),
         "table.html": _page(sheet),
-        TABLE: with_checksum(_record(sheet)),
     }
+    files = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in written.items()}
+    written[TABLE] = with_checksum(_record(sheet) | {"files": files})
     out.mkdir(parents=True, exist_ok=True)
     for name, text in written.items():
         (out / name).write_text(text, encoding="utf-8", newline="\n")

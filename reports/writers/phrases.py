@@ -4,6 +4,7 @@ way.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -252,6 +253,5 @@ def _calls(value: float | None) -> str:
 
 
 def _short(commit: str) -> str:
-    """A commit in 12 digits; a suffix ("+changes") stays."""
-    digits, plus, rest = commit.partition("+")
-    return digits[:12] + plus + rest
+    """Commits and digests in 12 digits; what follows them ("+changes", a user's file) stays."""
+    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]+", r"\1", commit)

@@ -62,6 +62,7 @@ if __name__ == "__main__":
     main()
 """
 SMALL = ["--scale", "smoke", "--set", "training.steps=2", "--set", "train_clips=16", "--set", "sampling.contexts=8"]
+SMALL += ["--name", "mine"]
 
 
 @pytest.fixture

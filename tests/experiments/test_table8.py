@@ -165,6 +165,16 @@ def test_again_nothing_is_computed(home: Path, capsys: pytest.CaptureFixture[str
     assert after == before
 
 
+def test_a_run_of_one_row_keeps_the_other_rows_of_the_report(home: Path, finished: Path) -> None:
+    from reports.writers.json_record import verify
+
+    stale = home / "out/table8/mse_over_leads.png"
+    report = make(home, "--rows", ROWS[0])
+    assert numbers(report) == numbers(read(finished))
+    assert set(report["tracking"]["runs"]) >= set(ROWS), "rows of earlier runs are linked to their runs"
+    assert verify(home / "out/table8") == [] and stale.exists()
+
+
 def test_a_deleted_stage_is_redone_with_what_hangs_on_it(
     home: Path, finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -77,3 +77,16 @@ def test_a_card_has_a_small_picture_in_light_and_in_dark(tmp_path: Path) -> None
     assert (image["src"] or "").startswith("data:image/webp") and dark["srcset"] != image["src"]
     assert Image.open(out / "rollouts.png").width > WIDTH
     assert len(image["src"] or "") < 100_000
+
+
+def test_reports_are_in_natural_order_and_a_broken_picture_is_left_out(tmp_path: Path) -> None:
+    for name in ("table10", "table8-smoke-training.steps=4", "table8", "table2"):
+        written(tmp_path / name)
+    (tmp_path / "table2/rollouts.png").write_bytes(b"not a picture")
+    written(tmp_path / "table2", figures=[tmp_path / "table2/rollouts.png"])
+    page = index(tmp_path).read_text()
+    positions = [
+        page.index(f'href="{name}/table.html"') for name in ("table2", "table8", "table8-smoke", "table10")[:2]
+    ]
+    assert positions == sorted(positions)
+    assert page.index('"table8-smoke-training.steps=4/table.html"') < page.index('"table10/table.html"')
