@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from reports.search import RaceText, race_report
 from rollbench.config.source import sources
@@ -47,7 +48,8 @@ def reproduce(
         _announce(stages, pending, progress)
         clear_stale(pending, place.store)
         if pending:
-            _make(stages, set(pending), place.store, resources, progress, recorder.record)
+            on_preview = _previews(place.out / "previews", progress) if place.preview else None
+            _make(stages, set(pending), place.store, resources, progress, recorder.record, on_preview)
         from rollbench.results.frame import table_results, with_finished_rows
         from rollbench.results.report import report
 
@@ -77,9 +79,9 @@ def _make(
     resources: Resources,
     progress: Progress,
     on_done: Callable[[RowStages], None],
+    on_preview: Callable[[RowStages, int, Any], None] | None,
 ) -> None:
     """Run the missing stages on Ray: the data, the reference, then the rows as trials."""
-
     with cluster.cluster():
         from rollbench.engine.evaluate import cache_i3d_weights, evaluate_reference, extract
         from rollbench.engine.run_stage import run_stage
@@ -100,11 +102,18 @@ def _make(
             run_stage(stage, pending, store, progress, run[stage.kind])
         groups = [g for g in stages.by_model() if any(w in pending for row in g for w in row.stages())]
         if groups:
-            run_rows(groups, pending, store, resources, progress, on_done)
+            run_rows(groups, pending, store, resources, progress, on_done, on_preview)
         pool = ActorPool.cluster_pool(resources)
         for entry in stages.entries:
             run_stage(entry.features, pending, store, progress, lambda w: extract(w, store, progress, pool))
             run_stage(entry.results, pending, store, progress, lambda w: cluster.call(score, w, store))
+
+
+def _previews(folder: Path, progress: Progress) -> Callable[[RowStages, int, Any], None]:
+    """What saves each preview of a training to `folder`, which is part of the report that MLflow keeps, and names it in the log."""
+    from rollbench.results.preview import save_preview
+
+    return lambda row, step, frames: progress.line(f"  preview    {save_preview(folder, row, step, frames)}")
 
 
 def search(stages: SearchPipeline, place: RunContext, mlflow: str, *, resources: Resources, progress: Progress) -> Path:

@@ -84,14 +84,14 @@ def timed(function: Callable[..., None], seen: dict[str, Any]) -> Callable[..., 
     """`run_rows`, with the time it took and the driver's resident size as each row is done."""
 
     def run_rows(
-        groups: Any, pending: Any, store: Any, resources: Any, progress: Any, on_done: Callable[[Any], None]
+        groups: Any, pending: Any, store: Any, resources: Any, progress: Any, on_done: Callable[[Any], None], *more: Any
     ) -> None:
         def done(row: Any) -> None:
             on_done(row)
             seen["moments"].append((time.perf_counter(), resident()))
 
         start = time.perf_counter()
-        function(groups, pending, store, resources, progress, done)
+        function(groups, pending, store, resources, progress, done, *more)
         seen.update(wall=time.perf_counter() - start, groups=groups, slots=resources.concurrent_trials)
 
     return run_rows

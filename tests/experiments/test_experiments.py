@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,22 @@ def test_rows_can_cost_the_same_in_all(home: Path) -> None:
     for row, cell in rows.items():
         assert row.startswith("MSE") or 14 < 8 * cell["calls_per_frame_total"] <= 16  # 2 calls of each of 8 frames
     assert models == {p.parent.name for p in (home / "store/model").glob("*/manifest.json")}
+
+
+def test_previews_are_saved_with_the_report_and_change_nothing(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def values(report: dict[str, Any]) -> list[float]:
+        lines = (line for block in report["blocks"] for line in block["rows"])
+        return [cell["value"] for line in lines for cell in line["cells"] if cell]
+
+    plain = values(run(home, "table8", *TINY, "--seeds", "7"))
+    for model in (home / "store/model").glob("*"):
+        shutil.rmtree(model)
+    capsys.readouterr()
+    assert values(run(home, "table8", *TINY, "--seeds", "7", "--preview")) == plain
+    saved, log = sorted((home / "out/table8/previews").glob("*.png")), capsys.readouterr().err
+    assert saved and all(
+        f"preview    {path}" in log for path in saved
+    )  # a training of two steps may end between two polls
 
 
 def test_an_experiment_is_a_value_without_ray(name: str = "table3") -> None:

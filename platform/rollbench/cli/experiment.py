@@ -151,7 +151,9 @@ def run_context(
     check_storage(store, needed)
     out = absolute(options.out)
     return {
-        "place": RunContext(store, Path(out) / report_name(name, options), scale_label(options), redact(command)),
+        "place": RunContext(
+            store, Path(out) / report_name(name, options), scale_label(options), redact(command), options.preview
+        ),
         "mlflow": tracking_uri(options.tracking_uri, store, out),
         "resources": resources_from(options),
         "progress": Progress(),

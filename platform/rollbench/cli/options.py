@@ -81,6 +81,11 @@ def add_options(parser: argparse.ArgumentParser, out: str = "where reports go") 
         metavar="FIELD=VALUE",
         help="change one field, e.g. training.steps=500 or data.frames=40",
     )
+    add(
+        "--preview",
+        action="store_true",
+        help="at each report of a training, save a picture of a sample to OUT/NAME/previews; costs one rollout of one clip",
+    )
     add("--dry-run", action="store_true", help="print the plan and its cost, and run nothing")
 
 

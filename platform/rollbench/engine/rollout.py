@@ -66,12 +66,16 @@ class RolloutWriter:
         first = group * sampling.group
         count = min(sampling.group, sampling.contexts - first)
         split = read_range(self.stage.test_data, self.store, "test", self.stage.first + first, count)
+        return split, self.from_contexts(split)
+
+    def from_contexts(self, split: Split) -> np.ndarray:
+        """Samples [k, samples, horizon, c, y, x] from the contexts of clips, in the data's units."""
+        sampling = self.stage.sampling
         past = np.stack([context(clip, self.stage.method.clean, sampling.horizon) for clip in split.clips])
         seen = self.normalisation.apply(past)
         if sampling.degradation is not None:
             seen = degraded(seen, split.ids, sampling.degradation)
-        films = [self._sample(seen, split.ids, sample) for sample in range(sampling.samples)]
-        return split, np.stack(films, axis=1)
+        return np.stack([self._sample(seen, split.ids, sample) for sample in range(sampling.samples)], axis=1)
 
     def _sample(self, seen: np.ndarray, ids: Any, sample: int) -> np.ndarray:
         """One film [k, horizon, c, y, x] of each context, in the data's units."""

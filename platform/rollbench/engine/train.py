@@ -7,11 +7,13 @@ all resume from the same place.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ray.train
 import safetensors.torch
 import torch
@@ -26,10 +28,11 @@ from rollbench.engine.failover import MAX_RETRIES, retry_while_progress
 from rollbench.engine.gloo import NodeIPTorchConfig
 from rollbench.engine.model import WEIGHTS, build_denoiser
 from rollbench.engine.null_storage import discard_experiment_state
+from rollbench.engine.preview import Preview
 from rollbench.engine.resources import WORKER_CPUS
 from rollbench.engine.run_stage import StageOutput
 from rollbench.pipeline.frames import Normalisation, clips_of
-from rollbench.pipeline.graph import HISTORY, Model
+from rollbench.pipeline.graph import HISTORY, Model, Rollouts
 from rollbench.store.artifact import Artifact, Store
 from rollbench.store.lease import check_node_sees
 from rollbench.store.provenance import forget_peak_memory, peak_memory, processor
@@ -57,14 +60,19 @@ def train(
     max_workers: int,
     on_report: OnReport,
     segment: TrainingSegment | None = None,
+    preview: Rollouts | None = None,
 ) -> StageOutput:
     """Train the model of a stage, or a segment of its training, on as many processes as the pool has actors, or up to `max_workers`.
 
-    `on_report` receives the reports. The one actor of a persistent pool trains in Ray Train's local mode; more than one are a worker group.
+    `on_report` receives the reports; with `preview`, which says how a sample is generated, each has a "preview" (see `engine.preview`).
+    The one actor of a persistent pool trains in Ray Train's local mode; more than one are a worker group.
     """
     artifact = stage.artifact(store)
     segment = segment or TrainingSegment(stage.training.steps, artifact, artifact)
-    config, made = {"stage": stage, "store": store, "segment": segment}, partial(newest, segment.checkpoints)
+    config, made = (
+        {"stage": stage, "store": store, "segment": segment, "preview": preview},
+        partial(newest, segment.checkpoints),
+    )
     if pool.kept:
         pool.call(_train_here, config, on_report=on_report, made=made)
     else:  # Ray Train counts every failure of a group, whatever its checkpoints; a group that made progress starts again
@@ -116,6 +124,7 @@ def _worker(config: dict[str, Any]) -> None:
     check_node_sees(segment.output)
     context = ray.train.get_context()
     training = stage.training
+    latest: dict[str, np.ndarray] = {}  # the last preview, part of the next report
     with scratch(segment.checkpoints, context.get_world_rank()) as folder:
         final = fit(
             build_denoiser(stage, recompute=training.recompute),
@@ -128,7 +137,8 @@ def _worker(config: dict[str, Any]) -> None:
             rank=context.get_world_rank(),
             world=context.get_world_size(),
             keeping=CheckpointPolicy(report=max(1, training.steps // REPORTS), seconds=CHECKPOINT_SECONDS),
-            sink=lambda step, metrics: (config.get("report") or ray.train.report)({"step": step, **metrics}),
+            sink=lambda step, metrics: (config.get("report") or ray.train.report)({"step": step, **metrics, **latest}),
+            on_average=_on_average(config["preview"], store, latest, context.get_world_rank()),
             on_checkpoint=folder.send,
             until=segment.stop_step,
         )
@@ -136,6 +146,16 @@ def _worker(config: dict[str, Any]) -> None:
             _write(segment.output, final, context.get_world_size())
             if segment.output == segment.checkpoints:
                 folder.clear()
+
+
+def _on_average(
+    rollouts: Rollouts | None, store: Store, latest: dict[str, np.ndarray], rank: int
+) -> Callable[[dict[str, torch.Tensor]], None] | None:
+    """What writes the preview of averaged weights into `latest`, on rank 0; the other ranks only take part in gathering the weights."""
+    if rollouts is None:
+        return None
+    preview = Preview(rollouts, store) if rank == 0 else None
+    return lambda weights: latest.update(preview=preview(weights)) if preview else None
 
 
 def _windows(stage: Model, store: Store) -> Windows:

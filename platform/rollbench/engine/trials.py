@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from ray import tune
 from ray.tune import Callback
 from ray.tune.schedulers import TrialScheduler
@@ -38,13 +39,16 @@ def run_rows(
     resources: Resources,
     progress: Progress,
     on_done: Callable[[RowStages], None],
+    on_preview: Callable[[RowStages, int, np.ndarray], None] | None = None,
 ) -> None:
-    """Run every trial; `on_done(row)` is called in this process as each row's results are there.
+    """Run every trial; `on_done(row)` is called in this process as each row's results are there, and `on_preview(row, step, frames)` with
+    each preview of a training (see `engine.preview`), if given.
 
     Raises RuntimeError if a trial fails, after the others are done, and KeyboardInterrupt if they were stopped.
     """
-    listener = TrialCallback(groups, progress, on_done)
-    run_trials("rows", run_trial, listener, resources, groups=groups, pending=pending, store=store)
+    listener = TrialCallback(groups, progress, on_done, on_preview)
+    previews = on_preview is not None
+    run_trials("rows", run_trial, listener, resources, groups=groups, pending=pending, store=store, previews=previews)
     if any(row.results.artifact(store).manifest() is None for rows in groups for row in rows):
         raise KeyboardInterrupt
 
@@ -88,6 +92,7 @@ def run_trial(
     pending: set[Stage],
     store: Store,
     resources: Resources,
+    previews: bool = False,
 ) -> None:
     """Run the missing stages of one model and its rows, from training to results.
 
@@ -96,20 +101,29 @@ def run_trial(
     progress, rows = TrialProgress(), groups[config["trial"]]
     try:
         for index, row in enumerate(rows):
-            _run_row(row, pending, store, resources, progress)
+            _run_row(row, pending, store, resources, progress, previews)
             tune.report({"row": index})
     except Exception as error:
         tune.report({"failed": f"{rows[0].model.title}: {failure(error)}"})
 
 
-def _run_row(row: RowStages, pending: set[Stage], store: Store, resources: Resources, progress: Progress) -> None:
+def _run_row(
+    row: RowStages, pending: set[Stage], store: Store, resources: Resources, progress: Progress, previews: bool
+) -> None:
     if all(stage.artifact(store).manifest() for stage in row.stages()):
         return
     pool, evaluators = ActorPool.of_row(resources), ActorPool.of_row(resources, EVALUATOR_GPUS)
     if pool.kept:
         pool.wait_ready()
     run = {
-        "model": lambda stage: train(stage, store, pool, max_workers=resources.max_workers, on_report=tune.report),
+        "model": lambda stage: train(
+            stage,
+            store,
+            pool,
+            max_workers=resources.max_workers,
+            on_report=tune.report,
+            preview=row.rollouts if previews else None,
+        ),
         "rollouts": lambda stage: generate(stage, store, progress, pool),
         "features": lambda stage: extract(stage, store, progress, evaluators),
         "results": lambda stage: evaluators.call(score, stage, store),
@@ -144,9 +158,13 @@ class TrialCallback(Callback):
     """The driver's ear: shows what trials say and hands over finished rows."""
 
     def __init__(
-        self, groups: list[tuple[RowStages, ...]], progress: Progress, on_done: Callable[[RowStages], None]
+        self,
+        groups: list[tuple[RowStages, ...]],
+        progress: Progress,
+        on_done: Callable[[RowStages], None],
+        on_preview: Callable[[RowStages, int, np.ndarray], None] | None = None,
     ) -> None:
-        self.groups, self.progress, self.on_done = groups, progress, on_done
+        self.groups, self.progress, self.on_done, self.on_preview = groups, progress, on_done, on_preview
         self.failed: list[str] = []
 
     def check(self) -> None:
@@ -179,6 +197,8 @@ class TrialCallback(Callback):
             self.on_done(rows[result["row"]])
         elif "loss" in result:
             self.progress.moving(training_line(rows[0].model, result))
+            if self.on_preview is not None and "preview" in result:
+                self.on_preview(rows[0], result["step"], result["preview"])
 
 
 def training_line(model: Model, metrics: dict[str, Any]) -> str:

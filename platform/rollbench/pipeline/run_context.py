@@ -17,12 +17,13 @@ from rollbench.store.filesystem import absolute
 
 @dataclass(frozen=True)
 class RunContext:
-    """store: of the stages. out: the report's folder. scale: its name. command: what was typed."""
+    """Where an experiment's results go, and what its report says of the run."""
 
-    store: Store
-    out: Path
-    scale: str
-    command: str
+    store: Store  # of the stages
+    out: Path  # the report's folder
+    scale: str  # its name
+    command: str  # as typed
+    preview: bool = False  # whether trainings save pictures of a sample to `out`
 
 
 def check_out(out: str, name: str) -> None:

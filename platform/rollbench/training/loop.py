@@ -47,6 +47,7 @@ def fit(
     keeping: CheckpointPolicy = CheckpointPolicy(),
     sink: Sink | None = None,
     on_checkpoint: Callable[[Path | None, int], None] | None = None,
+    on_average: Callable[[dict[str, Tensor]], None] | None = None,
     until: int | None = None,
 ) -> Path:
     """Train `denoiser` in place and return `folder/final`: its averaged weights and the facts and history of the run.
@@ -55,7 +56,7 @@ def fit(
     A run that finds its own checkpoints in `folder` goes on from the newest whole one. With world > 1 the caller has
     initialised torch.distributed; rank 0 writes, and what it finds in its folder is resumed by all. On every rank
     sink(step, metrics) is called with each report and on_checkpoint(path, step) after each save, None for the path
-    except on rank 0.
+    except on rank 0. Before a report rank 0 calls on_average(state_dict of the denoiser, averaged), outside the measured time.
     Raises NotFinite, naming the step; ValueError if the checkpoints are of another run.
     """
     if not 0 <= rank < world <= training.micro_batches:
@@ -69,8 +70,7 @@ def fit(
         denoiser.network.compile()
     if device.index is not None:
         torch.cuda.set_device(device)  # where collective operations run
-    run = Run(denoiser, method, windows, training, seed, device, rank, world)
-    folder = Path(folder)
+    run, folder = Run(denoiser, method, windows, training, seed, device, rank, world), Path(folder)
     run.resume(folder)
     saved, reported = time.perf_counter(), (time.perf_counter(), run.step)
     last = training.steps if until is None else min(until, training.steps)
@@ -80,7 +80,9 @@ def fit(
         if run.step % keeping.report == 0 or run.step == training.steps:
             metrics, now = run.report(), time.perf_counter()
             metrics["samples_per_second"] = (run.step - reported[1]) * training.batch / (now - reported[0])
-            reported = now, run.step
+            if on_average is not None:
+                run.show_average(on_average)
+            reported = time.perf_counter(), run.step
             if sink is not None:
                 sink(run.step, metrics)
             due = due or run.broadcast_flag(keeping.seconds is not None and now - saved > keeping.seconds)

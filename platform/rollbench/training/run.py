@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -257,9 +258,20 @@ class Run:
         self.step, self.seconds = facts[0]["step"], facts[0]["seconds"]
         self.history, self.unreported = facts[0]["history"], facts[0]["unreported"]
 
+    def _averaged(self) -> dict[str, Tensor]:
+        """A state_dict of the denoiser with averaged weights, on rank 0."""
+        return self._gathered({**self.denoiser.state_dict(), **self.ema.weights})
+
+    def show_average(self, show: Callable[[dict[str, Tensor]], None]) -> None:
+        """Call `show` on rank 0 with the averaged weights, and leave its time out of the run's."""
+        weights, start = self._averaged(), time.perf_counter()
+        if self.rank == 0:
+            show(weights)
+        self._clock += time.perf_counter() - start
+
     def finish(self, folder: Path) -> Path:
         """Write averaged weights and the facts of the run to `folder/final`; all workers return when it is there."""
-        tensors = self._gathered({**self.denoiser.state_dict(), **self.ema.weights})
+        tensors = self._averaged()
         if self.rank == 0:
             checkpoint.save(folder, checkpoint.FINAL, tensors, self._facts())
         if self.world > 1:
