@@ -23,10 +23,19 @@ KINDS = ("method", "entry", "baseline", "floor")
 COMPETING = ("method", "entry")  # the kinds among which the best is marked
 DATA = ("real", "part", "own", "stand-in", "simulated")
 ARTEFACTS: Mapping[str, tuple[str, ...]] = {  # required of a number, by the kind of its row
-    "method": ("evaluator", "data_key", "model_key", "rollouts_key", "results_key", "commit"),
-    "entry": ("evaluator", "data_key", "rollouts_key", "results_key", "commit"),
-    "baseline": ("evaluator", "data_key", "results_key", "commit"),
-    "floor": ("evaluator", "data_key", "results_key", "commit"),
+    "method": (
+        "evaluator",
+        "data_key",
+        "model_key",
+        "rollouts_key",
+        "features_key",
+        "reference_key",
+        "results_key",
+        "commit",
+    ),
+    "entry": ("evaluator", "data_key", "rollouts_key", "features_key", "reference_key", "results_key", "commit"),
+    "baseline": ("evaluator", "data_key", "reference_key", "results_key", "commit"),
+    "floor": ("evaluator", "data_key", "reference_key", "results_key", "commit"),
 }
 TEXTS, NUMBERS = (
     ("table", "setting", "row", "kind", "metric", "scale", "data"),
@@ -39,7 +48,7 @@ LARGEST = 1e300  # squares and sums of larger numbers overflow
 COLUMNS = (
     "table", "setting", "row", "kind", "metric", "lead", "scale", "data", "seed", "value", "n", "replicates", "evaluator",
     "calls_per_frame", "calls_per_frame_total", "parameters", "train_steps", "train_seconds", "peak_memory_bytes",
-    "data_key", "model_key", "rollouts_key", "results_key", "commit", "device", "seconds",
+    "data_key", "model_key", "rollouts_key", "features_key", "reference_key", "results_key", "commit", "device", "seconds",
 )  # fmt: skip
 
 
@@ -52,6 +61,8 @@ class Provenance:
     data_key: str
     model_key: str
     rollouts_key: str
+    features_key: str
+    reference_key: str
     results_key: str
     commit: str
     device: str
@@ -218,7 +229,7 @@ def _cell(group: pd.DataFrame) -> Cell:
 
 
 def _trace(record: Mapping[Any, Any]) -> Provenance:
-    keys = ("data_key", "model_key", "rollouts_key", "results_key", "commit", "device")
+    keys = tuple(column for column in COLUMNS if column.endswith("_key")) + ("commit", "device")
     texts = {key: record[key] if isinstance(record[key], str) else "" for key in keys}
     return Provenance(
         seed=int(record["seed"]), value=float(record["value"]), seconds=_number(record["seconds"]), **texts

@@ -28,7 +28,19 @@ COST_HEADER = (
     "peak memory",
 )
 REASON_HEADER = ("row", "metric", "verdict", "reason")
-TRACE_HEADER = ("row", "seed", "run", "data", "model", "rollouts", "results", "commit", "device")
+TRACE_HEADER = (
+    "row",
+    "seed",
+    "run",
+    "data",
+    "model",
+    "rollouts",
+    "features",
+    "reference",
+    "results",
+    "commit",
+    "device",
+)
 CLAIMS_TITLE = "The paper's claims, tested"
 
 
@@ -135,7 +147,7 @@ def traces(report: Report) -> list[list[str]]:
     rows = []
     for (setting, name), row in report.rows.items():
         for t in row.first.traces:
-            keys = [t.data_key, t.model_key, t.rollouts_key, t.results_key]
+            keys = [t.data_key, t.model_key, t.rollouts_key, t.features_key, t.reference_key, t.results_key]
             run = run_id(report.tracking, name, t.seed)
             rows.append([unique_name(report, setting, name), str(t.seed), run, *keys, _short(t.commit), t.device])
     return rows
@@ -242,8 +254,9 @@ def published_protocols(report: Report) -> list[str]:
 def tracing() -> str:
     """How to get from a number to the artifacts that it was computed from."""
     return (
-        "The keys below name the artifacts behind each number: the folders data/<key>, model/<key>, rollouts/<key> and "
-        "results/<key> of the store, each with a manifest. The tracked run holds the row's parameters and metrics. "
+        "The keys below name the artifacts behind each number: the folders data/<key>, model/<key>, rollouts/<key>, "
+        "features/<key>, reference/<key> and results/<key> of the store, each with a manifest. The tracked run holds the row's "
+        "parameters and metrics. "
         "table.json holds the values of this page with all digits. This command reproduces the page:"
     )
 

@@ -57,7 +57,8 @@ def results(seeds: tuple[int, ...] = (0,), count: int = 200, rows: tuple[str, ..
                             "peak_memory_bytes": 812 * 2**20 if method else None, "data_key": digest_of("data"),
                             "model_key": digest_of(row, seed) if method else None,
                             "rollouts_key": digest_of(row, seed, "clips") if method else None,
-                            "results_key": digest_of(row, seed, "results"),
+                            "features_key": digest_of(row, seed, "features") if method else None,
+                            "reference_key": digest_of("reference"), "results_key": digest_of(row, seed, "results"),
                         }
                     )  # fmt: skip
     return pd.DataFrame(records)

@@ -18,7 +18,7 @@ OWN = (OWN - OWN.mean()) / OWN.std(ddof=1)
 
 def cell(row: str, lead: int | None, value: float, common: float = 0.0, own: float = 0.0, n: int = 64) -> Cell:
     """A cell whose replicates are value + common · (the same for all rows) + own · (of its own)."""
-    trace = Provenance(0, value, "data", "model", "clips", "results", "commit", "cpu", 1.0)
+    trace = Provenance(0, value, "data", "model", "rollouts", "features", "reference", "results", "commit", "cpu", 1.0)
     replicates = value + common * COMMON + own * OWN
     rest = dict.fromkeys(("calls_per_frame", "calls_per_frame_total", "parameters", "train_steps", "train_seconds"))
     return Cell(setting="", row=row, kind="method", metric="fsd", lead=lead, scale="laptop", data="simulated", value=value,

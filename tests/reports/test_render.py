@@ -162,10 +162,14 @@ def test_the_json_has_all_digits_and_what_made_them(tmp_path: Path) -> None:
 def test_every_row_and_seed_is_traced_to_its_run_its_keys_and_its_commit(tmp_path: Path) -> None:
     frame = results(seeds=(0, 1)).assign(commit="0123456789abcdef+changes")
     files = written(tmp_path, frame)
-    for row, seed, *keys in set(zip(*(frame[c] for c in ("row", "seed", "data_key", "results_key")), strict=True)):
+    for row, seed, *keys in set(
+        zip(*(frame[c] for c in ("row", "seed", "data_key", "reference_key", "results_key")), strict=True)
+    ):
         (line,) = [x for x in files["table.md"].splitlines() if x.startswith(f"| `{row}` | `{seed}` |")]
         assert all(f"`{key}`" in line for key in keys) and "`0123456789ab+changes`" in line
         assert all(f"<code>{key}</code>" in files["table.html"] for key in keys)
+        features = frame[(frame["row"] == row) & (frame["seed"] == seed)]["features_key"].iloc[0]
+        assert not isinstance(features, str) or f"`{features}`" in line
         assert ("`run-of-seed-0`" in line) == ((row, seed) == ("MSE (2-1)", 0))
 
 

@@ -43,7 +43,8 @@ def results(scale: str = "paper", data: str = "real") -> pd.DataFrame:
             "scale": scale, "data": data, "seed": 0, "value": value, "n": 8192, "seconds": 100.0, "device": "cuda",
             "replicates": value * (1 + 0.01 * generator.standard_normal(100)), "commit": "c0ffee" * 6,
             "evaluator": f"fvd@1 {protocol} i3d" if metric == "fvd" else "pixel@1",
-            "data_key": digest_of(setting), "results_key": digest_of(row, setting), "model_key": digest_of(row) if method else None,
+            "data_key": digest_of(setting), "results_key": digest_of(row, setting), "features_key": digest_of(row, 2) if method else None,
+            "reference_key": digest_of("reference", setting), "model_key": digest_of(row) if method else None,
             "rollouts_key": digest_of(row, 1) if method else None, "calls_per_frame": 100 / 11 if method else None,
             "calls_per_frame_total": 9.5 if method else None, "parameters": 10**9 if method else None,
         })  # fmt: skip

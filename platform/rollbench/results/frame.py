@@ -19,6 +19,7 @@ from rollbench.pipeline.graph import (
     RESULTS,
     EntryStages,
     Pipeline,
+    Results,
     RowStages,
     SettingStages,
     Stage,
@@ -79,7 +80,7 @@ def row_results(row: RowStages, stages: SettingStages, table: str, scale: str, s
         train_seconds=manifests["model"]["device_seconds"],
         peak_memory_bytes=manifests["model"]["peak_memory_bytes"],
         seconds=sum(provenance[kind]["seconds"] for kind in ("rollouts", "features", "results")),
-        **_lineage(stages.data, row.model, row.rollouts, row.results),
+        **_lineage(stages, row.results, row.model, row.rollouts),
         commit=_commit(provenance["results"]["commit"], row.row.method, row.model.network, row.model.data.data),
         device=manifests["model"]["device"],
     )
@@ -104,7 +105,7 @@ def entry_results(entry: EntryStages, stages: SettingStages, table: str, scale: 
         train_seconds=entry.facts.get("train_seconds"),
         peak_memory_bytes=None,
         seconds=sum(m["seconds"] for m in made),
-        **_lineage(stages.data, None, entry.rollouts, entry.results),
+        **_lineage(stages, entry.results, None, entry.rollouts),
         commit=made[-1]["commit"],
         device=made[-1]["device"],
     )
@@ -143,7 +144,7 @@ def trivial_results(stages: SettingStages, table: Table, scale: str, store: Stor
         train_seconds=None,
         peak_memory_bytes=None,
         seconds=provenance["seconds"],
-        **_lineage(stages.data, None, None, stages.trivial),
+        **_lineage(stages, stages.trivial),
         commit=provenance["commit"],
         device=provenance["device"],
     )
@@ -160,10 +161,14 @@ def _commit(commit: str, *values: Any) -> str:
     return ", ".join([commit, *sorted({f"{source.file} {source.digest}" for source in sources(*values).values()})])
 
 
-def _lineage(data: Stage, model: Stage | None, rollouts: Stage | None, results: Stage) -> dict[str, Any]:
+def _lineage(
+    stages: SettingStages, results: Results, model: Stage | None = None, rollouts: Stage | None = None
+) -> dict[str, Any]:
     return {
-        "data_key": data.key,
+        "data_key": stages.data.key,
         "model_key": model.key if model else None,
         "rollouts_key": rollouts.key if rollouts else None,
+        "features_key": results.features.key if results.features else None,
+        "reference_key": results.reference.key,
         "results_key": results.key,
     }
