@@ -16,7 +16,7 @@ from reports.model.claims import ClaimVerdict, is_below
 from reports.model.metrics import METRICS, MetricText
 from reports.model.published import Paper, Published
 from reports.model.verdict import Verdict, judge
-from rollbench.config.table import Row, Setting, Table
+from rollbench.config.table import Claim, Row, Setting, Table
 from rollbench.errors import UserError, did_you_mean
 
 PaperRow = tuple[Published | None, ...]  # the paper's values of a row by lead, None where it prints none
@@ -157,7 +157,7 @@ def arrange(table: Table, notes: Mapping[str, Notes], cells: Mapping[str, Cells]
         raise UserError(f"{table.name}: no result has one of the metrics and leads of the table, {wanted}")
     run = {row for of in cells.values() for row, _, _ in of}
     absent = tuple(row.name for row in table.rows if row.name not in run)
-    verdicts = tuple(claims.decide(claim, _of_row(table, claim.left, cells)) for claim in table.claims)
+    verdicts = tuple(claims.decide(claim, _of_claim(table, claim, cells)) for claim in table.claims)
     scale = next(cell.scale for of in cells.values() for cell in of.values())
     return Report(table, notes, blocks, verdicts, absent, scale=scale, **texts)
 
@@ -179,10 +179,18 @@ def _check(table: Table) -> None:
                 )
 
 
-def _of_row(table: Table, row: str, cells: Mapping[str, Cells]) -> Cells:
-    """The cells of the setting that a row belongs to; of the first setting for a baseline or the floor."""
-    setting = next((setting for setting in table.settings if row in names(setting)), table.settings[0])
-    return cells.get(setting.name, {})
+def _of_claim(table: Table, claim: Claim, cells: Mapping[str, Cells]) -> Cells:
+    """The cells of the setting of a claim's left row (of the first one for a baseline or the floor), and those of its right row if
+    another setting scores it on the same clips, so that the two are paired."""
+    by_row = {row: setting.name for setting in table.settings for row in names(setting)}
+    left, right = (cells.get(by_row.get(str(row), table.settings[0].name), {}) for row in (claim.left, claim.right))
+    clips = {(cell.traces[0].data_key, cell.n, len(cell.replicates)) for cell in left.values()}
+    added = {
+        key: cell
+        for key, cell in right.items()
+        if cell.row == claim.right and (cell.traces[0].data_key, cell.n, len(cell.replicates)) in clips
+    }
+    return {**added, **left}
 
 
 def _blocks(table: Table, setting: Setting, cells: Cells, paper: Paper) -> list[Block]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,20 @@ def test_claims_are_decided_within_their_setting(tmp_path: Path) -> None:
     content = json.loads(written(tmp_path, results())["table.json"])
     assert [v["sentence"] for v in content["claims"]] == ["Shows.", "Shows."]
     assert content["claims"][1]["leads"][0]["right"] == 900.0, "persistence of the setting of the left row"
+
+
+@pytest.mark.parametrize(("same_clips", "verdict"), [(True, "shows"), (False, "not run")])
+def test_a_claim_across_settings_is_paired_where_both_are_scored_on_the_same_clips(
+    same_clips: bool, verdict: str, tmp_path: Path
+) -> None:
+    frame = results()
+    if same_clips:
+        frame = frame.assign(data_key="one key")
+    table = table3()
+    claim = Claim("Fast is easier", "§5", "fvd", "Rolling β = 0.1 (5-11)", "<", "Standard Diffusion (15-1)")
+    page = render(frame, replace(table, claims=(claim,)), tmp_path, command="", scale_text="", notes=NOTES)
+    (decided,) = json.loads((page.parent / "table.json").read_text())["claims"]
+    assert decided["verdict"] == verdict
 
 
 def test_two_protocols_in_one_setting_are_refused_by_name(tmp_path: Path) -> None:
