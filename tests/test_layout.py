@@ -30,6 +30,7 @@ UNTRACKED = ("out", "store", "build", "dist", "__pycache__", "*.egg-info", ".*")
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "progress": set(),
+    "interrupts": set(),
     "config": {"errors"},
     "store": {"errors", "pyarrow", "numpy"},
     "diffusion": {"torch"},
@@ -47,8 +48,8 @@ ROOMS: dict[str, set[str]] = {
                 "evaluators.fsd", "evaluators.protocols", "evaluators.weights", "reports"},
     "tracking": {"mlflow", "pandas", "errors", "config", "store", "pipeline", "results"},
     "reproduce": {"errors", "progress", "config", "store", "pipeline", "engine", "results", "tracking", "reports"},
-    "cli": {"numpy", "errors", "progress", "config", "store", "pipeline", "datasets", "engine", "results", "tracking", "reproduce",
-            "reports", "experiments", "evaluators.command", "evaluators.base"},
+    "cli": {"numpy", "errors", "interrupts", "progress", "config", "store", "pipeline", "datasets", "engine", "results", "tracking",
+            "reproduce", "reports", "experiments", "evaluators.command", "evaluators.base"},
     "__init__": {"config", "diffusion", "methods", "models", "training"},
     "evaluators": {"torch", "numpy", "scipy", "pytorch_fid"},
     "reports.format": set(),

@@ -1,4 +1,4 @@
-"""A crew's actors: kept or not, warm for the next shard, killed and back again, and rid of after an error."""
+"""Actors of a pool: kept or released after a stage, reused with their writer, replaced when they die, killed after an error."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rollbench.engine import actor_pool as crews
+from rollbench.engine import actor_pool
 from rollbench.engine.actor_pool import ActorPool, OnReport, Shard
 from rollbench.pipeline.graph import Stage
 from rollbench.store.artifact import Store
@@ -43,16 +43,16 @@ def one_cluster() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def nobody_kept() -> Iterator[None]:
+def no_actor_kept() -> Iterator[None]:
     import ray
 
     yield
-    while crews._kept:
-        ray.kill(crews._kept.pop())
+    while actor_pool._kept:
+        ray.kill(actor_pool._kept.pop())
 
 
-class Pen:
-    """A tool that says who used it, when it was made and for what."""
+class Recorder:
+    """A writer whose entries name its process, when it was constructed, and for which stage."""
 
     def __init__(self, stage: Numbered, store: Store) -> None:
         self.made, self.n = time.monotonic_ns(), stage.n
@@ -70,7 +70,7 @@ class Pen:
             time.sleep(0.05)
         if shard.get("fails"):
             raise ValueError("a shard that cannot be made")
-        return {"name": shard["name"], "process": os.getpid(), "tool": self.made, "n": self.n}
+        return {"name": shard["name"], "process": os.getpid(), "writer": self.made, "n": self.n}
 
 
 def begun(folder: Path) -> Store:
@@ -81,28 +81,28 @@ def begun(folder: Path) -> Store:
     return store
 
 
-def written(pool: ActorPool, store: Store, n: int = 0, count: int = 4, **words: Any) -> list[Shard]:
-    return list(pool.write(Pen, WORKS[n], store)([{"name": str(i), **words} for i in range(count)]))
+def entries_of(pool: ActorPool, store: Store, n: int = 0, count: int = 4, **words: Any) -> list[Shard]:
+    return list(pool.write(Recorder, WORKS[n], store)([{"name": str(i), **words} for i in range(count)]))
 
 
 def test_every_shard_is_written_once_whatever_the_batch(tmp_path: Path) -> None:
     for batch in (1, 3, 9):
-        found = written(ActorPool(actors=2, groups_per_call=batch, kept=True), begun(tmp_path), count=7)
-        assert sorted(receipt["name"] for receipt in found) == [str(i) for i in range(7)]
+        entries = entries_of(ActorPool(actors=2, groups_per_call=batch, kept=True), begun(tmp_path), count=7)
+        assert sorted(entry["name"] for entry in entries) == [str(i) for i in range(7)]
 
 
 def test_a_kept_actor_and_its_tool_are_there_for_the_next_stage(tmp_path: Path) -> None:
     pool, store = ActorPool(kept=True), begun(tmp_path)
-    first, second, other = written(pool, store), written(pool, store), written(pool, store, n=1)
+    first, second, other = entries_of(pool, store), entries_of(pool, store), entries_of(pool, store, n=1)
     assert len({r["process"] for r in first + second + other}) == 1
-    assert len({r["tool"] for r in first + second}) == 1 and other[0]["tool"] != first[0]["tool"]
+    assert len({r["writer"] for r in first + second}) == 1 and other[0]["writer"] != first[0]["writer"]
     assert {r["n"] for r in other} == {1}
 
 
 def test_an_actor_that_is_not_kept_is_gone_after_its_stage(tmp_path: Path) -> None:
     pool, store = ActorPool(), begun(tmp_path)
-    (gone,), (next_one,) = ({r["process"] for r in written(pool, store)} for _ in range(2))
-    assert gone != next_one and not crews._kept
+    (gone,), (next_one,) = ({r["process"] for r in entries_of(pool, store)} for _ in range(2))
+    assert gone != next_one and not actor_pool._kept
     for _ in range(100):
         if not Path(f"/proc/{gone}").exists():
             return
@@ -111,8 +111,8 @@ def test_an_actor_that_is_not_kept_is_gone_after_its_stage(tmp_path: Path) -> No
 
 
 def test_a_killed_actor_comes_back_and_goes_on(tmp_path: Path) -> None:
-    found = written(ActorPool(kept=True), begun(tmp_path), dies=str(tmp_path / "mark"))
-    assert sorted(receipt["name"] for receipt in found) == ["0", "1", "2", "3"]
+    entries = entries_of(ActorPool(kept=True), begun(tmp_path), dies=str(tmp_path / "mark"))
+    assert sorted(entry["name"] for entry in entries) == ["0", "1", "2", "3"]
 
 
 @pytest.fixture
@@ -136,16 +136,16 @@ def one_cpu_left() -> Iterator[None]:
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("count", [2, 5])
 def test_an_actor_that_finds_no_room_keeps_nobody_waiting(tmp_path: Path, one_cpu_left: None, count: int) -> None:
-    found = written(ActorPool(actors=2), begun(tmp_path), count=count)
-    assert sorted(receipt["name"] for receipt in found) == [str(i) for i in range(count)]
-    assert len({receipt["process"] for receipt in found}) == 1
+    entries = entries_of(ActorPool(actors=2), begun(tmp_path), count=count)
+    assert sorted(entry["name"] for entry in entries) == [str(i) for i in range(count)]
+    assert len({entry["process"] for entry in entries}) == 1
 
 
 @pytest.mark.timeout(60)
 def test_the_part_of_one_that_died_goes_to_another(tmp_path: Path, one_cpu_left: None) -> None:
     """Its room goes to the actor that had none."""
-    found = written(ActorPool(actors=2), begun(tmp_path), dies=str(tmp_path / "mark"))
-    assert sorted(receipt["name"] for receipt in found) == ["0", "1", "2", "3"]
+    entries = entries_of(ActorPool(actors=2), begun(tmp_path), dies=str(tmp_path / "mark"))
+    assert sorted(entry["name"] for entry in entries) == ["0", "1", "2", "3"]
 
 
 @pytest.mark.timeout(60)
@@ -157,19 +157,19 @@ def test_idle_actors_are_let_go_before_the_stage_ends(tmp_path: Path) -> None:
 
     pool = ActorPool(actors=cpus())
     shards = [{"name": str(i)} for i in range(cpus() - 1)] + [{"name": "slow", "until": str(tmp_path / "end")}]
-    results = iter(pool.write(Pen, WORKS[0], begun(tmp_path))(shards))
+    results = iter(pool.write(Recorder, WORKS[0], begun(tmp_path))(shards))
     for _ in range(cpus() - 1):
         next(results)
     stranger = ray.remote(num_cpus=1)(lambda: "has room")
     assert ray.get(stranger.remote(), timeout=30) == "has room"
     (tmp_path / "end").touch()
-    assert [receipt["name"] for receipt in results] == ["slow"]
+    assert [entry["name"] for entry in results] == ["slow"]
 
 
 def test_deaths_do_not_count_while_shards_are_made(tmp_path: Path) -> None:
     shards = [{"name": str(i)} | ({"dies": str(tmp_path / str(i))} if i % 2 else {}) for i in range(10)]
-    results = ActorPool(kept=True).write(Pen, WORKS[0], begun(tmp_path))(shards)
-    assert sorted(receipt["name"] for receipt in results) == [str(i) for i in range(10)]
+    results = ActorPool(kept=True).write(Recorder, WORKS[0], begun(tmp_path))(shards)
+    assert sorted(entry["name"] for entry in results) == [str(i) for i in range(10)]
 
 
 def test_a_shard_that_kills_whoever_makes_it_is_given_up_when_the_others_are_made(tmp_path: Path) -> None:
@@ -178,17 +178,17 @@ def test_a_shard_that_kills_whoever_makes_it_is_given_up_when_the_others_are_mad
     deaths, made = tmp_path / "deaths", []
     shards = [{"name": "bad", "deaths": str(deaths)}, *({"name": str(i)} for i in range(3))]
     with pytest.raises(RayActorError):
-        for receipt in ActorPool(kept=True).write(Pen, WORKS[0], begun(tmp_path))(shards):
-            made.append(receipt["name"])
-    assert sorted(made) == ["0", "1", "2"] and not crews._kept
+        for entry in ActorPool(kept=True).write(Recorder, WORKS[0], begun(tmp_path))(shards):
+            made.append(entry["name"])
+    assert sorted(made) == ["0", "1", "2"] and not actor_pool._kept
     assert deaths.read_text().split() == ["bad"] * 5  # once before the others, then one time and three more
 
 
 def test_an_error_reaches_the_caller_and_the_next_stage_finds_actors(tmp_path: Path) -> None:
     pool, store = ActorPool(kept=True), begun(tmp_path)
     with pytest.raises(ValueError, match="cannot be made"):
-        written(pool, store, fails=True)
-    assert not crews._kept and len(written(pool, store)) == 4
+        entries_of(pool, store, fails=True)
+    assert not actor_pool._kept and len(entries_of(pool, store)) == 4
 
 
 def counting(last: int, tell: OnReport) -> int:
@@ -221,7 +221,7 @@ def test_a_call_outlives_deaths_as_long_as_something_is_made(tmp_path: Path) -> 
     def run(name: str, each: int) -> object:
         steps = tmp_path / f"{name}-steps"
         made = lambda: steps.read_text() if steps.exists() else ""  # noqa: E731
-        return ActorPool(kept=True).call(dying, tmp_path / name, steps, each, made=made)
+        return ActorPool(kept=True).call(dying, tmp_path / name, steps, each, progress=made)
 
     assert run("often", 3) == "done"
     with pytest.raises(RayActorError):

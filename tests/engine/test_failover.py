@@ -34,7 +34,7 @@ def deaths(life: str) -> int:
         raise Died
 
     try:
-        assert retry_while_progress(run, lambda: made, gone=(Died,)) == "done"
+        assert retry_while_progress(run, lambda: made, retry_on=(Died,)) == "done"
     except Died:
         return -lived
     return lived - 1
@@ -44,7 +44,7 @@ def test_four_deaths_with_nothing_made_since_are_too_many() -> None:
     assert deaths("...") == 3 and deaths("....") == -4
     assert deaths("+...+...+") == 9 and deaths("..+....") == -7
     with pytest.raises(ZeroDivisionError):
-        retry_while_progress(lambda: 1 // 0, gone=(Died,))
+        retry_while_progress(lambda: 1 // 0, retry_on=(Died,))
 
 
 def test_a_worker_group_that_fails_is_begun_again_if_it_left_a_newer_checkpoint(

@@ -51,8 +51,8 @@ def start(undisturbed: Undisturbed, home: Path, *more: str) -> Driver:
 
 
 def an_actor(title: str) -> bool:
-    """A process of ours that computes, as Ray titles it: ray::Hand.write(), ray::RayTrainWorker…, ray::MapWorker(…)."""
-    return re.match(r"ray::(_?Hand\b|RayTrainWorker|MapWorker|TrainWorker)", title) is not None
+    """A process of ours that computes, as Ray titles it: ray::Worker.write(), ray::RayTrainWorker…, ray::MapWorker(…)."""
+    return re.match(r"ray::(_?Worker\b|RayTrainWorker|MapWorker|TrainWorker)", title) is not None
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from rollbench import interrupts
 from rollbench.errors import UserError
 from rollbench.store.redact import redact
 
@@ -24,16 +25,25 @@ def argv(arguments: Sequence[str] | None) -> list[str]:
 
 
 def run_guarded(work: Callable[[], int]) -> int:
-    """Run `work`; returns its exit code, or prints one line and returns the code of the error."""
+    """Run `work`; returns its exit code, or prints one line and returns the code of the error or of the signal that stopped it."""
+    with interrupts.handled() as stop:
+        try:
+            code = _run_guarded(work)
+        except KeyboardInterrupt:
+            code = 130
+        if stop.exit_code is None and code != 130:
+            return code
+        print(interrupts.STOPPED, file=sys.stderr)
+        return stop.exit_code or code
+
+
+def _run_guarded(work: Callable[[], int]) -> int:
     from evaluators.base import UserError as EvaluatorError
 
     try:
         return work()
     except (UserError, EvaluatorError) as error:
         return fail(error)
-    except KeyboardInterrupt:
-        print("stopped; finished stages are kept, run the same command to resume", file=sys.stderr)
-        return 130
     except RuntimeError as error:  # also a StorageError, which is an OSError too
         print(redact(f"rollbench: {error}"), file=sys.stderr)
         return 1

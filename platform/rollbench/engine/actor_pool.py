@@ -24,7 +24,7 @@ from rollbench.store.lease import check_node_sees
 Shard = dict[str, Any]  # the item of a shard, then its file entry
 OnReport = Callable[[Any], None]
 
-POLL_S = 1.0  # seconds between looks at what a busy actor has to tell
+POLL_S = 1.0  # seconds between polls of the reports of a busy actor
 
 
 class ShardWriter(Protocol):
@@ -44,20 +44,20 @@ class Worker:
 
     def write(self, kind: type[ShardWriter], stage: Stage, store: Store, shards: list[Shard]) -> list[Shard]:
         check_node_sees(stage.artifact(store))
-        name, (held, tool) = (kind, stage.key, store), self.held
-        if tool is None or held != name:
+        wanted, (held, writer) = (kind, stage.key, store), self.held
+        if writer is None or held != wanted:
             self.held = (None, None)  # never hold two networks in memory
-            tool = kind(stage, store)
-            self.held = (name, tool)
-        return [tool(shard) for shard in shards]
+            writer = kind(stage, store)
+            self.held = (wanted, writer)
+        return [writer(shard) for shard in shards]
 
-    def call(self, function: Callable[..., Any], arguments: tuple[Any, ...], wrap_errors: bool) -> Any:
+    def call(self, function: Callable[..., Any], arguments: tuple[Any, ...], reports: bool) -> Any:
         self.held, self.latest = (None, None), None
 
         def report(latest: Any) -> None:
             self.latest = latest
 
-        return function(*arguments, report) if wrap_errors else function(*arguments)
+        return function(*arguments, report) if reports else function(*arguments)
 
     @ray.method(concurrency_group="listening")
     def poll(self) -> Any:
@@ -88,21 +88,21 @@ class ActorPool:
         """As many evaluators as fit, for stages that run before the rows."""
         return cls(resources.evaluators(), resources.groups_per_call, min(resources.gpus or 0.0, EVALUATOR_GPUS))
 
-    def write(self, tool: type[ShardWriter], stage: Stage, store: Store) -> Callable[[list[Shard]], Iterable[Shard]]:
-        """A function from items to file entries in order of completion, each written by `tool(stage, store)` on an actor."""
+    def write(self, writer: type[ShardWriter], stage: Stage, store: Store) -> Callable[[list[Shard]], Iterable[Shard]]:
+        """A function from items to file entries in order of completion, each written by `writer(stage, store)` on an actor."""
 
         def run(shards: list[Shard]) -> Iterator[Shard]:
             parts = [shards[i : i + self.groups_per_call] for i in range(0, len(shards), self.groups_per_call)]
             with self._actors(len(parts)) as workers:
-                sharing = Dispatcher(
+                dispatcher = Dispatcher(
                     parts,
                     workers,
-                    wait_ready=self._spawn,
-                    give=lambda worker, part: worker.write.remote(tool, stage, store, part),
-                    keep=self.kept,
+                    spawn=self._spawn,
+                    start=lambda worker, part: worker.write.remote(writer, stage, store, part),
+                    keep_idle=self.kept,
                 )
-                for receipts in sharing.results():
-                    yield from receipts
+                for entries in dispatcher.results():
+                    yield from entries
 
         return run
 
@@ -111,14 +111,14 @@ class ActorPool:
         function: Callable[..., Any],
         *arguments: Any,
         on_report: OnReport | None = None,
-        made: Callable[[], Any] = lambda: None,
+        progress: Callable[[], Any] = lambda: None,
     ) -> Any:
         """`function(*arguments)` on an actor, and on another if it dies.
 
-        on_report: receives the latest report of the function, which gets a reporting function as its last argument. made: returns the
-        progress so far; only failures without progress in between are counted.
+        on_report: receives the latest report of the function, which gets a reporting function as its last argument. progress:
+        returns the progress so far; only failures without progress in between are counted.
         """
-        return retry_while_progress(lambda: self._call(function, arguments, on_report), made)
+        return retry_while_progress(lambda: self._call(function, arguments, on_report), progress)
 
     def _call(self, function: Callable[..., Any], arguments: tuple[Any, ...], on_report: OnReport | None) -> Any:
         with self._actors(1) as (worker, *_):
@@ -130,9 +130,9 @@ class ActorPool:
 
     def wait_ready(self) -> None:
         """Wait until a persistent actor is scheduled, before taking a lease, so that the holder of a lease can always proceed."""
-        retry_while_progress(self._hire)
+        retry_while_progress(self._ping)
 
-    def _hire(self) -> None:
+    def _ping(self) -> None:
         with self._actors(1) as (worker, *_):
             ray.get(worker.poll.remote())
 
@@ -142,21 +142,17 @@ class ActorPool:
             ray.kill(_kept.pop())
 
     @contextlib.contextmanager
-    def _actors(self, wanted: int) -> Iterator[list[Any]]:
-        """At most `actors` actors for at most `wanted` parts."""
-        kept = _kept if self.kept else []
+    def _actors(self, parts: int) -> Iterator[list[Any]]:
+        """At most `actors` actors for at most `parts` parts."""
+        workers, reusable = _kept if self.kept else [], False
         try:
-            while len(kept) < min(self.actors, wanted):
-                kept.append(self._spawn())
-            yield kept
-        except BaseException:
-            kept_after = False  # one may be dead, or busy with a call that nobody waits for
-            raise
-        else:
-            kept_after = self.kept
+            while len(workers) < min(self.actors, parts):
+                workers.append(self._spawn())
+            yield workers
+            reusable = self.kept  # after an error one may be dead, or busy with a call that nobody waits for
         finally:
-            while kept and not kept_after:
-                ray.kill(kept.pop())
+            while workers and not reusable:
+                ray.kill(workers.pop())
 
     def _spawn(self) -> Any:
         return _Worker.options(num_cpus=WORKER_CPUS, num_gpus=self.gpus).remote()

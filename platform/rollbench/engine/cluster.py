@@ -53,6 +53,7 @@ QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # it would wait for trials to end; see rollbench.interrupts
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # trials report lines of progress too
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
@@ -62,7 +63,7 @@ QUIET = {
 def cluster() -> Iterator[None]:
     """Within this context Ray runs. RAY_ADDRESS (set by `ray job submit`) names a cluster to join; without it Ray starts here.
 
-    SIGTERM (sent by `ray job stop`) ends it as Ctrl-C does.
+    Signals are the caller's to handle (`rollbench.interrupts`).
     """
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     import ray
@@ -74,9 +75,10 @@ def cluster() -> Iterator[None]:
         address = os.environ.get("RAY_ADDRESS", "")
         if address:
             check_address(address)
-        words = _joining() if address else _starting()
+        options = _joining() if address else _starting()
         try:
-            ray.init(logging_level=logging.ERROR, log_to_driver=False, configure_logging=True, **words)
+            with _signals_are_ours():
+                ray.init(logging_level=logging.ERROR, log_to_driver=False, configure_logging=True, **options)
         except ConnectionError as error:
             if not address:
                 raise
@@ -85,14 +87,13 @@ def cluster() -> Iterator[None]:
                 f"Ray at RAY_ADDRESS={address} refuses this driver ({reason}); unset RAY_ADDRESS to start a Ray here"
             ) from None
     for handler in logging.getLogger("ray.data").handlers:
-        handler.setLevel(logging.CRITICAL)  # an error of a stage is told by us, in one line
+        handler.setLevel(logging.CRITICAL)  # we report an error of a stage, in one line
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.execution_options.preserve_order = False
     try:
-        with _terminated_like_interrupted():
-            yield
+        yield
     finally:
         if started:
             _leave()
@@ -133,24 +134,24 @@ def _leave() -> None:
 
 
 def _joining() -> dict[str, Any]:
-    """What a driver says to a cluster that is there: the code travels with it, since nothing need be installed on the nodes."""
+    """Options of `ray.init` that join a running cluster; they upload our packages, so nodes need not have them installed."""
     os.environ.setdefault("RAY_OVERRIDE_JOB_RUNTIME_ENV", "1")  # what a job was submitted with is joined with ours
     carried = {"py_modules": [str(room) for room in _rooms()], "excludes": ["__pycache__"]}
-    told = {**QUIET, **WORKER_ENVIRONMENT, "ROLLBENCH_COMMIT": commit()}
+    variables = {**QUIET, **WORKER_ENVIRONMENT, "ROLLBENCH_COMMIT": commit()}
     if node_cache.VARIABLE in os.environ:  # else each node's own
-        told[node_cache.VARIABLE] = os.environ[node_cache.VARIABLE]
-    return {"runtime_env": {**carried, "env_vars": told}}
+        variables[node_cache.VARIABLE] = os.environ[node_cache.VARIABLE]
+    return {"runtime_env": {**carried, "env_vars": variables}}
 
 
 def _starting() -> dict[str, Any]:
-    """What a driver says to a Ray of its own."""
+    """Options of `ray.init` that start a local Ray."""
     # One process less a trainer: nobody preempts a laptop.
     os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
     # A process that a stage is done with waits for the next one, with all that it has imported, instead of a second.
     os.environ.setdefault("RAY_idle_worker_killing_time_threshold_ms", "30000")
-    found = os.pathsep.join(dict.fromkeys(str(room.parent) for room in _rooms()))
+    path = os.pathsep.join(dict.fromkeys(str(room.parent) for room in _rooms()))
     return {
-        "runtime_env": {"env_vars": {**WORKER_ENVIRONMENT, "PYTHONPATH": found}},
+        "runtime_env": {"env_vars": {**WORKER_ENVIRONMENT, "PYTHONPATH": path}},
         "address": "local",  # and not a cluster that somebody started on this machine
         "num_cpus": processors(),
         "include_dashboard": False,
@@ -176,15 +177,35 @@ def _rooms() -> list[Path]:
 
 
 @contextlib.contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
+def _signals_are_ours() -> Iterator[None]:
+    """Within this context `ray.init` leaves SIGTERM to this process; Ray has no options for that.
+
+    Ray's processes start outside our process group, so that a signal to the group (Slurm, systemd, `timeout`) does not end them before us;
+    they still end when we die, as Ray asks of the kernel. And Ray's own handler, which prints a C++ stack, is replaced by the former one.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    from ray._private import services
+
+    popen, handler = services.ConsolePopen, signal.getsignal(signal.SIGTERM)
+
+    def start(command: list[str], preexec_fn: Callable[[], None] | None = None, **options: Any) -> Any:
+        def prepare() -> None:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+            if preexec_fn is not None:
+                preexec_fn()
+
+        return popen(command, preexec_fn=prepare, process_group=0, **options)
+
+    services.ConsolePopen = start
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        services.ConsolePopen = popen
+        signal.signal(signal.SIGTERM, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 def call(function: Callable[..., T], *arguments: Any) -> T:

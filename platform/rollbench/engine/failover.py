@@ -1,7 +1,7 @@
 """Retries calls when processes die, and skips actors that cannot be scheduled.
 
-A death is forgiven as long as there is progress: on machines that come and go a long run meets any number of them. What dies again and
-again with nothing made in between would go on doing so, and is given up.
+Any number of deaths is accepted as long as there is progress in between: on preemptible machines a long run meets many. Several in a row
+without progress are given up, because a call that kills its process would do so for ever.
 """
 
 from __future__ import annotations
@@ -15,98 +15,95 @@ from ray.exceptions import NodeDiedError, ObjectLostError, OutOfMemoryError, Ray
 
 T = TypeVar("T")
 
-MAX_RETRIES = 3  # in a row with nothing new made
+MAX_RETRIES = 3  # in a row without progress
 ACTOR_DIED = (RayActorError, WorkerCrashedError, NodeDiedError, OutOfMemoryError, ObjectLostError)
 
 
 def retry_while_progress(
     run: Callable[[], T],
-    made: Callable[[], Any] = lambda: None,
-    restarts: int = MAX_RETRIES,
-    gone: tuple[type[Exception], ...] = ACTOR_DIED,
+    progress: Callable[[], Any] = lambda: None,
+    max_retries: int = MAX_RETRIES,
+    retry_on: tuple[type[Exception], ...] = ACTOR_DIED,
 ) -> T:
-    """`run()`, and again each time it dies, until that has happened more than `restarts` times with nothing new made.
+    """`run()`, repeated after each error in `retry_on`, until more than `max_retries` of them in a row come without progress.
 
-    made: what there is by now. gone: the errors that are deaths.
+    progress: returns a value that changes when there is progress, such as the newest checkpoint.
     """
-    left, before = restarts, made()
+    retries, before = max_retries, progress()
     while True:
         try:
             return run()
-        except gone:
-            now = made()
-            left, before = (left - 1 if now == before else restarts), now
-            if left < 0:
+        except retry_on:
+            now = progress()
+            retries, before = (retries - 1 if now == before else max_retries), now
+            if retries < 0:
                 raise
 
 
 class Dispatcher:
-    """Parts shared out among actors, of which some may find no room, or find it late, or die.
+    """Distributes parts of a stage's work among actors, some of which may die, or be scheduled late or never.
 
-    Only an actor that has answered is given a part, so none waits for room that never comes. The part of one that died goes to
-    another. When no part is left to give, those without one are let go: their room serves others.
-
-    hands: the actors; the list is kept up to date. hire: makes one more. give: has an actor begin a part. keep: idle actors.
+    Only an actor that has answered a ping gets a part, so no part waits for an actor that cannot be scheduled. The part of an actor that
+    died goes to another. When the queue is empty, actors without a part are released, which frees their resources.
     """
 
     def __init__(
         self,
         parts: Sequence[Any],
-        workers: list[Any],
-        wait_ready: Callable[[], Any],
-        give: Callable[[Any, Any], Any],
-        keep: bool = False,
+        workers: list[Any],  # kept up to date: dead actors are replaced
+        spawn: Callable[[], Any],  # starts another actor
+        start: Callable[[Any, Any], Any],  # starts a part on an actor, returns the reference of the call
+        keep_idle: bool = False,  # do not release actors that finished their last part
     ) -> None:
-        self.queue, self.left, self.workers = deque(parts), len(parts), workers
-        self.wait_ready, self.give, self.keep = wait_ready, give, keep
-        self.free: list[Any] = []
-        # A call → its actor, and its part; None where it only has to answer.
-        self.doing: dict[Any, tuple[Any, Any]] = {}
+        self.queue, self.unfinished, self.workers = deque(parts), len(parts), workers
+        self.spawn, self.start, self.keep_idle = spawn, start, keep_idle
+        self.idle: list[Any] = []
+        self.running: dict[Any, tuple[Any, Any]] = {}  # call: (actor, part); the part of a ping is None
 
     def results(self) -> Iterator[Any]:
-        """What the calls return, as they come."""
+        """The results of the parts, in order of completion."""
         for worker in self.workers:
             self._ping(worker)
         deaths = 0
-        while self.left:
-            (call,), _ = ray.wait(list(self.doing), num_returns=1)
-            worker, part = self.doing.pop(call)
+        while self.unfinished:
+            (call,), _ = ray.wait(list(self.running), num_returns=1)
+            worker, part = self.running.pop(call)
             try:
                 result = ray.get(call)
             except ACTOR_DIED:
                 deaths += 1
-                if deaths > MAX_RETRIES * len(self.workers):  # a node that goes takes several with it
+                if deaths > MAX_RETRIES * len(self.workers):  # the death of a node takes several with it
                     raise
                 self._respawn(worker, part)
                 continue
-            self.free.append(worker)
+            self.idle.append(worker)
             self._assign()
             if part is not None:
-                deaths, self.left = 0, self.left - 1
+                deaths, self.unfinished = 0, self.unfinished - 1
                 yield result
 
     def _ping(self, worker: Any) -> None:
-        self.doing[worker.poll.remote()] = worker, None
+        self.running[worker.poll.remote()] = worker, None
 
     def _assign(self) -> None:
-        while self.queue and self.free:
-            worker, part = self.free.pop(), self.queue.popleft()
-            self.doing[self.give(worker, part)] = worker, part
+        while self.queue and self.idle:
+            worker, part = self.idle.pop(), self.queue.popleft()
+            self.running[self.start(worker, part)] = worker, part
         if not self.queue:
-            for call in [call for call, (_, part) in self.doing.items() if part is None]:
-                self._dismiss(self.doing.pop(call)[0])
-            while self.free and not self.keep:
-                self._dismiss(self.free.pop())
+            for call in [call for call, (_, part) in self.running.items() if part is None]:
+                self._release(self.running.pop(call)[0])
+            while self.idle and not self.keep_idle:
+                self._release(self.idle.pop())
 
     def _respawn(self, worker: Any, part: Any) -> None:
-        """Another actor for one that died, whose part waits for whoever is free first, behind the parts that killed nobody."""
-        self._dismiss(worker)
+        """Replace an actor that died; its part goes to the end of the queue, behind the parts that killed no actor."""
+        self._release(worker)
         if part is not None:
             self.queue.append(part)
-        self.workers.append(self.wait_ready())
+        self.workers.append(self.spawn())
         self._ping(self.workers[-1])
         self._assign()
 
-    def _dismiss(self, worker: Any) -> None:
+    def _release(self, worker: Any) -> None:
         self.workers.remove(worker)
         ray.kill(worker)

@@ -69,19 +69,17 @@ def train(
     """
     artifact = stage.artifact(store)
     segment = segment or TrainingSegment(stage.training.steps, artifact, artifact)
-    config, made = (
-        {"stage": stage, "store": store, "segment": segment, "preview": preview},
-        partial(newest, segment.checkpoints),
-    )
+    config = {"stage": stage, "store": store, "segment": segment, "preview": preview}
+    progress = partial(newest, segment.checkpoints)
     if pool.kept:
-        pool.call(_train_here, config, on_report=on_report, made=made)
+        pool.call(_train_here, config, on_report=on_report, progress=progress)
     else:  # Ray Train counts every failure of a group, whatever its checkpoints; a group that made progress starts again
         retry_while_progress(
-            lambda: _trainer(config, pool, max_workers).fit(), made, restarts=0, gone=(TrainingFailedError,)
+            lambda: _trainer(config, pool, max_workers).fit(), progress, max_retries=0, retry_on=(TrainingFailedError,)
         )
-    receipts = segment.output.receipts()
-    weights = receipts[WEIGHTS]
-    return StageOutput([weights, receipts[HISTORY]], {name: weights[name] for name in COST})
+    entries = segment.output.receipts()
+    weights = entries[WEIGHTS]
+    return StageOutput([weights, entries[HISTORY]], {name: weights[name] for name in COST})
 
 
 def _train_here(config: dict[str, Any], report: OnReport) -> None:
@@ -189,5 +187,5 @@ def _write(artifact: Artifact, final: Path, workers: int) -> None:
         device_seconds=facts["seconds"] * workers,  # of all attempts and legs, each worker's
     )
     # What two runs agree on: no times, no machine.
-    kept = {name: facts[name] for name in ("step", "ema_decay", "history")}
-    artifact.write(HISTORY, json.dumps(kept).encode())
+    reproducible = {name: facts[name] for name in ("step", "ema_decay", "history")}
+    artifact.write(HISTORY, json.dumps(reproducible).encode())
