@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -33,10 +34,17 @@ class Interrupts:
             timer = threading.Timer(LIMIT_S, self._exit)
             timer.daemon = True
             timer.start()
+            atexit.register(self._leave)  # called first; the timer cannot end a process that hangs in its last clean-up
         raise KeyboardInterrupt
 
     def _exit(self) -> None:
         print(STOPPED, file=sys.stderr, flush=True)
+        self._leave()
+
+    def _leave(self) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
         os._exit(self.exit_code or 1)
 
 

@@ -181,14 +181,15 @@ def _signals_are_ours() -> Iterator[None]:
     """Within this context `ray.init` leaves SIGTERM to this process; Ray has no options for that.
 
     Ray's processes start outside our process group, so that a signal to the group (Slurm, systemd, `timeout`) does not end them before us;
-    they still end when we die, as Ray asks of the kernel. And Ray's own handler, which prints a C++ stack, is replaced by the former one.
+    they still end when we die, as Ray asks of the kernel.
+    Its handlers, which exit with 15 or print a C++ stack, are not installed, or are replaced.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    from ray._private import services
+    from ray._private import services, utils
 
-    popen, handler = services.ConsolePopen, signal.getsignal(signal.SIGTERM)
+    popen, handler, set_handler = services.ConsolePopen, signal.getsignal(signal.SIGTERM), utils.set_sigterm_handler
 
     def start(command: list[str], preexec_fn: Callable[[], None] | None = None, **options: Any) -> Any:
         def prepare() -> None:
@@ -198,12 +199,12 @@ def _signals_are_ours() -> Iterator[None]:
 
         return popen(command, preexec_fn=prepare, process_group=0, **options)
 
-    services.ConsolePopen = start
+    services.ConsolePopen, utils.set_sigterm_handler = start, lambda _: None
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
         yield
     finally:
-        services.ConsolePopen = popen
+        services.ConsolePopen, utils.set_sigterm_handler = popen, set_handler
         signal.signal(signal.SIGTERM, handler)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
