@@ -3,16 +3,20 @@
 import importlib
 import math
 import re
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from experiments.table8 import TABLE
+from rollbench.cli.experiment import run
+from rollbench.config.canonical import canonical
 from rollbench.config.scale import SCALES, Recipe, Scale, at_scale, default_rows, scale
-from rollbench.config.table import Table
+from rollbench.config.table import Row, Table
 from rollbench.errors import UserError
+from rollbench.methods import Standard
+from rollbench.pipeline.graph import build_pipeline
 
 
 def numbers(value: Any, path: str = "") -> dict[str, float]:
@@ -176,7 +180,35 @@ def test_the_readme_has_the_scales_sizes(name: str, root: Path) -> None:
         [
             caps.flow.steps,
             caps.flow.step_frames,
-            *([caps.video.steps, caps.video.step_frames] if caps.video.steps != caps.flow.steps else []),
+            caps.video.steps,
+            caps.video.step_frames,
         ],
         [caps.horizon, caps.calls],
     ]
+
+
+@pytest.mark.parametrize("name", ["smoke", "laptop", "lab", "paper"])
+def test_a_row_is_trained_alike_whatever_rows_stand_beside_it(name: str) -> None:
+    """A row with a longer window, or a table of one row, changes no other row's model."""
+    setting = TABLE.settings[0]
+    longer = replace(setting, rows=(*setting.rows, Row("Standard (2-14)", Standard(2, 14), priority=99)))
+    models: dict[str, set[str]] = {}
+    for settings in ((setting,), (longer,), *((replace(setting, rows=(row,)),) for row in setting.rows)):
+        table = at_scale(replace(TABLE, settings=settings, claims=()), scale(name))
+        for stages in build_pipeline(table, [row.name for row in table.rows]).settings:
+            for row in stages.rows:
+                if row.seed == 0:
+                    training = stages.setting.training_of(row.row)
+                    models.setdefault(row.row.name, set()).add(canonical(training))
+                    frames = training.batch * row.row.method.window
+                    assert stages.setting.step_frames in (0, frames) or frames < stages.setting.step_frames
+    assert {len(trainings) for trainings in models.values()} == {1}
+
+
+def test_a_number_of_windows_that_is_asked_for_holds_for_every_row(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(TABLE, ["--scale", "laptop", "--dry-run", "--rows", "all", "--set", "training.batch=8"]) == 0
+    assert "training: 1,000 steps of 8 windows of 3 frames, or 8 of 4, or 8 of 6, or 8 of 10" in capsys.readouterr().out
+    assert run(TABLE, ["--scale", "laptop", "--dry-run", "--rows", "all"]) == 0
+    assert (
+        "training: 1,000 steps of 32 windows of 3 frames, or 24 of 4, or 16 of 6, or 8 of 10" in capsys.readouterr().out
+    )

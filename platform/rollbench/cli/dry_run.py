@@ -72,7 +72,7 @@ def _sizes(stages: Pipeline) -> list[str]:
             f"  data: {setting.train_clips:,} training + {sampling.contexts:,} test clips, {setting.data.describe()}, "
             f"{size(data_bytes(stage.data))} to make",
             *_ingesting(setting.data),
-            f"  training: {training.steps:,} steps of {training.batch} windows, learning rate {training.learning_rate:.2g}",
+            f"  training: {setting.steps_text()}, learning rate {training.learning_rate:.2g}",
             f"  sampling: {sampling.contexts * sampling.samples:,} films of {sampling.horizon} frames per row",
         ]
     return lines

@@ -192,7 +192,7 @@ def plan(
     requested = _changed(at_scale(table, caps), options, also)
     # Every rule is checked on what is planned, before anything is ingested.
     planned = resolve_data(requested, table, source, store, planning=True)
-    max_workers = min(setting.training.micro_batches for setting in planned.settings)
+    max_workers = min(s.training_of(row).micro_batches for s in planned.settings for row in s.rows)
     if workers > max_workers:
         raise UserError(
             f"--workers {workers} exceeds the {max_workers} micro-batches of a global batch; the most is {max_workers}"
@@ -222,7 +222,11 @@ def _changed(table: Table, options: argparse.Namespace, also: Sequence[str]) -> 
             table = with_field(table, path, text)
         else:
             known = (*also, *OF_A_TABLE)
-            table = replace(table, settings=tuple(with_field(setting, path, text, known) for setting in table.settings))
+            # A number of windows that is asked for holds for every row.
+            settings = table.settings
+            if path == "training.batch":
+                settings = tuple(replace(setting, step_frames=0) for setting in settings)
+            table = replace(table, settings=tuple(with_field(setting, path, text, known) for setting in settings))
     if options.seeds:
         if len(set(options.seeds)) < len(options.seeds) or not all(0 <= seed < 2**63 for seed in options.seeds):
             raise UserError(f"--seeds {options.seeds}: give whole numbers from 0 to 2**63 - 1, each once, as in 0 1 2")

@@ -36,7 +36,7 @@ class Recipe:
     shift: bool = False  # temporal shift in convolutional blocks
     context: str = ""  # how the clean frames enter
     steps: int = NO_CAP  # optimiser steps
-    step_frames: int = NO_CAP  # frames per step: windows per step times the longest window
+    step_frames: int = NO_CAP  # frames per step: windows per step times their length
     optimiser: str = ""
     sampler: str = ""
     clip: bool = False  # predictions to the pixel range
@@ -117,7 +117,7 @@ _FLOW: dict[str, tuple[Any, ...]] = {  #          smoke              laptop     
     "blocks":        (         (1, 1),             (1, 1),         (3, 3, 3, 3)),
     "grid":          (              8,                  8,                   64),
     "steps":         (             12,              1_000,               50_000),
-    "step_frames":   (            128,                160,                  640),
+    "step_frames":   (             72,                 96,                  384),
     "sampler":       (    "multistep",        "multistep",                   ""),
 }
 _VIDEO: dict[str, tuple[Any, ...]] = _FLOW | {
@@ -128,7 +128,7 @@ _VIDEO: dict[str, tuple[Any, ...]] = _FLOW | {
     "shift":         (           True,               True,                False),
     "context":       (       "frames",           "frames",                   ""),
     "steps":         (             12,              1_300,               50_000),
-    "step_frames":   (            128,                 64,                  640),
+    "step_frames":   (             96,                 64,                  640),
     "optimiser":     (         "muon",             "muon",                   ""),
     "sampler":       (             "",                 "",                   ""),
     "clip":          (           True,               True,                False),
@@ -190,8 +190,7 @@ def _capped(setting: Setting, caps: Scale) -> Setting:
     sampling = _sampling(setting.sampling, caps, video)
     window = max(row.method.window for row in setting.rows)
     least = max(setting.clean + sampling.horizon, window)
-    batch = min(t.batch, max(1, recipe.step_frames // window))
-    micro_batch = min(t.unit, caps.micro_batch, batch)
+    micro_batch = min(t.unit, caps.micro_batch)
     sizes = {
         "grid": caps.grid,
         "frame_grid": caps.video_side if video else caps.frame_grid,
@@ -212,13 +211,14 @@ def _capped(setting: Setting, caps: Scale) -> Setting:
             t,
             steps=min(t.steps, recipe.steps),
             optimiser=recipe.optimiser or t.optimiser,
-            batch=batch - batch % micro_batch,
+            batch=t.batch - t.batch % micro_batch,
             micro_batch=micro_batch,
             learning_rate=max(t.learning_rate, caps.learning_rate),
             precision=t.precision if caps.bf16 else "fp32",
             sharding=t.sharding if caps.save_memory else "none",
             recompute=t.recompute and caps.save_memory,
         ),
+        step_frames=0 if recipe.step_frames == NO_CAP else recipe.step_frames,
         sampling=sampling,
         train_clips=min(setting.train_clips, caps.train_clips),
         leads=tuple(lead for lead in setting.leads if lead <= sampling.horizon),

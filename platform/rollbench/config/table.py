@@ -6,7 +6,7 @@ A run is a value: nested frozen dataclasses of plain fields. `canonical` writes 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rollbench.config.sampling import Sampling
@@ -76,6 +76,7 @@ class Setting:
     stand_in: Any = None
     test_data: Any = None
     held_out: int = 0
+    step_frames: int = 0  # frames per optimiser step, at most; 0: training.batch windows for every row
 
     def __post_init__(self) -> None:
         frames, horizon = self.data.frames, self.sampling.horizon
@@ -105,6 +106,21 @@ class Setting:
                 f"train_clips = {self.train_clips} is below the {films} films of a row: the real-vs-real floor sets as many "
                 f"training clips against the test split; use train_clips >= {films}, or fewer sampling.contexts or samples"
             )
+
+    def training_of(self, row: Row) -> Any:
+        """The training of a row: as many windows per step as `step_frames` allows, in whole micro-batches. It depends on no other row."""
+        if not self.step_frames:
+            return self.training
+        batch = max(1, min(self.training.batch, self.step_frames // row.method.window))
+        micro_batch = min(self.training.unit, batch)
+        return replace(self.training, batch=batch - batch % micro_batch, micro_batch=micro_batch)
+
+    def steps_text(self) -> str:
+        """The training budget in words: "1,000 steps of 32 windows of 3 frames, or 16 of 6"."""
+        sizes = {(self.training_of(row).batch, row.method.window): None for row in self.rows}
+        (batch, window), *others = sorted(sizes, key=lambda size: size[1])
+        rest = "".join(f", or {more} of {length}" for more, length in others)
+        return f"{self.training.steps:,} steps of {batch} windows of {window} frames{rest}"
 
     @property
     def clean(self) -> int:

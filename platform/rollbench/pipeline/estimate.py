@@ -126,7 +126,7 @@ class RowCost:
 def row_cost(row: RowStages, workers: int = 1) -> RowCost:
     """The cost of one row and seed. Training is forward and twice that backward, for each of batch x steps windows; rollouts are the
     plan's network calls for each of contexts x samples films. workers: training processes, over which memory is shared."""
-    method, training, sampling = row.row.method, row.setting.training, row.setting.sampling
+    method, training, sampling = row.row.method, row.model.training, row.setting.sampling
     shape = row.setting.data.frame_shape
     cost = model_cost(row.model.network, shape, method.clean, method.generated)
     plan = method.plan(sampling.horizon, sampling.calls_of(method))

@@ -279,7 +279,7 @@ def _setting(table: Table, setting: Setting, names: set[str]) -> SettingStages:
 def _row(setting: Setting, row: Row, seed: int, data: Data, reference: Reference, scoring: ScoringConfig) -> RowStages:
     trained, title, test_data = row.method.trained_as, f"{row.name}, seed {seed}", reference.test_data
     model_title = f"{type(trained).__name__} {trained.label}, seed {seed}"
-    model = Model(data, row.network or setting.network, setting.training, trained, seed, title=model_title)
+    model = Model(data, row.network or setting.network, setting.training_of(row), trained, seed, title=model_title)
     rollouts = Rollouts(model, test_data, row.method, setting.sampling, seed, title=title)
     features = Features(rollouts, test_data, reference.measures, setting.sampling.horizon, title=title)
     results = Results(reference, scoring, features, title=title)

@@ -60,10 +60,10 @@ SOURCES = {
 
 def _sizes(setting: Setting) -> str:
     """The data and the sizes of a run."""
-    t, s = setting.training, setting.sampling
+    s = setting.sampling
     return (
         f"{SOURCES.get(data_kind(setting), '')}{setting.data.describe()}; {setting.train_clips:,} training and {s.contexts:,} test "
-        f"clips, {t.steps:,} training steps of {t.batch} windows, {s.calls_per_frame} network calls per frame"
+        f"clips, training of {setting.steps_text()}, {s.calls_per_frame} network calls per frame"
         f"{' over the whole rollout' * (s.accounting == 'total')}, horizon {s.horizon} frames"
         + (f", {s.samples} samples of each clip" if s.samples > 1 else "")
     )
