@@ -92,7 +92,7 @@ def _rows(stages: Pipeline, workers: int) -> list[str]:
         lines.append(
             f"{f'{row.row.name}, seed {row.seed}':<45} {cost.parameters:>12,} {float(plan.calls_per_frame):>11.3g} "
             f"{float(plan.calls_per_frame_total):>9.3g} {cost.train_flops / 1e15:>11.3g} {cost.roll_flops / 1e15:>10.3g} "
-            f"{size(cost.film_bytes):>8} {size(cost.memory):>8}"
+            f"{size(cost.rollout_bytes):>8} {size(cost.memory):>8}"
         )
     return lines
 

@@ -16,12 +16,10 @@ SAMPLERS = ("ancestral", "between", "ddim", "multistep")  # see diffusion/step.p
 
 @dataclass(frozen=True)
 class Degradation:
-    """What is done to the context before a film is made from it. noise: white, in standard deviations of the training frames.
-    dropped: the last so many context frames are lost, and the one before stands in their place.
-    """
+    """What is done to a context before a rollout starts from it."""
 
-    noise: float = 0.0
-    dropped: int = 0
+    noise: float = 0.0  # white, in standard deviations of the training frames
+    dropped: int = 0  # of the last context frames; the frame before them is repeated in their place
 
     def __post_init__(self) -> None:
         if not (0 <= self.noise < math.inf and self.dropped >= 0):
@@ -32,26 +30,23 @@ class Degradation:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How films are made and counted: the equal-cost side of a comparison.
+    """How samples are generated and their cost is counted: the equal-cost side of a comparison."""
 
-    horizon: frames per film. calls_per_frame: network evaluations per emitted frame, equal for every method; a fraction such as
-    "100/11" where it is no whole number. accounting: whether they are those of a frame once a film is rolling, what it takes to start
-    on top ("steady", as the paper counts), or those of the whole film over its frames ("total"). contexts: test clips. samples: films
-    (or ensemble means) of each. group: films that one network call carries; fixed, so that the arithmetic does not depend on the batch
-    size or the number of actors. sampler: how a prediction moves the frames, see `diffusion.step`. clip: predictions to the pixel
-    range, of videos alone. precision: of the network, see `models.precision`.
-    """
-
-    horizon: int = 48
-    calls_per_frame: int | str = 32
-    contexts: int = 1024
-    group: int = 32
-    samples: int = 1
-    sampler: str = "ancestral"
-    clip: bool = False
-    degradation: Degradation | None = None
+    horizon: int = 48  # frames per sample
+    calls_per_frame: int | str = (
+        32  # network calls per emitted frame, equal for every method; also a fraction such as "100/11"
+    )
+    contexts: int = 1024  # test clips
+    group: int = (
+        32  # samples per network call, fixed so that the arithmetic does not depend on batch size or number of actors
+    )
+    samples: int = 1  # per context; of an ensemble, its means
+    sampler: str = "ancestral"  # how a prediction moves the frames, see `diffusion.step`
+    clip: bool = False  # predictions to the pixel range; of videos only
+    degradation: Degradation | None = None  # of the contexts
+    # "steady": calls per frame once the window rolls, the first window on top, as the paper counts; "total": of the whole rollout.
     accounting: Literal["steady", "total"] = "steady"
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16"] = "fp32"  # of the network, see `models.precision`
 
     def __post_init__(self) -> None:
         for name, choices in (("accounting", ("steady", "total")), ("precision", ("fp32", "bf16"))):

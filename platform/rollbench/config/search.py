@@ -50,27 +50,23 @@ class Choice:
 class Search:
     """A race of candidates whose winner becomes a row of a table.
 
-    table: of one setting, with the rows that the winner is set beside. base: the method whose fields are searched; space: those
-    fields, and where. called: a candidate's name, with its fields in braces. trials: candidates.
-
-    All are trained to the first rung. A candidate goes on to the next, `reduction` times as far, if its proxy is among the best of
-    those that came there before it (ASHA); the last of at most `rungs` lies at a `share` of the training, and the best there is trained to
-    the end. proxy: the films by which candidates are told apart, short ones of clips that are neither trained on nor scored in the
-    table: the lower their CRPS, the better. seed: shifts the candidates.
+    All candidates are trained to the first rung. One continues to the next if its proxy is among the best of those that reached the rung
+    before it (ASHA). The best at the last rung is trained to the end. The proxy is the CRPS of short rollouts of clips that are neither
+    trained on nor scored in the table; lower is better.
     """
 
     name: str
     title: str
-    table: Table
-    base: Any
-    space: tuple[Uniform | Choice, ...]
-    name_template: str
-    proxy: Sampling
-    trials: int = 32
-    rungs: int = 3
-    reduction: int = 3
-    share: float = 0.5
-    seed: int = 0
+    table: Table  # one setting, with the rows that stand beside the winner
+    base: Any  # the method whose fields are searched
+    space: tuple[Uniform | Choice, ...]  # those fields and their values
+    name_template: str  # a candidate's name, with its fields in braces
+    proxy: Sampling  # the rollouts behind the proxy
+    trials: int = 32  # candidates
+    rungs: int = 3  # at most
+    reduction: int = 3  # a rung lies this many times as far as the one before, and one candidate in so many continues
+    share: float = 0.5  # of the training at the last rung
+    seed: int = 0  # shifts the candidates
 
     def __post_init__(self) -> None:
         if len(self.table.settings) != 1:

@@ -15,16 +15,12 @@ from rollbench.errors import UserError, did_you_mean
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table: its name and the method that makes it.
-
-    priority: rows with the lowest numbers are the ones that a small scale runs (see `Scale.rows`).
-    printed: the row's name in the paper, the look-up key of the published numbers, where it is not `name` itself.
-    """
+    """One row of a table: a method under a name."""
 
     name: str
     method: Any
-    priority: int
-    paper_name: str = ""
+    priority: int  # a small scale runs the rows with the lowest numbers (see `Scale.rows`)
+    paper_name: str = ""  # under which the paper's values are looked up; "": `name`
     network: Any = None  # of this row alone; None: that of the setting
 
 
@@ -32,18 +28,17 @@ class Row:
 class Claim:
     """A qualitative statement of the paper, as a relation that an interval can decide.
 
-    It reads: metric(left) `relation` factor · right, at each lead of `leads` that was measured; `right` is a row or a number.
-    For "≈" the two must lie within the relative `tolerance`.
+    It reads: metric(left) `relation` factor · metric(right), at each of `leads` that was measured.
     """
 
     text: str
-    source: str
+    source: str  # where the paper says so
     metric: str
-    left: str
-    relation: str
-    right: str | float
+    left: str  # a row
+    relation: str  # "<", ">" or "≈"
+    right: str | float  # a row, or a number
     factor: float = 1.0
-    tolerance: float = 0.25
+    tolerance: float = 0.25  # of "≈": the largest relative difference
     leads: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
@@ -53,29 +48,22 @@ class Claim:
 
 @dataclass(frozen=True)
 class Setting:
-    """What some rows of a table share: what is trained on what, what is rolled out, and what is asked of the films.
+    """What some rows of a table share: data, network, training, sampling and metrics."""
 
-    name: tells the settings of one table apart, "" where there is one. printed: the paper's words for it, with which (and with the
-    method's label) its published numbers are found. data: the data set; stand_in: the data set for machines that do not have it.
-    tested: the data set of the test clips where it differs from the one trained on. train_clips: clips in the training split; the
-    test split has `sampling.contexts`, and `held_out` more to choose by, which are never scored. metrics, leads: which numbers, and
-    at which frames after the context. protocol: how the video distance scores clips (`evaluators.protocols`).
-    """
-
-    data: Any
-    network: Any
-    training: Any
+    data: Any  # the data set
+    network: Any  # a value with `build(frame_shape, clean, generated)`
+    training: Any  # see `rollbench.training.Training`
     sampling: Sampling
-    train_clips: int
+    train_clips: int  # clips in the training split; the test split has `sampling.contexts`
     rows: tuple[Row, ...]
     metrics: tuple[str, ...]
-    leads: tuple[int, ...] = ()
-    protocol: str = ""
-    name: str = ""
-    paper_name: str = ""
-    stand_in: Any = None
-    test_data: Any = None
-    held_out: int = 0
+    leads: tuple[int, ...] = ()  # frames after the context at which metrics are computed
+    protocol: str = ""  # how FVD scores clips, see `evaluators.protocols`
+    name: str = ""  # "" where the table has one setting
+    paper_name: str = ""  # with the method's label, the setting under which the paper's values are looked up
+    stand_in: Any = None  # the data set for machines without `data`
+    test_data: Any = None  # the data set of the test clips, if it is another
+    held_out: int = 0  # further test clips to choose by, which are never scored
     step_frames: int = 0  # frames per optimiser step, at most; 0: training.batch windows for every row
 
     def __post_init__(self) -> None:
@@ -144,20 +132,17 @@ class Curve:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the paper as a value: its settings, its rows, and what the paper claims of them.
+    """A table as a value: settings with their rows, and what the paper claims about them."""
 
-    published: the number of the paper's table, "" for none. resamples: bootstrap draws behind each interval.
-    """
-
-    name: str
+    name: str  # of the report's folder
     title: str
-    published: str
+    published: str  # the number of the paper's table, "" for none
     settings: tuple[Setting, ...]
     caption: str = ""
     claims: tuple[Claim, ...] = ()
-    curves: tuple[Curve, ...] = ()
-    seeds: tuple[int, ...] = (0,)
-    resamples: int = 1000
+    curves: tuple[Curve, ...] = ()  # further figures
+    seeds: tuple[int, ...] = (0,)  # training seeds of every row
+    resamples: int = 1000  # bootstrap resamples behind each interval
 
     def __post_init__(self) -> None:
         if not self.settings:

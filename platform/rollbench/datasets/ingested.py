@@ -17,18 +17,17 @@ Serves = Literal["real", "part", "own"]
 
 @dataclass(frozen=True)
 class Ingested:
-    """train, test: keys of stages of kind "corpus". shape: channels, y, x of a frame. frame_interval: s, between two frames of a
-    clip (the median, where clips differ). text: how the data set describes itself. serves: "real", the table's own
-    data set; "part" of it; or "own", the user's in its place. What is made from it does not hang on that."""
+    """Clips that were ingested, as two corpora in the storage."""
 
-    train: str
-    test: str
-    name: str
-    kind: str
-    frames: int
-    frame_interval: float
-    shape: tuple[int, int, int]
-    text: str = ""
+    train: str  # key of the corpus of training clips
+    test: str  # key of the corpus of test clips
+    name: str  # of the class that read them
+    kind: str  # see `datasets.base.Dataset`
+    frames: int  # per clip
+    frame_interval: float  # s between two frames of a clip; the median, where clips differ
+    shape: tuple[int, int, int]  # channels, y, x of a frame
+    text: str = ""  # how the data set describes itself
+    # "real": the table's own data set; "part" of it; or "own": the user's in its place. No number depends on it.
     serves: Serves = field(default="real", metadata={"keyed": False})
 
     @classmethod

@@ -35,19 +35,18 @@ EVENT, FATE, VELOCITY, SPIN, PLACE, LOOKS, ANGLE, CHANCES = 0, 1, slice(2, 4), 4
 
 @dataclass(frozen=True)
 class Sprites:
-    """size: pixels of a side. stride: ticks from one frame to the next. fps: ticks a second. sprites: shapes in the world.
-    layers: those of one layer collide, those of a nearer one hide those behind. speed: typical, sides per second. events: random
-    ones, per second and shape. looks: "full", "plain" or "black", see `datasets.drawing`."""
+    """A world of moving shapes, a stand-in for videos."""
 
-    size: int = 64
-    stride: int = 1
-    frames: int = 16
-    sprites: int = 4
-    layers: int = 2
-    speed: float = 0.35
-    events: float = 0.4
-    fps: float = 25.0
+    size: int = 64  # pixels per side
+    stride: int = 1  # ticks from one frame to the next
+    frames: int = 16  # per clip
+    sprites: int = 4  # shapes in the world
+    layers: int = 2  # shapes of one layer collide; those of a nearer layer hide those behind
+    speed: float = 0.35  # typical, in sides per second
+    events: float = 0.4  # random ones, per second and shape
+    fps: float = 25.0  # ticks per second
     seed: int = 0
+    # See `datasets.drawing`.
     looks: Literal["full", "plain", "black"] = "full"
 
     kind: ClassVar[str] = "video"

@@ -1,4 +1,4 @@
-"""What a row takes of a Ray cluster, and whether the cluster has it: what can never fit is refused, not waited for."""
+"""The resources that a row takes of a Ray cluster. A request that can never fit is refused at once."""
 
 from __future__ import annotations
 
@@ -27,24 +27,22 @@ def bounds(text: str) -> tuple[int, int]:
     if least < 1:
         raise UserError(f"--workers {text} is below 1; the smallest is 1, e.g. --workers 1")
     if least > max_workers:
-        raise UserError(f"--workers {text} falls; the least comes first, e.g. --workers {max_workers}-{least}")
+        raise UserError(f"--workers {text}: the minimum exceeds the maximum; did you mean {max_workers}-{least}?")
     return least, max_workers
 
 
 @dataclass(frozen=True)
 class Resources:
-    """How much of the cluster a row takes.
+    """The share of the cluster that a row takes.
 
-    workers: training processes (the global batch stays), and actors of later stages. max_workers: as many of them where there is room
-    while a model trains; Ray Train then starts with those that fit, and restarts with more or fewer as nodes come and go.
-    groups_per_call: groups of rollouts, or shards of them, handed to an actor at a time.
-    gpus: of each of those processes; None is one where the cluster has GPUs, else none.
+    With max_workers above workers, training is elastic: Ray Train starts with as many workers as fit, and restarts with more or fewer as
+    nodes come and go. The global batch does not depend on their number.
     """
 
-    workers: int = 1
-    max_workers: int = 1
-    groups_per_call: int = 1
-    gpus: float | None = None
+    workers: int = 1  # training processes, and actors of later stages
+    max_workers: int = 1  # training processes, at most
+    groups_per_call: int = 1  # groups of samples, or shards of them, per call of an actor
+    gpus: float | None = None  # of each of these processes; None: one where the cluster has GPUs, else none
 
     def __post_init__(self) -> None:
         if not 1 <= self.workers <= self.max_workers or self.groups_per_call < 1:

@@ -34,17 +34,13 @@ PROCESS_BYTES = 600e6  # a Ray worker with torch loaded, as measured on Linux
 
 @dataclass(frozen=True)
 class ModelCost:
-    """One network: its parameters, the operations of one window's forward pass, and the bytes a window keeps for the backward pass.
-
-    gathered: parameters that stand on a worker at once where they are in shards: those in no block, and those of two blocks, one
-    computing while the next one comes. spared: bytes a window keeps where blocks compute again: their inputs, and one block's inside.
-    """
+    """The cost of one network and window."""
 
     parameters: int
-    flops: float
-    activations: int
-    gathered: int
-    spared: int
+    flops: float  # of the forward pass
+    activations: int  # bytes kept for the backward pass
+    gathered: int  # parameters on a worker at once when sharded: those outside of blocks, and two blocks
+    recomputed: int  # bytes kept for the backward pass when blocks are recomputed: their inputs and the inside of one
 
 
 @cache
@@ -89,7 +85,7 @@ def model_cost(size: Any, frame_shape: tuple[int, int, int], clean: int, generat
         float(counter.get_total_flops()),
         held,
         gathered=parameters - sum(sizes[:-2]),
-        spared=held - sum(inside) + sum(given for given, _ in within) + max(inside, default=0),
+        recomputed=held - sum(inside) + sum(given for given, _ in within) + max(inside, default=0),
     )
 
 
@@ -110,17 +106,14 @@ def _count(module: torch.nn.Module) -> int:
 
 @dataclass(frozen=True)
 class RowCost:
-    """One row and seed. calls: network calls for one film; flops of all its training and of all its films; bytes of its films.
-
-    memory: bytes of the largest training process, on its device.
-    """
+    """The cost of one row and seed."""
 
     parameters: int
     train_flops: float
-    calls: int
-    roll_flops: float
-    film_bytes: int
-    memory: float
+    calls: int  # network calls for one sample
+    roll_flops: float  # of all samples
+    rollout_bytes: int  # of all samples
+    memory: float  # bytes of the largest training process, on its device
 
 
 def row_cost(row: RowStages, workers: int = 1) -> RowCost:
@@ -146,7 +139,7 @@ def training_memory(cost: ModelCost, training: Any, workers: int = 1) -> float:
     state = float(cost.parameters * STATE_BYTES)
     if training.sharding == "full" and workers > 1:
         state = state / workers + cost.gathered * GATHERED_BYTES
-    return state + (cost.spared if training.recompute else cost.activations) * training.unit
+    return state + (cost.recomputed if training.recompute else cost.activations) * training.unit
 
 
 def h200_seconds(stages: Pipeline) -> float:
@@ -186,7 +179,7 @@ def stage_bytes(stages: Pipeline) -> dict[Stage, int]:
     sizes: dict[Stage, int] = {data: data_bytes(data) for data in generated_data(stages)}
     for row in stages.rows:
         cost = row_cost(row)
-        sizes |= {row.model: cost.parameters * (4 + 2 * 16), row.rollouts: cost.film_bytes}
+        sizes |= {row.model: cost.parameters * (4 + 2 * 16), row.rollouts: cost.rollout_bytes}
     return sizes
 
 

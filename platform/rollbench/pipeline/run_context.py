@@ -17,6 +17,7 @@ from rollbench.store.filesystem import absolute
 
 @dataclass(frozen=True)
 class RunContext:
+<<<<<<< HEAD
     """Where an experiment's results go, and what its report says of the run."""
 
     store: Store  # of the stages
@@ -24,10 +25,18 @@ class RunContext:
     scale: str  # its name
     command: str  # as typed
     preview: bool = False  # whether trainings save pictures of a sample to `out`
+=======
+    """The surroundings of a run."""
+
+    store: Store  # of the stages
+    out: Path  # the report's folder
+    scale: str  # with the fields that --set changed
+    command: str  # as typed, without secrets
+>>>>>>> c183285 (One line per field in the docs of configuration, costs, resources and data sets)
 
 
 def check_out(out: str, name: str) -> None:
-    """Refuse a folder of reports that is none or cannot be written: known before the work, and not after days of it."""
+    """Fail early if --out is not a writable directory."""
     path = Path(absolute(out), name)
     there = next(place for place in (path, *path.parents) if place.exists())
     if not there.is_dir():
@@ -39,6 +48,6 @@ def check_out(out: str, name: str) -> None:
 
 
 def check_storage(store: Store, needed: Mapping[Stage, int]) -> None:
-    """Refuse a storage that cannot be written, or has no room for what is not there yet of stages of these sizes."""
+    """Refuse a storage that cannot be written, or lacks the space for the missing stages of these sizes."""
     store.check_writable()
     store.check_space(missing_bytes(needed, store))

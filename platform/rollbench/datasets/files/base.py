@@ -33,23 +33,22 @@ class Item:
 
 @dataclass(frozen=True)
 class Clip:
-    """frames: uint8 [t, y, x, 3] or float32 [t, c, y, x]. source: the item's name. start: the source's frame that comes first.
-    dt: s, between two frames."""
+    """One clip of a source."""
 
     id: str
-    frames: np.ndarray
-    source: str
-    start: int
-    dt: float
+    frames: np.ndarray  # uint8 [t, y, x, 3] or float32 [t, c, y, x]
+    source: str  # the item's name
+    start: int  # the index of its first frame in the source
+    dt: float  # s between two frames
 
 
 @dataclass(frozen=True)
 class SkippedItem:
-    """What is left out, and why. fatal: the source is refused because of it unless the user says --skip-bad."""
+    """An item that is skipped."""
 
     source: str
     reason: str
-    fatal: bool = False
+    fatal: bool = False  # the source is refused because of it, unless --skip-bad is given
 
 
 FileEntry = tuple[str, int, str]  # name relative to the source, bytes, fingerprint
@@ -79,14 +78,13 @@ def option(default: Any, text: str, choices: Sequence[str] = (), least: int = 1)
 
 @dataclass(frozen=True)
 class FromFiles:
-    """The base of data sets read from files. splits: the names that `split` may have. tested: those that can serve as the test
-    split, the preferred first. called: its name in commands."""
+    """The base of data sets that are read from files."""
 
     split: str = "train"
 
-    splits: ClassVar[tuple[str, ...]] = ("train", "test")
-    test_splits: ClassVar[tuple[str, ...]] = ("test",)
-    cli_name: ClassVar[str]
+    splits: ClassVar[tuple[str, ...]] = ("train", "test")  # the names that `split` may have
+    test_splits: ClassVar[tuple[str, ...]] = ("test",)  # those that can serve as the test split, the preferred first
+    cli_name: ClassVar[str]  # in commands
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
