@@ -1,5 +1,7 @@
 """Keys: equal work has an equal address, changed work another, and nothing without an exact JSON form gets one."""
 
+import json
+import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from experiments.table8 import SETTING, TABLE
 from rollbench.config.canonical import canonical, key
 from rollbench.config.overrides import with_field
+from rollbench.config.sampling import Degradation
 from rollbench.errors import UserError, did_you_mean
 
 plain_values = st.recursive(
@@ -31,8 +34,6 @@ class Other:
 
 @given(plain_values)
 def test_canonical_json_is_a_fixed_point(value: object) -> None:
-    import json
-
     text = canonical(value)
     assert canonical(json.loads(text)) == text
 
@@ -43,7 +44,10 @@ def test_the_order_of_a_dict_does_not_matter_and_its_values_do() -> None:
 
 def test_a_class_is_part_of_the_key() -> None:
     assert key(One()) != key(Other())
-    assert canonical(One()) == '{"is":"One","x":1}'
+    assert json.loads(canonical(Degradation(noise=0.5)))["is"] == "Degradation"
+    foreign = json.loads(canonical(One()))  # not a class of this project: with its module and source
+    assert foreign == {"is": "tests.config.test_table:One", "source": foreign["source"], "x": 1}
+    assert re.fullmatch("[0-9a-f]{16}", foreign["source"])
 
 
 def test_an_integer_and_a_float_are_different_inputs() -> None:

@@ -67,7 +67,12 @@ def test_found_by_all_fields_but_the_split_and_with_frames_enough(store: Store) 
 def test_a_pair_is_a_data_set(store: Store) -> None:
     train, test, _ = (commit(store, Films(16, split=split)) for split in ("train", "test", "val"))
     data = Ingested.of(*corpora.pair(store, Films(16)))
-    assert (data.train, data.test, data.name, data.frame_shape) == (train, test, "Films", (3, 64, 64))
+    assert (data.train, data.test, data.name, data.frame_shape) == (
+        train,
+        test,
+        "tests.pipeline.test_corpora:Films",
+        (3, 64, 64),
+    )
     assert data.capped(grid=1, frame_grid=1, frames=1, least=1) is data
     assert train in canonical(data) and data.describe() == "16 frames"
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rollbench.cli.options import add_name, add_options, add_out, scale_label
 from rollbench.config.overrides import as_user_error, assignment, leaves, with_field
 from rollbench.config.search import Search
-from rollbench.config.table import Figure, Table
+from rollbench.config.table import Figure, Setting, Table
 from rollbench.errors import UserError
 from rollbench.store.filesystem import absolute
 from rollbench.store.redact import redact
@@ -192,13 +192,13 @@ def plan(
     requested = _changed(at_scale(table, caps), options, also)
     # Every rule is checked on what is planned, before anything is ingested.
     planned = resolve_data(requested, table, source, store, planning=True)
-    max_workers = min(s.training_of(row).micro_batches for s in planned.settings for row in s.rows)
-    if workers > max_workers:
-        raise UserError(
-            f"--workers {workers} exceeds the {max_workers} micro-batches of a global batch; the most is {max_workers}"
-        )
     default = (isinstance(experiment, Figure) and experiment.rows) or default_rows(table, caps)
     names = _row_names(planned, options.rows, default)
+    batches = [s.training_of(row).micro_batches for s in planned.settings for row in s.rows if row.name in names]
+    if workers > min(batches):
+        raise UserError(
+            f"--workers {workers} exceeds the {min(batches)} micro-batches of a global batch; the most is {min(batches)}"
+        )
     stages = build_pipeline(planned, names)
     if not options.dry_run:
         from rollbench.pipeline.entries import entries_of
@@ -222,16 +222,25 @@ def _changed(table: Table, options: argparse.Namespace, also: Sequence[str]) -> 
             table = with_field(table, path, text)
         else:
             known = (*also, *OF_A_TABLE)
-            # A number of windows that is asked for holds for every row.
             settings = table.settings
             if path == "training.batch":
-                settings = tuple(replace(setting, step_frames=0) for setting in settings)
+                settings = tuple(_with_batch(setting, text, options.set) for setting in settings)
             table = replace(table, settings=tuple(with_field(setting, path, text, known) for setting in settings))
     if options.seeds:
         if len(set(options.seeds)) < len(options.seeds) or not all(0 <= seed < 2**63 for seed in options.seeds):
             raise UserError(f"--seeds {options.seeds}: give whole numbers from 0 to 2**63 - 1, each once, as in 0 1 2")
         table = replace(table, seeds=tuple(options.seeds))
     return table
+
+
+def _with_batch(setting: Setting, text: str, changes: Sequence[str]) -> Setting:
+    """The number of windows that --set asks for holds for every row; in two micro-batches or more, unless their size is set too."""
+    training = setting.training
+    if text.isdecimal() and (batch := int(text)) and not any(c.startswith("training.micro_batch=") for c in changes):
+        largest = max(1, min(training.unit, batch // 2))
+        micro_batch = next(size for size in range(largest, 0, -1) if batch % size == 0)
+        training = replace(training, batch=batch, micro_batch=micro_batch)
+    return replace(setting, step_frames=None, micro_frames=None, training=training)
 
 
 def _row_names(table: Table, requested: Sequence[str] | None, default: Sequence[str]) -> tuple[str, ...]:

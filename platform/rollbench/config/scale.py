@@ -37,12 +37,13 @@ class Recipe:
     context: str = ""  # how the clean frames enter
     steps: int = NO_CAP  # optimiser steps
     step_frames: int = NO_CAP  # frames per step: windows per step times their length
+    micro_frames: int = NO_CAP  # frames per micro-batch, alike
     optimiser: str = ""
     sampler: str = ""
     clip: bool = False  # predictions to the pixel range
 
     def __post_init__(self) -> None:
-        for name in ("grid", "steps", "step_frames", "widths", "blocks"):
+        for name in ("grid", "steps", "step_frames", "micro_frames", "widths", "blocks"):
             value = getattr(self, name)
             if min(value if isinstance(value, tuple) else (value,), default=1) < 1:
                 raise UserError(f"{name} = {value} is below 1")
@@ -98,7 +99,7 @@ _CAPS: dict[str, tuple[Any, ...]] = {  #         smoke  laptop     lab
     "video_clips":   (  12,     48,    512),
     "sprites":       (   3,      3, NO_CAP),
     "looks":         ("black", "black", ""),
-    "micro_batch":   (   6,      8,     64),
+    "micro_batch":   (  12,     16,     64),
     "horizon":       (   8,     24,     48),
     "calls":         (   2,      4,     16),
     "group":         (  16,     32,     64),
@@ -118,6 +119,7 @@ _FLOW: dict[str, tuple[Any, ...]] = {  #          smoke              laptop     
     "grid":          (              8,                  8,                   64),
     "steps":         (             12,              1_000,               50_000),
     "step_frames":   (             72,                 96,                  384),
+    "micro_frames":  (             36,                 48,               NO_CAP),  # two micro-batches: exact with two workers
     "sampler":       (    "multistep",        "multistep",                   ""),
 }
 _VIDEO: dict[str, tuple[Any, ...]] = _FLOW | {
@@ -128,7 +130,8 @@ _VIDEO: dict[str, tuple[Any, ...]] = _FLOW | {
     "shift":         (           True,               True,                False),
     "context":       (       "frames",           "frames",                   ""),
     "steps":         (             12,              1_300,               50_000),
-    "step_frames":   (             96,                 64,                  640),
+    "step_frames":   (            128,                 64,                  640),
+    "micro_frames":  (         NO_CAP,             NO_CAP,               NO_CAP),
     "optimiser":     (         "muon",             "muon",                   ""),
     "sampler":       (             "",                 "",                   ""),
     "clip":          (           True,               True,                False),
@@ -191,6 +194,8 @@ def _capped(setting: Setting, caps: Scale) -> Setting:
     window = max(row.method.window for row in setting.rows)
     least = max(setting.clean + sampling.horizon, window)
     micro_batch = min(t.unit, caps.micro_batch)
+    step_frames = min(setting.step_frames or NO_CAP, recipe.step_frames)
+    micro_frames = min(setting.micro_frames or NO_CAP, recipe.micro_frames)
     sizes = {
         "grid": caps.grid,
         "frame_grid": caps.video_side if video else caps.frame_grid,
@@ -218,7 +223,8 @@ def _capped(setting: Setting, caps: Scale) -> Setting:
             sharding=t.sharding if caps.save_memory else "none",
             recompute=t.recompute and caps.save_memory,
         ),
-        step_frames=0 if recipe.step_frames == NO_CAP else recipe.step_frames,
+        step_frames=None if step_frames == NO_CAP else step_frames,
+        micro_frames=None if micro_frames == NO_CAP else micro_frames,
         sampling=sampling,
         train_clips=min(setting.train_clips, caps.train_clips),
         leads=tuple(lead for lead in setting.leads if lead <= sampling.horizon),

@@ -64,7 +64,8 @@ class Setting:
     stand_in: Any = None  # the data set for machines without `data`
     test_data: Any = None  # the data set of the test clips, if it is another
     held_out: int = 0  # further test clips to choose by, which are never scored
-    step_frames: int = 0  # frames per optimiser step, at most; 0: training.batch windows for every row
+    step_frames: int | None = None  # frames per optimiser step, at most; None: training.batch windows for every row
+    micro_frames: int | None = None  # frames per micro-batch, at most; None: training.micro_batch windows for every row
 
     def __post_init__(self) -> None:
         frames, horizon = self.data.frames, self.sampling.horizon
@@ -97,10 +98,11 @@ class Setting:
 
     def training_of(self, row: Row) -> Any:
         """The training of a row: as many windows per step as `step_frames` allows, in whole micro-batches. It depends on no other row."""
-        if not self.step_frames:
+        if self.step_frames is None:
             return self.training
-        batch = max(1, min(self.training.batch, self.step_frames // row.method.window))
-        micro_batch = min(self.training.unit, batch)
+        window = row.method.window
+        batch = max(1, min(self.training.batch, self.step_frames // window))
+        micro_batch = max(1, min(self.training.unit, batch, (self.micro_frames or self.step_frames) // window))
         return replace(self.training, batch=batch - batch % micro_batch, micro_batch=micro_batch)
 
     def steps_text(self) -> str:
