@@ -17,22 +17,13 @@ from rollbench.store.filesystem import absolute
 
 @dataclass(frozen=True)
 class RunContext:
-<<<<<<< HEAD
     """Where an experiment's results go, and what its report says of the run."""
-
-    store: Store  # of the stages
-    out: Path  # the report's folder
-    scale: str  # its name
-    command: str  # as typed
-    preview: bool = False  # whether trainings save pictures of a sample to `out`
-=======
-    """The surroundings of a run."""
 
     store: Store  # of the stages
     out: Path  # the report's folder
     scale: str  # with the fields that --set changed
     command: str  # as typed, without secrets
->>>>>>> c183285 (One line per field in the docs of configuration, costs, resources and data sets)
+    preview: bool = False  # whether trainings save pictures of a sample to `out`
 
 
 def check_out(out: str, name: str) -> None:
