@@ -1,0 +1,1 @@
+"""Programs of a few lines that the documents show; the tests run them."""
