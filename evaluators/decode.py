@@ -25,7 +25,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from evaluators.containers import stated_length
+from evaluators.containers import demuxer_of, stated_length
 
 FILTERS = ("area", "bilinear", "bicubic", "lanczos")
 CHECKS = ("file", "clip")
@@ -134,14 +134,22 @@ def _turned(frame: Any, turns: Turns) -> np.ndarray:
 @contextlib.contextmanager
 def _video(path: Path) -> Iterator[tuple[Iterator[Any], Any]]:
     """The packets of a file's default video stream, and the stream. The file is opened here: its name is not an address."""
-    import av
-
-    with _blaming(path), path.open("rb") as file, av.open(file, "r") as container:
+    with _blaming(path), path.open("rb") as file, _open(file) as container:
         stream: Any = container.streams.best("video")
         if stream is None:
             raise Unreadable("no video stream")
         stream.thread_type = "NONE"  # as the filters
         yield container.demux(stream), stream
+
+
+def _open(file: BinaryIO, name: str = "") -> Any:
+    """A container by its content. It can open nothing else: neither other files nor addresses."""
+    import av
+
+    demuxer = demuxer_of(file)
+    if demuxer is None:
+        raise Unreadable(f"{name}cannot be read (its content is not a known container of video or images)")
+    return av.open(file, "r", format=demuxer, container_options={"protocol_whitelist": "none"})
 
 
 def check_length(path: Path) -> None:
@@ -212,11 +220,9 @@ def _frames(packets: Iterable[Any]) -> Iterator[Any]:
 
 
 def _image(path: Path) -> Frame:
-    import av
-
     with _blaming(path, f"{path.name} "), path.open("rb") as file:
         turns = _exif_turns(file)
-        with av.open(file, "r") as container:
+        with _open(file, f"{path.name} ") as container:
             for frame in container.decode(video=0):
                 return frame, turns
     raise Unreadable(f"{path.name} cannot be read (it is empty)")

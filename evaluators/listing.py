@@ -1,7 +1,7 @@
 """The clips under a folder: video files, and folders of images whose frames they are. `rollbench fvd` and `rollbench ingest` share it.
 
-Hidden files and folders are left out, linked folders are followed, links that lead nowhere or to a folder above them are listed as
-left out. Images beside or above videos are their thumbnails, not the frames of a clip.
+Hidden files and folders are left out, linked folders are followed, links that lead nowhere or to a folder above them, pipes
+and devices are listed as left out. Images beside or above videos are their thumbnails, not the frames of a clip.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 from pathlib import Path, PurePosixPath
 
 VIDEOS = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".gif")
@@ -36,7 +37,9 @@ def walk(root: Path, top: Path | None = None) -> tuple[Files, LeftOut]:
                     raise
                 left_out.append((relative, "a link that leads nowhere"))
                 continue
-            if not path.is_dir():
+            if not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)):
+                left_out.append((relative, "not a regular file"))
+            elif not path.is_dir():
                 files.append((relative, status.st_size))
             elif (real := os.path.realpath(path)) in above:
                 left_out.append((relative, "a link to a folder above it"))

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from evaluators.base import UserError, as_clips, optional
+from evaluators.containers import check_unpacked
 from evaluators.decode import Unreadable, frames_of
 from evaluators.listing import IMAGES, VIDEOS, images_of, media
 
@@ -211,6 +212,7 @@ class Reader:
                     raise UserError(f"{file} has frames of type {kind}: fixed-shape tensors [t, y, x, 3] are needed")
                 for i in range(reader.num_record_batches):
                     batch = reader.get_batch(i)
+                    batch.validate(full=True)  # offsets that point outside the file would crash to_pylist
                     ids = batch.column("clip_id").to_pylist()
                     samples = _whole(batch.column("sample").to_pylist(), file) if "sample" in names else [0] * len(ids)
                     frames = batch.column("frames").to_numpy_ndarray()
@@ -235,9 +237,9 @@ def _arrow_ids(file: Path) -> list[str]:
         with pa.memory_map(str(file)) as source:
             place = pa.ipc.open_file(source).schema.get_field_index("clip_id")
             only = pa.ipc.IpcReadOptions(included_fields=[place])
-            return [
-                str(clip_id) for clip_id in pa.ipc.open_file(source, options=only).read_all()["clip_id"].to_pylist()
-            ]
+            table = pa.ipc.open_file(source, options=only).read_all()
+            table.validate(full=True)
+            return [str(clip_id) for clip_id in table["clip_id"].to_pylist()]
     except (pa.ArrowException, OSError, ValueError) as error:
         raise UserError(f"{file} cannot be read ({_line(error)})") from None
 
@@ -252,6 +254,8 @@ def _whole(samples: Any, file: Path) -> list[int]:
 
 def _numpy(file: Path) -> dict[str, np.ndarray]:
     try:
+        if file.suffix.lower() == ".npz":
+            check_unpacked(file)
         loaded: Any = np.load(file, allow_pickle=False, mmap_mode="r" if file.suffix.lower() == ".npy" else None)
         if isinstance(loaded, np.ndarray):
             return {"frames": loaded}

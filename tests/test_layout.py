@@ -37,7 +37,7 @@ ROOMS: dict[str, set[str]] = {
     "methods": {"torch", "diffusion"},
     "models": {"torch", "diffusion"},
     "physics": {"torch", "numpy"},
-    "datasets": {"numpy", "errors", "evaluators.decode", "evaluators.listing"},
+    "datasets": {"numpy", "errors", "evaluators.containers", "evaluators.decode", "evaluators.listing"},
     "training": {"torch", "numpy", "safetensors", "diffusion", "methods", "models", "datasets.windows"},
     "pipeline": {"numpy", "torch", "pyarrow", "errors", "config", "store", "datasets", "models", "evaluators"},
     "engine": {

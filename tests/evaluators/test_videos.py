@@ -1,5 +1,10 @@
 """Clips from files: the same frames from every format, and what cannot be read is named."""
 
+import os
+import subprocess
+import sys
+import zipfile
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -178,3 +183,64 @@ def test_films_of_cameras_are_read(shared):
 def test_a_film_that_breaks_on_the_way_is_named(shared):
     with pytest.raises(UserError, match="corrupted"):
         frames_of(shared / "videos" / "decord__corrupted.mp4")
+
+
+# --- files made by an attacker --------------------------------------------------------------------------------------------
+def test_a_list_of_other_files_is_not_a_video(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "other" / "secret.mkv", CLIPS[0])
+    for name, text in {
+        "concat.mp4": "ffconcat version 1.0\nfile 'other/secret.mkv'\n",
+        "playlist.mp4": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nother/secret.mkv\n#EXT-X-ENDLIST\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(UserError, match=f"{name} cannot be read .*not a known container"):
+            frames_of(tmp_path / name)
+
+
+def test_a_name_like_an_address_is_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "a.mkv", CLIPS[0]).rename("tcp:127.0.0.1:1?.mkv")
+    ((_, _, frames),) = frames_of("tcp:127.0.0.1:1?.mkv")
+    np.testing.assert_array_equal(frames, CLIPS[0])
+
+
+def test_a_pipe_is_left_out(tmp_path):
+    write_video(tmp_path / "a.mkv", CLIPS[0])
+    os.mkfifo(tmp_path / "b.mp4")
+    reader = Reader(tmp_path)
+    assert [clip.id for clip in reader] == ["a"]
+    assert reader.notes() == ["b.mp4 is left out: not a regular file"]
+
+
+def test_offsets_outside_an_arrow_file_are_an_error(tmp_path):
+    """Without validation, ids are read from beyond the file, which ends the process."""
+    write_shard(tmp_path / "a.arrow", CLIPS)
+    data = (tmp_path / "a.arrow").read_bytes()
+    offsets = np.array([0, 2, 4], np.int32).tobytes()  # of the ids c0, c1 of the first batch
+    assert offsets in data
+    broken = np.array([0, 2, 2**31 - 1], np.int32).tobytes()
+    (tmp_path / "a.arrow").write_bytes(data.replace(offsets, broken))
+    script = (
+        "import sys; from evaluators.videos import Reader; from evaluators.base import UserError\n"
+        "assert Reader(sys.argv[1]).ids() is None\n"
+        "try: list(Reader(sys.argv[1]))\n"
+        "except UserError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "a.arrow"], capture_output=True, text=True, check=True
+    )
+    assert "a.arrow cannot be read" in done.stdout
+
+
+def test_a_small_archive_that_unpacks_to_gigabytes_is_refused(tmp_path):
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("frames.npy", "w") as member:
+        shape = (1, 1100, 1024, 1024, 1)
+        np.lib.format.write_array_header_1_0(member, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        for _ in range(shape[1]):
+            member.write(bytes(1 << 20))
+    with pytest.raises(UserError, match=r"a.npz cannot be read \(its \d+ bytes unpack to 11534\d+: "):
+        frames_of(path)
+    np.savez_compressed(tmp_path / "b.npz", frames=np.zeros_like(CLIPS))  # far more than 100 times its size, but small
+    assert len(frames_of(tmp_path / "b.npz")) == len(CLIPS)

@@ -134,7 +134,7 @@ def test_damage_that_decoders_call_an_error_of_the_disk_is_damage(
 ) -> None:
     import av
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **options: object) -> None:
         raise av.error.OSError(5, "Input/output error", "a.mkv")
 
     monkeypatch.setattr(av, "open", fail)

@@ -1,5 +1,6 @@
 """Fields come back exactly from every format and any order of axes; what does not go together is named."""
 
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rollbench.datasets.files.arrays import variables
 from rollbench.datasets.files.base import Clip, SkippedItem
 from rollbench.datasets.files.fields import Fields
 from rollbench.errors import UserError
@@ -258,3 +260,13 @@ def test_an_archive_that_is_not_compressed_is_not_read_into_memory(tmp_path: Pat
 
     with variables(npz(tmp_path / "run", AXES)) as found:
         assert isinstance(found["flow"].values.base, np.memmap)
+
+
+def test_a_small_archive_that_unpacks_to_gigabytes_is_refused_when_it_is_listed(tmp_path):
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("u.npy", "w") as member:
+        np.lib.format.write_array_header_1_0(member, {"descr": "|u1", "fortran_order": False, "shape": (1100, 1 << 20)})
+        for _ in range(1100):
+            member.write(bytes(1 << 20))
+    with pytest.raises(UserError, match=r"a.npz cannot be read \(its \d+ bytes unpack to 11534\d+: "), variables(path):
+        pass

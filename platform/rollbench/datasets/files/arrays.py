@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from evaluators.containers import check_unpacked
 from rollbench.errors import UserError
 
 HDF5 = (".nc", ".nc4", ".cdf", ".h5", ".hdf5", ".he5")
@@ -183,6 +184,7 @@ def _numpy(path: Path) -> dict[str, Any]:
     if path.suffix.lower() == ".npy":
         arrays = {ALONE: np.load(path, mmap_mode="r", allow_pickle=False)}
     else:
+        check_unpacked(path)
         with zipfile.ZipFile(path) as archive:
             arrays = {m.filename.removesuffix(".npy"): _member(path, archive, m) for m in archive.infolist()}
     return {name: xarray.Variable([f"dim_{i}" for i in range(a.ndim)], a) for name, a in arrays.items()}
