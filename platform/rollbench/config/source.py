@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import inspect
 import sys
+import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any
 from rollbench.errors import UserError
 
 OURS = {"rollbench", "evaluators", "experiments", "reports"}
+_STDLIB = Path(sysconfig.get_path("stdlib")).resolve()
 MARK = "__rollbench_source__"  # on the class: a worker that receives a class by value has no file to read
 
 
@@ -35,12 +37,21 @@ class Source:
 
 def source_of(kind: type) -> Source | None:
     """The source of a class, None for a class of this project or of Python. Raises UserError where there is no file to read."""
-    if kind.__module__.partition(".")[0] in OURS | sys.stdlib_module_names - {"__main__"}:
-        return None
     if MARK not in vars(kind):
+        if _is_known(kind):
+            return None
         setattr(kind, MARK, _read(kind))
     source: Source = vars(kind)[MARK]
     return source
+
+
+def _is_known(kind: type) -> bool:
+    """Whether a class is of this project or of Python. A user's file may have the name of a module of either."""
+    top, _, inside = kind.__module__.partition(".")
+    if top in OURS and inside:
+        return True
+    path = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    return top in sys.stdlib_module_names - {"__main__"} and (path is None or _STDLIB in Path(path).resolve().parents)
 
 
 def sources(*values: Any) -> dict[str, Source]:
