@@ -24,7 +24,7 @@ import pytest
 from rollbench.engine.model import WEIGHTS, load_denoiser
 from rollbench.errors import UserError
 from rollbench.store.artifact import MANIFEST, RECEIPT, Artifact, Damaged, Store, sha256
-from rollbench.store.manifest import checksum
+from rollbench.store.manifest import checksum, sealed
 from rollbench.store.redact import redact, short_message
 from rollbench.training import checkpoint
 from tests.faults.storage import bucket, uri
@@ -157,7 +157,8 @@ def test_a_manifest_that_names_a_file_outside_counts_as_none(artifact: Artifact,
         manifest["files"][0]["name"] = name
         manifest["seal"] = checksum(manifest)
         artifact.put(MANIFEST, json.dumps(manifest).encode())
-        artifact.put(f"a.bin{RECEIPT}", json.dumps(manifest["files"][0]).encode())
+        entry = manifest["files"][0]
+        artifact.put(f"a.bin{RECEIPT}", json.dumps(sealed(entry)).encode())
         assert artifact.manifest() is None and artifact.receipts() == {}
     artifact.remove()
     assert outside.read_bytes() == b"abc"

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ from rollbench.engine.simulate import ingest
 from rollbench.errors import UserError
 from rollbench.pipeline.graph import Data, Stage
 from rollbench.progress import Progress
-from rollbench.store.artifact import RECEIPT, Artifact, Store
+from rollbench.store.artifact import MANIFEST, RECEIPT, Artifact, Store
 from rollbench.store.lease import CLAIM
+from rollbench.store.manifest import sealed
 
 SHARD = 300_000  # bytes of each shard
 
@@ -32,6 +34,7 @@ class Numbered(Stage):
 
 
 WORK = Numbered(8, title="shards of bytes")
+DATA = Data(Gaussian(grid=4, frames=2), 20, 2, title="a flow")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -40,6 +43,15 @@ def one_cluster() -> Iterator[None]:
 
     with cluster():
         yield
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A storage with a finished data stage, and its manifest."""
+    folder = tmp_path_factory.mktemp("finished")
+    store, progress = Store(str(folder)), Progress(io.StringIO())
+    run_stage(DATA, {DATA}, store, progress, lambda stage: ingest(stage, store, progress))
+    return folder, DATA.artifact(store).manifest() or {}
 
 
 @pytest.fixture
@@ -115,18 +127,39 @@ def test_an_error_on_a_worker_keeps_its_words(tmp_path: Path, raised: Exception,
 def test_a_file_whose_receipt_lacks_what_is_needed_is_written_again(tmp_path: Path) -> None:
     """One of another version of this project, or one that somebody has edited."""
     store = Store(str(tmp_path))
-    data = Data(Gaussian(grid=4, frames=2), 20, 2, title="a flow")
+    data = DATA
     artifact = data.artifact(store)
     run_stage(data, {data}, store, Progress(io.StringIO()), lambda stage: ingest(stage, store, Progress(io.StringIO())))
     before = artifact.manifest() or {}
     artifact.invalidate(())
     for name, receipt in list(artifact.receipts().items())[:2]:
-        artifact.put(
-            f"{name}{RECEIPT}", json.dumps({k: receipt[k] for k in ("name", "bytes", "sha256", "rows")}).encode()
-        )
+        less = {k: receipt[k] for k in ("name", "bytes", "sha256", "rows")}
+        artifact.put(f"{name}{RECEIPT}", json.dumps(sealed(less)).encode())
     run_stage(data, {data}, store, Progress(io.StringIO()), lambda stage: ingest(stage, store, Progress(io.StringIO())))
     after = artifact.manifest() or {}
     assert all(after[name] == before[name] for name in ("digest", "clips", "mean", "std"))
+
+
+@pytest.mark.parametrize("place", range(3, 400, 61))
+def test_a_flipped_bit_in_a_receipt_changes_no_number(
+    finished: tuple[Path, dict[str, Any]], tmp_path: Path, place: int
+) -> None:
+    """Facts of a receipt, such as the sum of squares, become the normalisation."""
+    folder, before = finished
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    store = Store(str(tmp_path))
+    artifact = DATA.artifact(store)
+    artifact.delete(MANIFEST)
+    name = sorted(artifact.receipts())[0]
+    path = Path(artifact.path, f"{name}{RECEIPT}")
+    data = bytearray(path.read_bytes())
+    data[place % len(data)] ^= 1
+    path.write_bytes(data)
+    out = io.StringIO()
+    run_stage(DATA, {DATA}, store, Progress(out), lambda stage: ingest(stage, store, Progress(out)))
+    after = artifact.manifest() or {}
+    assert f"damaged: the receipt of {artifact}/{name}; it is made again" in out.getvalue()
+    assert all(after[fact] == before[fact] for fact in ("digest", "clips", "mean", "std"))
 
 
 def test_a_path_out_of_the_stage_is_refused_on_a_worker_too(tmp_path: Path) -> None:

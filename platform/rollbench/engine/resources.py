@@ -27,7 +27,7 @@ def bounds(text: str) -> tuple[int, int]:
     if least < 1:
         raise UserError(f"--workers {text} is below 1; the smallest is 1, e.g. --workers 1")
     if least > max_workers:
-        raise UserError(f"--workers {text}: the minimum exceeds the maximum; did you mean {max_workers}-{least}?")
+        raise UserError(f"--workers {text}: the minimum exceeds the maximum, e.g. --workers {max_workers}-{least}")
     return least, max_workers
 
 

@@ -64,7 +64,12 @@ def write_missing(
 ) -> list[dict[str, Any]]:
     """Write the missing shards with `write`, which maps items to file entries in order of completion; returns the entries of all shards."""
     names = {shard["name"] for shard in shards}
-    receipts = {name: receipt for name, receipt in artifact.receipts(*facts).items() if name in names}
+
+    def damaged(name: str) -> None:
+        progress.line(f"  damaged: the receipt of {artifact}/{name}; it is made again")
+
+    written = artifact.receipts(*facts, on_damage=damaged)
+    receipts = {name: receipt for name, receipt in written.items() if name in names}
     pending = [shard for shard in shards if shard["name"] not in receipts]
     with progress.bar(label, len(shards), len(receipts), unit) as advance:
         if pending:

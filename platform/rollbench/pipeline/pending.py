@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rollbench.pipeline.graph import Stage
-from rollbench.store.artifact import Store
+from rollbench.store.artifact import MANIFEST, Store
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,10 @@ def missing(stages: Iterable[Stage], store: Store, *, look: bool = True) -> dict
         artifact = stage.artifact(store)
         upstream = next((other for other in stage.upstream.values() if other in found), None)
         if artifact.manifest() is None:
-            found[stage] = Missing("not made yet")
+            torn = look and artifact.get(MANIFEST) is not None
+            found[stage] = (
+                Missing(f"{artifact.path}/{MANIFEST} is damaged", (MANIFEST,)) if torn else Missing("not made yet")
+            )
         elif upstream is not None:
             found[stage] = Missing(f"its {upstream.kind} is to be made", stale=True)
         elif look and (damage := artifact.damage()):

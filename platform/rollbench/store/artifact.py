@@ -16,7 +16,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -28,17 +28,7 @@ from pyarrow import fs as pafs
 from rollbench.errors import UserError
 from rollbench.store import node_cache
 from rollbench.store.filesystem import Storage, StorageError, ignore_missing
-from rollbench.store.manifest import (
-    CHECKSUM,
-    SCHEMA_VERSION,
-    Damaged,
-    checksum,
-    compare,
-    is_file_entry,
-    is_manifest,
-    plain_name,
-    sha256,
-)
+from rollbench.store.manifest import SCHEMA_VERSION, Damaged, compare, is_manifest, opened, plain_name, sealed, sha256
 from rollbench.store.redact import short_message
 from rollbench.store.tensors import write_ipc
 
@@ -83,10 +73,10 @@ class Artifact:
 
     # --- writing -------------------------------------------------------------------------------------------------------------
     def write(self, name: str, data: bytes | pa.Buffer, **facts: Any) -> dict[str, Any]:
-        """Write a file and then its receipt; returns the receipt {name, bytes, sha256, **facts}."""
+        """Write a file and then its receipt, sealed; returns the receipt {name, bytes, sha256, **facts}."""
         receipt = {"name": plain_name(name), "bytes": len(data), "sha256": sha256(data), **facts}
         self.put(name, data)
-        self.put(f"{name}{RECEIPT}", json.dumps(receipt, sort_keys=True).encode())
+        self.put(f"{name}{RECEIPT}", json.dumps(sealed(receipt), sort_keys=True).encode())
         return receipt
 
     def write_table(self, name: str, table: pa.Table, **facts: Any) -> dict[str, Any]:
@@ -99,15 +89,9 @@ class Artifact:
     def commit(self, receipts: Iterable[Mapping[str, Any]], **facts: Any) -> dict[str, Any]:
         """Mark the stage as done: the manifest is the last file written. Returns it."""
         files = sorted((dict(r) for r in receipts), key=lambda r: r["name"])
-        manifest = {
-            "schema_version": SCHEMA_VERSION,
-            "kind": self.kind,
-            "key": self.key,
-            "digest": sha256("".join(f["sha256"] for f in files).encode()),
-            "files": files,
-            **facts,
-        }
-        manifest[CHECKSUM] = checksum(manifest)
+        digest = sha256("".join(f["sha256"] for f in files).encode())
+        named = {"schema_version": SCHEMA_VERSION, "kind": self.kind, "key": self.key}
+        manifest = sealed({**named, "digest": digest, "files": files, **facts})
         self.put(MANIFEST, json.dumps(manifest, sort_keys=True, indent=1).encode())
         return manifest
 
@@ -179,13 +163,22 @@ class Artifact:
             )
         return manifest
 
-    def receipts(self, *facts: str) -> dict[str, dict[str, Any]]:
-        """The receipts, with these facts, of the files written so far that are still there at the right size: what is kept."""
+    def receipts(self, *facts: str, on_damage: Callable[[str], None] = lambda _: None) -> dict[str, dict[str, Any]]:
+        """The receipts, with these facts, of the files written so far that are still there at the right size.
+
+        on_damage: called with the name of each file whose receipt is not whole; it counts as missing.
+        """
         sizes = self._sizes()
-        names = [name for name in sizes if name.endswith(RECEIPT) and not name.startswith(".")]
-        read = [self._json(name) for name in names] if self.store.local else self._together(self._json, names)
-        receipts = [r for r in read if r is not None and is_file_entry(r) and sizes.get(r["name"]) == r["bytes"]]
-        return {r["name"]: r for r in receipts if r.keys() >= set(facts)}
+        names = [name.removesuffix(RECEIPT) for name in sizes if name.endswith(RECEIPT) and not name.startswith(".")]
+        read = [self._receipt(name) for name in names] if self.store.local else self._together(self._receipt, names)
+        for name in (name for name, receipt in zip(names, read, strict=True) if receipt is None):
+            on_damage(name)
+        whole = [r for r in read if r is not None and sizes.get(r["name"]) == r["bytes"]]
+        return {r["name"]: r for r in whole if r.keys() >= set(facts)}
+
+    def _receipt(self, name: str) -> dict[str, Any] | None:
+        receipt = opened(self._json(f"{name}{RECEIPT}") or {})
+        return receipt if receipt and receipt["name"] == name else None
 
     def _sizes(self) -> dict[str, int]:
         """The files of the stage and their sizes."""

@@ -1,8 +1,8 @@
 """The form of receipts and manifests, and of the names in them: what was read from a storage counts only if it has this form, and a file
 only if it is what its receipt says.
 
-The seal is the sha256 of a manifest's other words: one that was altered counts as none, and the stage is published again from its
-receipts.
+The seal is the sha256 of a manifest's or a receipt's other words. One that was altered counts as none: a stage is published again from its
+receipts, and a file without a whole receipt is made again.
 """
 
 from __future__ import annotations
@@ -51,6 +51,18 @@ def plain_name(name: str) -> str:
 def checksum(manifest: Mapping[str, Any]) -> str:
     words = {name: value for name, value in manifest.items() if name != CHECKSUM}
     return sha256(json.dumps(json.loads(json.dumps(words)), sort_keys=True).encode())
+
+
+def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest or a receipt with its checksum: facts, such as the sums behind a normalisation, decide numbers."""
+    return {**value, CHECKSUM: checksum(value)}
+
+
+def opened(value: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A sealed receipt without its checksum; None for one that was altered."""
+    if value.get(CHECKSUM) != checksum(value) or not is_file_entry(value):
+        return None
+    return {name: fact for name, fact in value.items() if name != CHECKSUM}
 
 
 def is_manifest(value: Mapping[str, Any]) -> bool:
