@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import ray
 import torch
 
-from rollbench.engine.failover import Dispatcher, retry_while_progress
+from rollbench.engine.failover import ACTOR_DIED, Dispatcher, retry_while_progress
 from rollbench.engine.resources import EVALUATOR_GPUS, WORKER_CPUS, Resources
 from rollbench.pipeline.graph import Stage
 from rollbench.store.artifact import Store
@@ -124,9 +124,12 @@ class ActorPool:
         with self._actors(1) as (worker, *_):
             result = worker.call.remote(function, arguments, on_report is not None)
             while on_report is not None and not ray.wait([result], timeout=POLL_S)[0]:
-                if (latest := ray.get(worker.poll.remote())) is not None:
-                    on_report(latest)
-            return ray.get(result)
+                _forward(worker, on_report)
+            output = ray.get(result)
+            if on_report is not None:  # the last report may have come after the last poll
+                with contextlib.suppress(*ACTOR_DIED):
+                    _forward(worker, on_report)
+            return output
 
     def wait_ready(self) -> None:
         """Wait until a persistent actor is scheduled, before taking a lease, so that the holder of a lease can always proceed."""
@@ -156,6 +159,11 @@ class ActorPool:
 
     def _spawn(self) -> Any:
         return _Worker.options(num_cpus=WORKER_CPUS, num_gpus=self.gpus).remote()
+
+
+def _forward(worker: Any, on_report: OnReport) -> None:
+    if (latest := ray.get(worker.poll.remote())) is not None:
+        on_report(latest)
 
 
 # No restarts and no retries by Ray: a restarted actor would hold its item while it waits to be scheduled (see `failover`).
