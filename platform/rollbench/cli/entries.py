@@ -71,14 +71,8 @@ def main(
         "enter": _enter,
         "entries": _entries,
     }
-    typed = redacted_command(command, name, arguments)
+    typed = shlex.join(["rollbench", command, name, *arguments])  # `run_context` leaves out secrets
     return run_guarded(lambda: run[command](_table(name, experiment), options, typed))
-
-
-def redacted_command(command: str, name: str, arguments: Sequence[str]) -> str:
-    from rollbench.store.redact import redact
-
-    return redact(shlex.join(["rollbench", command, name, *arguments]))
 
 
 def _table(name: str, experiment: Table | Figure | Search | None) -> Table:
@@ -105,7 +99,7 @@ def _planned(table: Table, options: argparse.Namespace) -> tuple[Pipeline, dict[
     return pipeline, needed, store
 
 
-def _make_data(pipeline: Pipeline, options: argparse.Namespace, store: Store, command: str, name: str) -> None:
+def _make_data(pipeline: Pipeline, store: Store) -> None:
     """Make the data stages that are missing."""
     from rollbench.config.source import sources
     from rollbench.engine import cluster, nodes
@@ -113,13 +107,14 @@ def _make_data(pipeline: Pipeline, options: argparse.Namespace, store: Store, co
     from rollbench.engine.simulate import ingest
     from rollbench.pipeline.graph import Data
     from rollbench.pipeline.pending import clear_stale, missing
+    from rollbench.pipeline.run_context import check_storage
     from rollbench.progress import Progress
 
     data = [stage for stage in pipeline.shared() if isinstance(stage, Data)]
     pending = missing(data, store)
     if not pending:
         return
-    run_context(name, options, store, {}, command)  # checks the storage
+    check_storage(store, {})
     clear_stale(pending, store)
     progress = Progress()
     cluster.carry(sources(pipeline.table))
@@ -136,7 +131,7 @@ def _contexts(table: Table, options: argparse.Namespace, command: str) -> int:
     if options.format not in FORMATS:
         raise UserError(f"--format {options.format!r} is unknown; {did_you_mean(options.format, FORMATS)}")
     pipeline, _, store = _planned(table, options)
-    _make_data(pipeline, options, store, command, table.name)
+    _make_data(pipeline, store)
     for setting in pipeline.settings:
         name = "" if len(pipeline.settings) == 1 else re.sub(r"[^\w.-]+", "-", setting.setting.name)
         for file in write_contexts(
@@ -158,13 +153,14 @@ def _enter(table: Table, options: argparse.Namespace, command: str) -> int:
     if options.url is not None and not re.fullmatch(r"https?://\S+", options.url):
         raise UserError(f"--url {options.url!r} is not a web address; it starts with https:// or http://")
     pipeline, needed, store = _planned(table, options)
-    _make_data(pipeline, options, store, command, table.name)
+    _make_data(pipeline, store)
     setting = _setting(pipeline, options)
     entry = enter(setting, options.name, Path(options.samples), facts, store)
     print(f"{entry.name!r} is entered as {entry.rollouts}")
-    finished = {row.row.name for row in pipeline.rows if row.results.artifact(store).manifest() is not None}
-    scored = build_pipeline(pipeline.table, sorted(finished), lambda stages: entries_of(stages, store))
-    reproduce(scored, **run_context(table.name, options, store, needed, command))
+    entered = build_pipeline(
+        pipeline.table, (), lambda stages: entries_of(stages, store)
+    )  # the report adds finished rows
+    reproduce(entered, **run_context(table.name, options, store, needed, command))
     return 0
 
 

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the starter. Raises UserError for a file that exists, or a name that is no module."""
+    """Write the starter. Raises UserError for a file that exists, or a name that is not that of a module."""
     target = Path(options.file)
     if target.suffix != ".py" or not target.stem.isidentifier():
         raise UserError(f"{options.file!r} is not the name of a Python module; choose one such as mytable.py")

@@ -56,13 +56,13 @@ def _is_known(kind: type) -> bool:
 
 def sources(*values: Any) -> dict[str, Source]:
     """The sources of all classes in nested values, by the name of the class. Raises UserError for two classes of one name."""
-    found: dict[str, tuple[type, Source | None]] = {}
+    by_name: dict[str, tuple[type, Source | None]] = {}
     for kind in _classes(values):
-        other, source = found.setdefault(kind.__qualname__, (kind, source_of(kind)))
+        other, source = by_name.setdefault(kind.__qualname__, (kind, source_of(kind)))
         if source != source_of(kind):
             places = " and ".join(sorted(_place(each) for each in (other, kind)))
             raise UserError(f"two classes are called {kind.__qualname__}, in {places}; rename one of them")
-    return {name: source for name, (_, source) in found.items() if source is not None}
+    return {name: source for name, (_, source) in by_name.items() if source is not None}
 
 
 def _classes(value: Any) -> Iterator[type]:

@@ -113,13 +113,13 @@ def channels(data: Data, store: Store) -> list[dict[str, str]]:
 
 # --- entries -------------------------------------------------------------------------------------------------------------------------
 def entries_of(setting: SettingStages, store: Store) -> tuple[EntryStages, ...]:
-    """What was entered for the contexts of a setting, in the order of names; without entries whose files are damaged."""
+    """What was entered for the contexts of a setting, in the order of names."""
     wanted = contexts_key(setting)
     manifests = (store.artifact("entry", name).manifest() for name in store.keys("entry"))
-    found = [m for m in manifests if m is not None and m.get("contexts") == wanted]
+    matching = [m for m in manifests if m is not None and m.get("contexts") == wanted]
     return tuple(
         _stages(setting, m["title"], m["digest_of_samples"], m["facts"])
-        for m in sorted(found, key=lambda m: m["title"])
+        for m in sorted(matching, key=lambda m: m["title"])
     )
 
 

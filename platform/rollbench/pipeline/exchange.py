@@ -207,13 +207,12 @@ def _read_arrow(path: Path, largest: int) -> dict[str, Any]:
     _check_size(path, path.stat().st_size, largest)
     table = pa.ipc.open_file(str(path)).read_all()
     table.validate(full=True)
-    scalars = json.loads((table.schema.metadata or {}).get(b"rollbench", b"{}"))
-    found = {name: table.column(name) for name in ("ids", "samples") if name in table.column_names}
-    if "ids" in found:
-        found["ids"] = found["ids"].to_pylist()
-    if "samples" in found:
-        found["samples"] = tensor_of(table, "samples")
-    return scalars | found
+    content = json.loads((table.schema.metadata or {}).get(b"rollbench", b"{}"))
+    if "ids" in table.column_names:
+        content["ids"] = table.column("ids").to_pylist()
+    if "samples" in table.column_names:
+        content["samples"] = tensor_of(table, "samples")
+    return dict(content)
 
 
 def _read_xarray(path: Path, largest: int) -> dict[str, Any]:

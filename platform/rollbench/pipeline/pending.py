@@ -23,25 +23,25 @@ def missing(stages: Iterable[Stage], store: Store, *, look: bool = True) -> dict
 
     look: for damage, which takes reading what is finished.
     """
-    found: dict[Stage, Missing] = {}
+    pending: dict[Stage, Missing] = {}
     for stage in stages:
         artifact = stage.artifact(store)
-        upstream = next((other for other in stage.upstream.values() if other in found), None)
+        upstream = next((other for other in stage.upstream.values() if other in pending), None)
         if artifact.manifest() is None:
             torn = look and artifact.get(MANIFEST) is not None
-            found[stage] = (
+            pending[stage] = (
                 Missing(f"{artifact.path}/{MANIFEST} is damaged", (MANIFEST,)) if torn else Missing("not made yet")
             )
         elif upstream is not None:
-            found[stage] = Missing(f"its {upstream.kind} is to be made", stale=True)
+            pending[stage] = Missing(f"its {upstream.kind} is to be made", stale=True)
         elif look and (damage := artifact.damage()):
-            found[stage] = Missing("; ".join(damage.values()), damaged=tuple(damage))
-    return found
+            pending[stage] = Missing("; ".join(damage.values()), damaged=tuple(damage))
+    return pending
 
 
-def clear_stale(found: dict[Stage, Missing], store: Store) -> None:
+def clear_stale(pending: dict[Stage, Missing], store: Store) -> None:
     """Make room for the stages that are to be made: stale ones go whole, of a damaged one only the damaged files."""
-    for stage, why in found.items():
+    for stage, why in pending.items():
         artifact = stage.artifact(store)
         if why.stale:
             artifact.remove()
